@@ -1,0 +1,40 @@
+import koffi from 'koffi'
+
+/**
+ * The C library calls that Node does not offer. Everything here is synchronous and runs on the main thread, which
+ * is what makes `setns` safe: no other code of ours runs between the way in and the way back.
+ */
+const libc = koffi.load('libc.so.6')
+
+/** A call of the C library failed; `errno` is the kernel's, positive. */
+export class SystemError extends Error {
+  readonly code = 'SYSTEM' as const
+  readonly call: string
+  readonly errno: number
+
+  constructor(call: string, errno: number) {
+    super(`${call}: ${errnoName(errno)}`)
+    this.call = call
+    this.errno = errno
+  }
+}
+
+const errnoNames = new Map(
+  Object.entries(koffi.os.errno as Record<string, number>).map(([name, number]) => [number, name]),
+)
+
+/** `17` -> `EEXIST` (asm-generic/errno.h) */
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`
+}
+
+/** Binds a function that returns -1 and sets errno when it fails. */
+export function bind<Args extends unknown[]>(prototype: string): (...args: Args) => number {
+  const call = libc.func(prototype)
+  const name = call.info?.name ?? prototype
+  return (...args) => {
+    const result = call(...args) as number
+    if (result === -1) throw new SystemError(name, koffi.errno())
+    return result
+  }
+}
