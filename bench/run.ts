@@ -1,0 +1,52 @@
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { enterScratchNode } from '../test/kernel/scratch.ts'
+import { allocator } from './allocator.ts'
+import { footprint } from './footprint.ts'
+import { insideAgent } from './inside-agent.ts'
+import { buildLab } from './lab.ts'
+import { describeMachine } from './machine.ts'
+import { shimAlone } from './shim-alone.ts'
+import { type Row, renderTable, valueRow } from './table.ts'
+import { burstFloor, wholeProcess } from './whole-process.ts'
+
+/**
+ * `make bench`: everything in one run, on a scratch node, one table and one JSON file.
+ *
+ *     node bench/run.ts [--quick] [--dist DIR] [--json FILE]
+ */
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    dist: { type: 'string', default: here('../dist') },
+    json: { type: 'string', default: here('results.json') },
+  },
+})
+
+await enterScratchNode()
+const lab = await buildLab(options.dist, options.quick ? 1 : 7)
+const rows: Row[] = []
+
+const measurements: [string, () => Promise<Row[]>][] = [
+  ['whole processes, IPv4', () => wholeProcess(lab, 'IPv4')],
+  ['whole processes, dual-stack', () => wholeProcess(lab, 'dual-stack')],
+  ['the least any process costs', async () => [await burstFloor(lab)]],
+  ['inside the agent', () => insideAgent(lab)],
+  ['the shim alone', () => shimAlone(lab)],
+  ['memory', () => footprint(lab)],
+  ['the allocator', async () => allocator()],
+]
+for (const [name, measure] of measurements) {
+  const startedMs = performance.now()
+  process.stderr.write(`${name} …`)
+  rows.push(...(await measure()))
+  process.stderr.write(` ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`)
+}
+const written = lab.diskBytes.reduce((sum, bytes) => sum + bytes, 0)
+rows.push(valueRow('bytes written to disks by all agents above', 'bytes', [written], 0))
+
+process.stdout.write(`\n${renderTable(rows)}`)
+writeFileSync(options.json, `${JSON.stringify({ machine: describeMachine(), rows }, null, 2)}\n`)

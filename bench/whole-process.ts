@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Lab, PODS, untilLinksLeft } from './lab.ts'
+import { bramble, type Command, type Family, type Plugin, pluginJob, ptp } from './peers.ts'
+import { type Pod, renew } from './pods.ts'
+import { type Job, timeProcesses } from './processes.ts'
+import { interleave } from './stats.ts'
+import { type Row, ratioRow, valueRow } from './table.ts'
+
+const AT_ONCE = 8
+
+/** Long enough for links that were left to a batch: their removal holds the lock that the peer would wait for. */
+const DEL_PAUSE_MS = 150
+const ADD_PAUSE_MS = 5
+
+interface Side {
+  readonly plugin: Plugin
+  readonly pods: readonly Pod[]
+}
+
+/** What a container runtime waits for: the plugin as a process, from its start to its end. */
+export function wholeProcess(lab: Lab, family: Family): Promise<Row[]> {
+  return lab.withAgent(family, async (agent) => {
+    const ours = { plugin: bramble(lab.programs.shim, agent.socket), pods: lab.ourPods }
+    const theirs = { plugin: ptp(family, lab.peerNode), pods: lab.peerPods }
+    return [...(await oneByOne(lab, family, ours, theirs)), ...(await bursts(lab, family, ours, theirs))]
+  })
+}
+
+async function oneByOne(lab: Lab, family: Family, ours: Side, theirs: Side): Promise<Row[]> {
+  const measure = async (command: Command, pauseMs: number) => {
+    const turns = interleave(jobs(ours, command), jobs(theirs, command))
+    const { ms } = await timeProcesses(lab.programs.spawn, turns, { atOnce: 1, pauseMs })
+    return { ours: ms.filter((_, i) => i % 2 === 0), theirs: ms.filter((_, i) => i % 2 === 1) }
+  }
+  const row = (command: Command, goal: number, ms: { ours: number[]; theirs: number[] }) =>
+    ratioRow(
+      `${command}, whole process, ${family}`,
+      'ms',
+      ms.ours,
+      { name: theirs.plugin.name, samples: ms.theirs },
+      goal,
+    )
+  const add = await measure('ADD', ADD_PAUSE_MS)
+  const del = await measure('DEL', DEL_PAUSE_MS)
+  await untilLinksLeft(0)
+  return [row('ADD', 0.3, add), row('DEL', 0.12, del)]
+}
+
+async function bursts(lab: Lab, family: Family, ours: Side, theirs: Side): Promise<Row[]> {
+  const wallMs = { add: [] as number[], addPeer: [] as number[], del: [] as number[], delPeer: [] as number[] }
+  const goneMs: number[] = []
+  for (let round = 0; round < lab.rounds; round++) {
+    const [mine, peers] = [fresh(ours), fresh(theirs)]
+    wallMs.add.push(await burst(lab, mine, 'ADD'))
+    wallMs.addPeer.push(await burst(lab, peers, 'ADD'))
+    const answeredMs = await burst(lab, mine, 'DEL')
+    const answeredAt = performance.now()
+    await untilLinksLeft(0)
+    wallMs.del.push(answeredMs)
+    goneMs.push(answeredMs + performance.now() - answeredAt)
+    wallMs.delPeer.push(await burst(lab, peers, 'DEL'))
+  }
+  const name = theirs.plugin.name
+  const what = (command: Command) => `${PODS} ${command}s, ${AT_ONCE} at a time, wall, ${family}`
+  return [
+    ratioRow(what('ADD'), 'ms', wallMs.add, { name, samples: wallMs.addPeer }, 0.3),
+    ratioRow(what('DEL'), 'ms', wallMs.del, { name, samples: wallMs.delPeer }, 0.08),
+    ratioRow(`… until the last link is gone`, 'ms', goneMs, { name, samples: wallMs.delPeer }),
+  ]
+}
+
+/** What starting that many processes costs when they do nothing: no plugin can be below it. */
+export async function burstFloor(lab: Lab): Promise<Row> {
+  const nothing: Job = { input: '/dev/null', program: '/bin/true', env: {} }
+  const walls: number[] = []
+  for (let round = 0; round < lab.rounds; round++)
+    walls.push(
+      (await timeProcesses(lab.programs.spawn, Array(PODS).fill(nothing), { atOnce: AT_ONCE, pauseMs: 0 })).wallMs,
+    )
+  return valueRow(`${PODS} times /bin/true, ${AT_ONCE} at a time, wall`, 'ms', walls)
+}
+
+async function burst(lab: Lab, side: Side, command: Command): Promise<number> {
+  const { wallMs } = await timeProcesses(lab.programs.spawn, jobs(side, command), { atOnce: AT_ONCE, pauseMs: 0 })
+  if (command === 'ADD') await sleep(200) // what the kernel still has to do for new links is nobody's DEL
+  return wallMs
+}
+
+function jobs({ plugin, pods }: Side, command: Command): Job[] {
+  return pods.map((pod) => pluginJob(plugin, command, pod))
+}
+
+function fresh(side: Side): Side {
+  return { ...side, pods: renew(side.pods) }
+}
