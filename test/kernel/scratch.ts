@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmdirSync } from 'node:fs'
 import { bind } from '../../agent/kernel/libc.ts'
 
 /**
@@ -11,6 +11,8 @@ import { bind } from '../../agent/kernel/libc.ts'
 // include/uapi/linux/sched.h, include/uapi/linux/mount.h
 const CLONE_NEWNS = 0x0002_0000
 const CLONE_NEWNET = 0x4000_0000
+const MS_BIND = 0x1000
+const MS_MOVE = 0x2000
 const MS_REC = 0x4000
 const MS_PRIVATE = 0x4_0000
 
@@ -24,9 +26,18 @@ export async function enterScratchNode(): Promise<void> {
   unshare(CLONE_NEWNET | CLONE_NEWNS)
   mount('none', '/', 'none', MS_REC | MS_PRIVATE, '')
   mount('tmpfs', '/run', 'tmpfs', 0, 'mode=755')
-  mount('sysfs', '/sys', 'sysfs', 0, '')
+  mountSys()
   mkdirSync('/run/netns')
   await run('ip', 'link', 'set', 'lo', 'up')
+}
+
+/** /sys shows the links of the network namespace it was mounted in; the cgroups, a mount below it, stay as they were. */
+function mountSys(): void {
+  mkdirSync('/run/cgroup')
+  mount('/sys/fs/cgroup', '/run/cgroup', 'none', MS_BIND | MS_REC, '')
+  mount('sysfs', '/sys', 'sysfs', 0, '')
+  mount('/run/cgroup', '/sys/fs/cgroup', 'none', MS_MOVE, '')
+  rmdirSync('/run/cgroup')
 }
 
 export interface Output {
