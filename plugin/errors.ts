@@ -16,10 +16,12 @@ export const CNI_ERROR = {
   notAvailableAndDegraded: 51,
   /** The kernel refused a link, an address or a route. */
   kernel: 100,
+  /** ADD for an interface, a link or an attachment that is there already; it stays untouched. */
+  alreadyExists: 101,
   /** CHECK found the attachment different from what ADD made. */
-  checkFailed: 101,
+  checkFailed: 102,
   /** GC could not remove everything it should have. */
-  gcIncomplete: 102,
+  gcIncomplete: 103,
   /** A defect of ours. */
   internal: 199,
 } as const

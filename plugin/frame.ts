@@ -75,6 +75,11 @@ export function decodeRequest(bytes: Buffer): Request | undefined {
   return { kind, env: decodeEnv(bytes.subarray(REQUEST_HEADER_BYTES, bodyStart)), body: bytes.subarray(bodyStart) }
 }
 
+/** How long the whole request is, in bytes, from its header that decodeRequest has accepted. */
+export function requestBytes(header: Buffer): number {
+  return REQUEST_HEADER_BYTES + header.readUInt32BE(8) + header.readUInt32BE(12)
+}
+
 export function encodeAnswer(answer: Answer): Buffer {
   const header = Buffer.alloc(ANSWER_HEADER_BYTES)
   header.write(MAGIC)

@@ -31,7 +31,7 @@ export function errnoName(errno: number): string {
 /** Binds a function that returns -1 and sets errno when it fails. */
 export function bind<Args extends unknown[]>(prototype: string): (...args: Args) => number {
   const call = libc.func(prototype)
-  const name = call.info?.name ?? prototype
+  const name = call.info.name
   return (...args) => {
     const result = call(...args) as number
     if (result === -1) throw new SystemError(name, koffi.errno())

@@ -1,0 +1,77 @@
+# Bramble. `make help` tells what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+MACHINE := $(shell uname -m)
+NODE_ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x64)
+RUNTIME := node_modules/node-linux-$(NODE_ARCH)/bin/node
+# The project brings its own runtime: what `node` is on the machine does not matter.
+export PATH := $(CURDIR)/node_modules/node-linux-$(NODE_ARCH)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
+
+DEBIAN_PACKAGES := gcc libc6-dev iproute2 iputils-ping busybox-static containerd runc \
+  containernetworking-plugins libnftables1 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: node_modules/.package-lock.json | packages ## Debian packages and npm packages, as locked
+
+packages:
+	@missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing: "$$missing; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+build: dist/bin/bramble dist/bin/bramble-agent dist/bin/bramblectl ## dist/: plugin, agent, tool, with their runtime
+
+dist/bin/bramble: plugin/shim.c plugin/cc-flags package.json | packages
+	@mkdir -p dist/bin
+	$(CC) @plugin/cc-flags -DBRAMBLE_VERSION='"$(VERSION)"' -o $@ plugin/shim.c
+
+dist/bin/bramble-agent dist/bin/bramblectl: dist/bin/%: bin/launcher.sh dist/lib/%.mjs dist/lib/node
+	@mkdir -p dist/bin
+	install -m 755 bin/launcher.sh $@
+
+dist/lib/bramble-agent.mjs dist/lib/bramblectl.mjs &: $(SOURCES) package.json node_modules/.package-lock.json
+	@rm -rf dist/lib/*.mjs dist/lib/node_modules
+	esbuild bin/bramble-agent.ts bin/bramblectl.ts --outdir=dist/lib --out-extension:.js=.mjs \
+	  --bundle --splitting --platform=node --target=node24 --format=esm --minify-syntax --log-level=warning \
+	  --external:koffi --external:netlink \
+	  --define:process.env.BRMTEST_FAULT=undefined --define:process.env.BRAMBLE_BUILD_VERSION='"$(VERSION)"' \
+	  --banner:js='import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);'
+	@# The two packages with native parts, as they are.
+	@mkdir -p dist/lib/node_modules/@koromix
+	cp -r node_modules/koffi node_modules/netlink node_modules/node-gyp-build dist/lib/node_modules
+	cp -r node_modules/@koromix/koffi-linux-$(NODE_ARCH) dist/lib/node_modules/@koromix
+
+dist/lib/node: node_modules/.package-lock.json
+	@mkdir -p dist/lib
+	cp $(RUNTIME) $@
+
+check: setup ## types, lint, format, import rules
+	tsc -p .
+	biome check .
+	node test/imports.ts
+
+test: setup build ## all tests (as root: they make network namespaces)
+	$(SUDO) env PATH="$$PATH" tap run
+
+demo: build ## two pods in scratch namespaces: wired, shown, pinged, timed, gone again
+	@$(SUDO) env PATH="$$PATH" node test/demo.ts
+
+bench: build ## one table of timings and footprint; also bench/results.json
+	$(SUDO) env PATH="$$PATH" node bench/run.ts
+
+clean: ## what was built
+	rm -rf dist .tap
+
+.PHONY: help setup packages build check test demo bench clean

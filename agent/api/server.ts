@@ -1,0 +1,134 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import type { Logger } from 'pino'
+import {
+  type Answer,
+  decodeRequest,
+  encodeAnswer,
+  REQUEST_HEADER_BYTES,
+  type Request,
+  requestBytes,
+} from '../../plugin/frame.ts'
+import { peerUid } from './peer.ts'
+
+/** A caller that connects and does not send its request in this time is let go. */
+const REQUEST_TIMEOUT_MS = 10_000
+/** Far above what a node's runtime has open at once; further callers wait in the kernel's queue. */
+const CONNECTIONS_MAX = 1024
+
+export type Handler = (request: Request, gone: AbortSignal) => Promise<Answer>
+
+/** The socket's path is in use by a living agent. */
+export class SocketInUseError extends Error {
+  readonly code = 'SOCKET_IN_USE' as const
+}
+
+/** The agent's socket: one request, one answer, one connection. */
+export class ApiServer {
+  readonly #server: Server
+  readonly #log: Logger
+  readonly #answers = new Set<Promise<void>>()
+
+  private constructor(server: Server, log: Logger) {
+    this.#server = server
+    this.#log = log
+  }
+
+  /**
+   * Listens at once, but serves only when `ready` is done: callers that come early are kept waiting, not refused.
+   * @throws SocketInUseError
+   */
+  static async listen(path: string, ready: Promise<unknown>, handle: Handler, log: Logger): Promise<ApiServer> {
+    if (await isAnswered(path)) throw new SocketInUseError(`another bramble-agent listens on ${path}; stop it first`)
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    rmSync(path, { force: true }) // left behind by an agent that was killed
+    const server = createServer()
+    server.maxConnections = CONNECTIONS_MAX
+    const api = new ApiServer(server, log)
+    server.on('connection', (socket) => api.#serve(socket, ready, handle))
+    const umask = process.umask(0o177)
+    try {
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
+    } finally {
+      process.umask(umask)
+    }
+    chmodSync(path, 0o600)
+    return api
+  }
+
+  /** Takes no new calls, and ends when the running ones are answered. */
+  async close(): Promise<void> {
+    this.#server.close()
+    await Promise.all(this.#answers)
+  }
+
+  #serve(socket: Socket, ready: Promise<unknown>, handle: Handler): void {
+    const caller = new AbortController()
+    socket.on('error', () => {}) // 'close' follows, and says all we need
+    socket.on('close', () => caller.abort())
+    const uid = peerUid(socket)
+    if (uid !== 0 && uid !== process.getuid?.()) {
+      this.#log.warn({ uid }, 'refused a caller that is not root')
+      socket.destroy()
+      return
+    }
+    socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy())
+    let chunks: Buffer[] = []
+    let bytes = 0
+    let wanted = REQUEST_HEADER_BYTES
+    socket.on('data', (chunk) => {
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes < wanted) return
+      try {
+        const joined = Buffer.concat(chunks)
+        const request = decodeRequest(joined)
+        if (!request) {
+          wanted = requestBytes(joined)
+          chunks = [joined]
+          return
+        }
+        socket.setTimeout(0)
+        socket.removeAllListeners('data').resume()
+        const answer = this.#answer(socket, request, ready, handle, caller.signal)
+        this.#answers.add(answer)
+        answer.finally(() => this.#answers.delete(answer))
+      } catch (error) {
+        this.#log.warn({ err: error }, 'refused a request that is none of ours')
+        socket.destroy()
+      }
+    })
+  }
+
+  async #answer(
+    socket: Socket,
+    request: Request,
+    ready: Promise<unknown>,
+    handle: Handler,
+    gone: AbortSignal,
+  ): Promise<void> {
+    try {
+      await ready
+      const answer = await handle(request, gone)
+      await new Promise<void>((resolve) => {
+        socket.once('close', resolve)
+        socket.end(encodeAnswer(answer), resolve)
+      })
+    } catch (error) {
+      this.#log.error({ err: error }, 'cannot answer')
+      socket.destroy()
+    }
+  }
+}
+
+/** A socket file that nobody listens on is left over; one that answers is in use. */
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,27 @@
+import { readdirSync } from 'node:fs'
+import type { Logger } from 'pino'
+import type { Family } from '../ipam/address.ts'
+import { getSysctl, putSysctl } from './kernel/sysctl.ts'
+
+/**
+ * A node that carries pods' packets is a router. These settings are the node's, not ours: they are set once, where
+ * they are not set already, with a line in the log, and stay when the agent goes.
+ * @throws KernelError when /proc/sys is read-only
+ */
+export function enableForwarding(families: readonly Family[], log: Logger): void {
+  if (families.includes(4)) ensure('ipv4/ip_forward', '1', log)
+  if (!families.includes(6) || getSysctl('ipv6/conf/all/forwarding') === '1') return
+  // A router ignores router advertisements (accept_ra=1 means "unless forwarding"): an uplink that lives by them
+  // would lose its default route.
+  for (const link of readdirSync('/proc/sys/net/ipv6/conf'))
+    if (!['all', 'default', 'lo'].includes(link) && getSysctl(`ipv6/conf/${link}/accept_ra`) === '1')
+      ensure(`ipv6/conf/${link}/accept_ra`, '2', log)
+  ensure('ipv6/conf/all/forwarding', '1', log)
+}
+
+function ensure(key: string, value: string, log: Logger): void {
+  const before = getSysctl(key)
+  if (before === value) return
+  putSysctl({ key, value })
+  log.warn({ sysctl: `net/${key}`, before, value }, 'changed a setting of the node: pods need it')
+}

@@ -1,0 +1,55 @@
+import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
+import { attribute, readAttributes, u32 } from './attributes.ts'
+import type { Netlink, NetlinkRequest } from './netlink.ts'
+import { NLM_F_CREATE, NLM_F_REPLACE } from './netlink.ts'
+
+// include/uapi/linux/rtnetlink.h, if_addr.h
+const RTM_NEWADDR = 20
+const RTM_GETADDR = 22
+const IFA_ADDRESS = 1
+const IFA_LOCAL = 2
+const IFA_FLAGS = 8
+const IFA_F_NODAD = 0x02
+const IFA_F_NOPREFIXROUTE = 0x200
+const RT_SCOPE_UNIVERSE = 0
+const RT_SCOPE_LINK = 253
+const INFO_BYTES = 8
+/** include/linux/socket.h */
+export const AF = { 4: 2, 6: 10 } as const
+
+/** An address of a link. */
+export interface Address {
+  readonly address: string
+  readonly prefixLength: number
+}
+
+/** Without duplicate address detection: the address works at once, and we know that nobody else has it. */
+export function addAddress(linkIndex: number, { address, prefixLength }: Address): NetlinkRequest {
+  const bytes = addressBytes(address)
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[familyOf(address)]
+  info[1] = prefixLength
+  info[3] = address.startsWith('fe80:') ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
+  info.writeUInt32LE(linkIndex, 4)
+  return {
+    name: `address add ${address}/${prefixLength} dev ${linkIndex}`,
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    body: Buffer.concat([
+      info,
+      attribute(IFA_LOCAL, bytes),
+      attribute(IFA_ADDRESS, bytes),
+      u32(IFA_FLAGS, familyOf(address) === 6 ? IFA_F_NODAD : IFA_F_NOPREFIXROUTE),
+    ]),
+  }
+}
+
+export async function listAddresses(netlink: Netlink): Promise<(Address & { readonly linkIndex: number })[]> {
+  const messages = await netlink.dump({ name: 'address show', type: RTM_GETADDR, body: Buffer.alloc(INFO_BYTES) })
+  return messages.flatMap(({ body }) => {
+    const attributes = readAttributes(body.subarray(INFO_BYTES))
+    const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
+    if (!bytes) return []
+    return [{ address: addressOf(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) }]
+  })
+}

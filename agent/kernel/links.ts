@@ -1,0 +1,189 @@
+import { attribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
+import { formatMac, parseMac } from './mac.ts'
+import type { Netlink, NetlinkMessage, NetlinkRequest } from './netlink.ts'
+import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+
+// include/uapi/linux/rtnetlink.h, if_link.h, if.h
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
+const RTM_GETLINK = 18
+const RTM_SETLINK = 19
+const IFLA_ADDRESS = 1
+const IFLA_IFNAME = 3
+const IFLA_MTU = 4
+const IFLA_LINK = 5
+const IFLA_LINKINFO = 18
+const IFLA_IFALIAS = 20
+const IFLA_AF_SPEC = 26
+const IFLA_GROUP = 27
+const IFLA_NET_NS_FD = 28
+const IFLA_EXT_MASK = 29
+const IFLA_INFO_KIND = 1
+const IFLA_INFO_DATA = 2
+const VETH_INFO_PEER = 1
+const IFLA_INET6_ADDR_GEN_MODE = 8
+const IN6_ADDR_GEN_MODE_NONE = 1
+const RTEXT_FILTER_SKIP_STATS = 8
+const AF_INET6 = 10
+const IFF_UP = 0x01
+const IFF_RUNNING = 0x40
+const INFO_BYTES = 16
+
+/** A network interface, as the kernel lists it. */
+export interface Link {
+  readonly index: number
+  readonly name: string
+  /** `veth`, `vxlan`, …; empty for hardware and loopback. */
+  readonly kind: string
+  readonly mtuBytes: number
+  readonly mac: string
+  readonly isUp: boolean
+  /** Up, with carrier, and the kernel's link watch has made its queue work: what is sent is not dropped. */
+  readonly isRunning: boolean
+  readonly group: number
+  readonly alias: string
+  /** The index of the other end of a veth pair, in its own namespace. */
+  readonly peerIndex: number
+}
+
+export interface NewVethPair {
+  readonly name: string
+  readonly mtuBytes: number
+  readonly mac: string
+  readonly group: number
+  readonly peer: {
+    readonly name: string
+    readonly mac: string
+    /** An open file descriptor of the peer's network namespace. */
+    readonly netnsFd: number
+  }
+}
+
+/**
+ * Both ends in one message, each made in its own namespace: a link that is moved between namespaces costs RCU grace
+ * periods. The peer must not carry IFF_UP here (ENOTCONN, drivers/net/veth.c).
+ */
+export function addVethPair(pair: NewVethPair): NetlinkRequest {
+  const peer = Buffer.concat([
+    linkInfo({}),
+    text(IFLA_IFNAME, pair.peer.name),
+    u32(IFLA_MTU, pair.mtuBytes),
+    attribute(IFLA_ADDRESS, parseMac(pair.peer.mac)),
+    u32(IFLA_NET_NS_FD, pair.peer.netnsFd),
+  ])
+  return {
+    name: `link add ${pair.name} type veth peer name ${pair.peer.name}`,
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    body: Buffer.concat([
+      linkInfo({}),
+      text(IFLA_IFNAME, pair.name),
+      u32(IFLA_MTU, pair.mtuBytes),
+      attribute(IFLA_ADDRESS, parseMac(pair.mac)),
+      u32(IFLA_GROUP, pair.group),
+      nested(
+        IFLA_LINKINFO,
+        attribute(IFLA_INFO_KIND, Buffer.from('veth')),
+        nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)),
+      ),
+    ]),
+  }
+}
+
+export function setLinkUp(index: number): NetlinkRequest {
+  return { name: `link set ${index} up`, type: RTM_SETLINK, body: linkInfo({ index, flags: IFF_UP, change: IFF_UP }) }
+}
+
+/** The kernel makes no link-local address of its own: ours are given explicitly, without duplicate detection. */
+export function setLinkAddressGenerationOff(index: number): NetlinkRequest {
+  return {
+    name: `link set ${index} addrgenmode none`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([
+      linkInfo({ index }),
+      nested(IFLA_AF_SPEC, nested(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))),
+    ]),
+  }
+}
+
+/** @param alias at most 255 bytes (IFALIASZ) */
+export function setLinkAlias(index: number, alias: string): NetlinkRequest {
+  return {
+    name: `link set ${index} alias`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([linkInfo({ index }), attribute(IFLA_IFALIAS, Buffer.from(alias))]),
+  }
+}
+
+export function setLinkGroup(index: number, group: number): NetlinkRequest {
+  return {
+    name: `link set ${index} group ${group}`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([linkInfo({ index }), u32(IFLA_GROUP, group)]),
+  }
+}
+
+/** All links of the group in one go, and so one RCU grace period for all of them; ENODEV when it is empty. */
+export function deleteLinkGroup(group: number): NetlinkRequest {
+  return {
+    name: `link delete group ${group}`,
+    type: RTM_DELLINK,
+    body: Buffer.concat([linkInfo({}), u32(IFLA_GROUP, group)]),
+  }
+}
+
+export function deleteLink(index: number): NetlinkRequest {
+  return { name: `link delete ${index}`, type: RTM_DELLINK, body: linkInfo({ index }) }
+}
+
+/** The answer is one message for parseLink; ENODEV when there is none. */
+export function getLink(name: string): NetlinkRequest {
+  return {
+    name: `link show ${name}`,
+    type: RTM_GETLINK,
+    body: Buffer.concat([linkInfo({}), text(IFLA_IFNAME, name), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
+  }
+}
+
+export async function listLinks(netlink: Netlink): Promise<Link[]> {
+  const messages = await netlink.dump({
+    name: 'link show',
+    type: RTM_GETLINK,
+    body: Buffer.concat([linkInfo({}), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
+  })
+  return messages.map(parseLink)
+}
+
+/** The link that an RTM_NEWLINK or RTM_DELLINK is about, without reading the rest. */
+export function linkIndexOf({ body }: NetlinkMessage): number {
+  return body.readInt32LE(4)
+}
+
+export function parseLink(message: NetlinkMessage): Link {
+  const { body } = message
+  const flags = body.readUInt32LE(8)
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const info = attributes.get(IFLA_LINKINFO)
+  const address = attributes.get(IFLA_ADDRESS)
+  return {
+    index: linkIndexOf(message),
+    name: readText(attributes.get(IFLA_IFNAME)) ?? '',
+    kind: (info && readText(readAttributes(info).get(IFLA_INFO_KIND))) ?? '',
+    mtuBytes: readU32(attributes.get(IFLA_MTU)) ?? 0,
+    mac: address ? formatMac(address) : '',
+    isUp: (flags & IFF_UP) !== 0,
+    isRunning: (flags & IFF_RUNNING) !== 0,
+    group: readU32(attributes.get(IFLA_GROUP)) ?? 0,
+    alias: readText(attributes.get(IFLA_IFALIAS)) ?? '',
+    peerIndex: readU32(attributes.get(IFLA_LINK)) ?? 0,
+  }
+}
+
+/** struct ifinfomsg */
+function linkInfo(fields: { index?: number; flags?: number; change?: number }): Buffer {
+  const buffer = Buffer.alloc(INFO_BYTES)
+  buffer.writeInt32LE(fields.index ?? 0, 4)
+  buffer.writeUInt32LE(fields.flags ?? 0, 8)
+  buffer.writeUInt32LE(fields.change ?? 0, 12)
+  return buffer
+}

@@ -1,0 +1,16 @@
+/** `02:1f:…` -> six bytes. @throws RangeError when the text is not a MAC address; callers pass constants and listings */
+export function parseMac(text: string): Buffer {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new RangeError(`Cannot parse MAC address "${text}"`)
+  return Buffer.from(text.replaceAll(':', ''), 'hex')
+}
+
+export function formatMac(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':')
+}
+
+/** The link-local address that belongs to a MAC by EUI-64. RFC 4291, appendix A. */
+export function linkLocalOf(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = parseMac(mac)
+  const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]
+  return `fe80::${groups.map((group) => group.toString(16)).join(':')}`
+}

@@ -1,0 +1,63 @@
+import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
+import { AF } from './addresses.ts'
+import { attribute, readAttributes } from './attributes.ts'
+import { formatMac, parseMac } from './mac.ts'
+import type { Netlink, NetlinkRequest } from './netlink.ts'
+import { NLM_F_CREATE, NLM_F_REPLACE } from './netlink.ts'
+
+// include/uapi/linux/rtnetlink.h, neighbour.h
+const RTM_NEWNEIGH = 28
+const RTM_DELNEIGH = 29
+const RTM_GETNEIGH = 30
+const NDA_DST = 1
+const NDA_LLADDR = 2
+const NUD_PERMANENT = 0x80
+const INFO_BYTES = 12
+
+/** A permanent entry: it is never asked for on the link, and what the link says does not change it. */
+export interface Neighbour {
+  readonly address: string
+  readonly mac: string
+}
+
+export function addNeighbour(linkIndex: number, { address, mac }: Neighbour): NetlinkRequest {
+  return {
+    name: `neighbour replace ${address} lladdr ${mac} dev ${linkIndex} nud permanent`,
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    body: Buffer.concat([
+      neighbourInfo(linkIndex, address),
+      attribute(NDA_DST, addressBytes(address)),
+      attribute(NDA_LLADDR, parseMac(mac)),
+    ]),
+  }
+}
+
+export function deleteNeighbour(linkIndex: number, { address }: Pick<Neighbour, 'address'>): NetlinkRequest {
+  return {
+    name: `neighbour delete ${address} dev ${linkIndex}`,
+    type: RTM_DELNEIGH,
+    body: Buffer.concat([neighbourInfo(linkIndex, address), attribute(NDA_DST, addressBytes(address))]),
+  }
+}
+
+/** The permanent entries of all links. */
+export async function listNeighbours(netlink: Netlink): Promise<(Neighbour & { readonly linkIndex: number })[]> {
+  const messages = await netlink.dump({ name: 'neighbour show', type: RTM_GETNEIGH, body: Buffer.alloc(INFO_BYTES) })
+  return messages.flatMap(({ body }) => {
+    const attributes = readAttributes(body.subarray(INFO_BYTES))
+    const address = attributes.get(NDA_DST)
+    const mac = attributes.get(NDA_LLADDR)
+    if (!address || !mac || !(body.readUInt16LE(8) & NUD_PERMANENT)) return []
+    return [{ address: addressOf(address), mac: formatMac(mac), linkIndex: body.readInt32LE(4) }]
+  })
+}
+
+/** struct ndmsg */
+function neighbourInfo(linkIndex: number, address: string): Buffer {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[familyOf(address)]
+  info.writeInt32LE(linkIndex, 4)
+  info.writeUInt16LE(NUD_PERMANENT, 8)
+  return info
+}

@@ -1,0 +1,79 @@
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { bind } from './libc.ts'
+
+// include/uapi/linux/sched.h
+const CLONE_NEWNET = 0x4000_0000
+const OWN = '/proc/self/ns/net'
+
+const setns = bind<[number, number]>('int setns(int fd, int nstype)')
+
+/** A network namespace that is held open. */
+export interface Netns {
+  readonly path: string
+  readonly fd: number
+  close(): void
+}
+
+/** The path is no network namespace that we may work in. */
+export class NetnsError extends Error {
+  readonly code = 'NETNS' as const
+  /** absent: nothing there any more. */
+  readonly reason: 'absent' | 'not-a-namespace'
+
+  constructor(reason: 'absent' | 'not-a-namespace', message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** @throws NetnsError */
+export function openNetns(path: string): Netns {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    throw new NetnsError('absent', `Cannot open network namespace ${path}`, { cause: error })
+  }
+  // Namespace files live on nsfs, and so share their device with our own namespace's file.
+  if (fstatSync(fd).dev !== statSync(OWN).dev) {
+    closeSync(fd)
+    throw new NetnsError('not-a-namespace', `${path} is not a network namespace`)
+  }
+  return { path, fd, close: () => closeSync(fd) }
+}
+
+/** Tells whether the path leads to the namespace that the agent itself is in: the node's. */
+export function isOwnNetns(path: string): boolean {
+  try {
+    const own = statSync(OWN)
+    const other = statSync(path)
+    return own.ino === other.ino && own.dev === other.dev
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Runs `work` with the main thread inside the namespace. `work` must be synchronous; the sockets that it opens stay
+ * in that namespace. If there is no way back, no line of ours may run any more: the process aborts.
+ * @throws NetnsError when the namespace is not one of the network
+ */
+export function inNetns<T>(netns: Pick<Netns, 'fd' | 'path'>, work: () => T): T {
+  const own = openSync(OWN, constants.O_RDONLY)
+  try {
+    setns(netns.fd, CLONE_NEWNET)
+  } catch (error) {
+    closeSync(own)
+    throw new NetnsError('not-a-namespace', `${netns.path} is not a network namespace`, { cause: error })
+  }
+  try {
+    return work()
+  } finally {
+    try {
+      setns(own, CLONE_NEWNET)
+    } catch {
+      process.abort()
+    }
+    closeSync(own)
+  }
+}

@@ -1,0 +1,106 @@
+import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
+import { AF } from './addresses.ts'
+import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
+import type { Netlink, NetlinkMessage, NetlinkRequest } from './netlink.ts'
+import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+
+// include/uapi/linux/rtnetlink.h
+export const RTM_NEWROUTE = 24
+export const RTM_DELROUTE = 25
+const RTM_GETROUTE = 26
+const RTA_DST = 1
+const RTA_OIF = 4
+const RTA_GATEWAY = 5
+const RTA_PRIORITY = 6
+const RTA_TABLE = 15
+const RTN_UNICAST = 1
+const RT_SCOPE_UNIVERSE = 0
+const RT_SCOPE_LINK = 253
+const RTM_F_CLONED = 0x200
+const INFO_BYTES = 12
+export const RT_TABLE_MAIN = 254
+
+/** A route over one link. */
+export interface Route {
+  /** `10.42.0.7/32`; `0.0.0.0/0` and `::/0` are the default routes. */
+  readonly destination: string
+  /** Absent: the destination is on the link itself. */
+  readonly gateway?: string
+  readonly table: number
+  /** RTA_PRIORITY; 0 leaves it to the kernel (0 for IPv4, 1024 for IPv6). */
+  readonly metric: number
+  /** RTPROT_*, by which its maker is known. */
+  readonly protocol: number
+}
+
+/** @throws KernelError EEXIST, on sending, when the same destination, table and metric is there already */
+export function addRoute(linkIndex: number, route: Route): NetlinkRequest {
+  return { ...routeMessage('add', linkIndex, route), type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+export function deleteRoute(linkIndex: number, route: Route): NetlinkRequest {
+  return { ...routeMessage('delete', linkIndex, route), type: RTM_DELROUTE }
+}
+
+export interface ListedRoute extends Route {
+  readonly linkIndex: number
+}
+
+/** The unicast routes of all tables that leave over one link. */
+export async function listRoutes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[family]
+  const messages = await netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
+  return messages.flatMap((message) => parseRoute(message) ?? [])
+}
+
+/** @returns undefined for what is no unicast route over one link (local, multicast, blackhole, cached, multipath) */
+export function parseRoute({ body }: NetlinkMessage): ListedRoute | undefined {
+  const family: Family = body[0] === AF[4] ? 4 : 6
+  if (body[7] !== RTN_UNICAST || body.readUInt32LE(8) & RTM_F_CLONED) return undefined
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const linkIndex = readU32(attributes.get(RTA_OIF))
+  if (linkIndex === undefined) return undefined
+  const destination = attributes.get(RTA_DST)
+  const gateway = attributes.get(RTA_GATEWAY)
+  return {
+    destination: `${destination ? addressOf(destination) : anyAddress(family)}/${body[1]}`,
+    ...(gateway && { gateway: addressOf(gateway) }),
+    table: readU32(attributes.get(RTA_TABLE)) ?? body[4] ?? 0,
+    metric: readU32(attributes.get(RTA_PRIORITY)) ?? 0,
+    protocol: body[5] ?? 0,
+    linkIndex,
+  }
+}
+
+export function anyAddress(family: Family): string {
+  return family === 4 ? '0.0.0.0' : '::'
+}
+
+/** The route's destination when it is a single host, as every pod's is. */
+export function hostOf(route: Route): string | undefined {
+  const [address = '', length] = route.destination.split('/')
+  return Number(length) === ADDRESS_BITS[familyOf(address)] ? address : undefined
+}
+
+function routeMessage(verb: string, linkIndex: number, route: Route) {
+  const [address = '', prefixLength = '0'] = route.destination.split('/')
+  const via = route.gateway ? ` via ${route.gateway}` : ''
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[familyOf(address)]
+  info[1] = Number(prefixLength)
+  info[5] = route.protocol
+  info[6] = route.gateway || familyOf(address) === 6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK
+  info[7] = RTN_UNICAST
+  return {
+    name: `route ${verb} ${route.destination}${via} dev ${linkIndex}`,
+    body: Buffer.concat([
+      info,
+      ...(prefixLength === '0' ? [] : [attribute(RTA_DST, addressBytes(address))]),
+      ...(route.gateway ? [attribute(RTA_GATEWAY, addressBytes(route.gateway))] : []),
+      ...(route.metric ? [u32(RTA_PRIORITY, route.metric)] : []),
+      u32(RTA_OIF, linkIndex),
+      u32(RTA_TABLE, route.table),
+    ]),
+  }
+}

@@ -1,0 +1,49 @@
+import { ADDRESS_BITS, addressBytes, familyOf } from '../../ipam/address.ts'
+import { AF } from './addresses.ts'
+import { attribute, u32 } from './attributes.ts'
+import type { NetlinkRequest } from './netlink.ts'
+import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+
+// include/uapi/linux/rtnetlink.h, fib_rules.h
+const RTM_NEWRULE = 32
+const RTM_DELRULE = 33
+const FRA_SRC = 2
+const FRA_PRIORITY = 6
+const FRA_TABLE = 15
+const FRA_PROTOCOL = 21
+const FR_ACT_TO_TBL = 1
+const INFO_BYTES = 12
+
+/** Packets from one address look up their route in a table of their own. */
+export interface Rule {
+  readonly from: string
+  readonly table: number
+  readonly priority: number
+  readonly protocol: number
+}
+
+export function addRule(rule: Rule): NetlinkRequest {
+  return { ...ruleMessage('add', rule), type: RTM_NEWRULE, flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+export function deleteRule(rule: Rule): NetlinkRequest {
+  return { ...ruleMessage('delete', rule), type: RTM_DELRULE }
+}
+
+function ruleMessage(verb: string, rule: Rule) {
+  const family = familyOf(rule.from)
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[family]
+  info[2] = ADDRESS_BITS[family]
+  info[7] = FR_ACT_TO_TBL
+  return {
+    name: `rule ${verb} from ${rule.from} lookup ${rule.table}`,
+    body: Buffer.concat([
+      info,
+      attribute(FRA_SRC, addressBytes(rule.from)),
+      u32(FRA_PRIORITY, rule.priority),
+      u32(FRA_TABLE, rule.table),
+      attribute(FRA_PROTOCOL, Uint8Array.of(rule.protocol)),
+    ]),
+  }
+}

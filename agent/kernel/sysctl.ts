@@ -1,0 +1,27 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { KernelError } from './errors.ts'
+
+/** A kernel setting of the network namespace that the thread is in, by its path below /proc/sys/net. */
+export interface Sysctl {
+  /** With slashes, since link names may hold dots: `ipv4/conf/eth0/rp_filter`. */
+  readonly key: string
+  readonly value: string
+}
+
+/** Synchronous: inside a foreign namespace nothing else may run in between. @throws KernelError */
+export function putSysctl({ key, value }: Sysctl): void {
+  try {
+    writeFileSync(`/proc/sys/net/${key}`, value)
+  } catch (error) {
+    throw new KernelError(`sysctl net/${key}=${value}`, (error as NodeJS.ErrnoException).code ?? 'EIO')
+  }
+}
+
+/** @returns undefined where the kernel has no such setting */
+export function getSysctl(key: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/net/${key}`, 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}

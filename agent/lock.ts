@@ -1,0 +1,30 @@
+import { constants, mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { bind } from './kernel/libc.ts'
+
+// include/uapi/asm-generic/fcntl.h
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+const flock = bind<[number, number]>('int flock(int fd, int operation)')
+
+/** Another agent works on the same state directory. */
+export class LockedError extends Error {
+  readonly code = 'LOCKED' as const
+}
+
+/**
+ * One agent per state directory. The kernel drops the lock when the process ends, however it ends.
+ * @throws LockedError
+ */
+export function lockStateDir(stateDir: string): void {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  const fd = openSync(join(stateDir, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  try {
+    flock(fd, LOCK_EX | LOCK_NB)
+  } catch (error) {
+    throw new LockedError(`another bramble-agent works on ${stateDir}; stop it, or give this one another --state-dir`, {
+      cause: error,
+    })
+  }
+}

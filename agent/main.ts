@@ -1,0 +1,97 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { pino } from 'pino'
+import { FreedLog } from '../ipam/freed-log.ts'
+import { Leases } from '../ipam/leases.ts'
+import { answerCall } from './api/calls.ts'
+import { answerControl } from './api/control.ts'
+import { ApiServer } from './api/server.ts'
+import { enableForwarding } from './forwarding.ts'
+import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
+import { lockStateDir } from './lock.ts'
+import type { Options } from './options.ts'
+import { CondemnedLinks } from './pods/condemned.ts'
+import type { PodNetwork } from './pods/network.ts'
+import { deletePending } from './pods/pending.ts'
+import { recover } from './pods/recover.ts'
+import { Turns } from './pods/turns.ts'
+import { watchPodLinks } from './pods/watch.ts'
+import { UplinkMtu } from './uplink-mtu.ts'
+
+/**
+ * The daemon, from its start to SIGTERM. What it programs into the kernel stays when it ends.
+ * @throws LockedError, SocketInUseError when another agent is at work; KernelError
+ */
+export async function main(options: Options, version: string): Promise<void> {
+  const log = pino({ level: options.logLevel, base: null })
+  log.info(
+    { version, pid: process.pid, nodeName: options.nodeName, podCidrs: options.podCidrs.map(({ text }) => text) },
+    'bramble-agent starts',
+  )
+  lockStateDir(options.stateDir)
+  enableForwarding(
+    options.podCidrs.map(({ family }) => family),
+    log,
+  )
+
+  const netlink = new Netlink()
+  const uplinkMtu = new UplinkMtu(netlink, log)
+  const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
+    log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
+  )
+  const leases = new Leases(options.podCidrs, freedLog, monotonicMs)
+  const network: PodNetwork = {
+    netlink,
+    leases,
+    condemned: new CondemnedLinks(netlink, log),
+    links: new Map(),
+    mtuBytes: async () => options.mtuBytes || uplinkMtu.bytes(),
+    hasIpv6: existsSync('/proc/sys/net/ipv6'),
+    log,
+  }
+  const turns = new Turns()
+
+  // Callers are kept waiting from here on; the picture is made whole before the first one is served.
+  const ready = Promise.withResolvers<void>()
+  const server = await ApiServer.listen(
+    options.socket,
+    ready.promise,
+    (request, gone) =>
+      request.kind === 'cni'
+        ? answerCall(network, turns, request.env, request.body, gone)
+        : answerControl(network, turns, options, version, request.body),
+    log,
+  )
+  const events = new NetlinkEvents(
+    [RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route],
+    [watchPodLinks(network), uplinkMtu],
+  )
+  await recover(network, freedLog.read())
+  freedLog.start(() => leases.freed())
+  await deletePending(network, join(dirname(options.socket), 'pending'))
+  ready.resolve()
+  log.info({ socket: options.socket }, 'ready')
+
+  const signal = await nextSignal('SIGTERM', 'SIGINT')
+  log.info({ signal }, 'stopping; pods keep their network')
+  await server.close()
+  await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
+  events.close()
+  netlink.close()
+}
+
+/** CLOCK_MONOTONIC: the same for every process of one boot, and no clock change moves it. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n)
+}
+
+/** Which boot this is: monotonic time counts from it. */
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+}
+
+function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of signals) process.once(signal, resolve)
+  })
+}

@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, isAbsolute, join } from 'node:path'
+import yargs from 'yargs'
+import { AddressError, type Cidr, overlaps, parseCidr } from '../ipam/address.ts'
+
+/** What the agent was told: flags, then BRAMBLE_* variables, then the file of --config. */
+export interface Options {
+  readonly datastore: 'local'
+  readonly nodeName: string
+  /** At most one of each family, IPv4 first; at least one. */
+  readonly podCidrs: readonly Cidr[]
+  readonly socket: string
+  readonly stateDir: string
+  /** Bytes; 0 follows the node's uplinks. */
+  readonly mtuBytes: number
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+const MTU_BYTES_MAX = 65_535
+/** The longest path that fits into sun_path with its NUL: unix(7). */
+const SOCKET_PATH_MAX = 107
+
+/** An option is wrong; the message names it and what to write instead. */
+export class OptionError extends Error {
+  readonly code = 'OPTION' as const
+}
+
+/**
+ * @returns undefined when only --help or --version was asked for, which is printed
+ * @throws OptionError
+ */
+export async function parseOptions(argv: readonly string[], version: string): Promise<Options | undefined> {
+  let isAnswered = false
+  const wantsFile = process.env.BRAMBLE_CONFIG !== undefined || argv.some((word) => /^--config(=|$)/.test(word))
+  const yaml = wantsFile ? await import('yaml') : undefined // 1.5 MiB that few agents need
+  const parser = yargs([...argv])
+    .scriptName('bramble-agent')
+    .usage('$0 [options]\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket.')
+    .options({
+      datastore: {
+        choices: ['local'] as const,
+        default: 'local' as const,
+        describe: 'where the cluster is known from',
+      },
+      'node-name': {
+        type: 'string',
+        default: hostname(),
+        defaultDescription: 'the host name',
+        describe: 'name of this node',
+      },
+      'pod-cidr': {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: "addresses for this node's pods, like 10.42.0.0/24; repeat it for the other IP family",
+      },
+      socket: {
+        type: 'string',
+        defaultDescription: 'agent.sock in --state-dir',
+        describe: 'where the plugin finds the agent',
+      },
+      'state-dir': { type: 'string', default: '/run/bramble', describe: 'small records; keep it on tmpfs' },
+      mtu: {
+        type: 'number',
+        default: 0,
+        describe: 'MTU of pods in bytes; 0: the smallest of the uplinks with a default route',
+      },
+      'log-level': {
+        choices: LOG_LEVELS,
+        default: 'info' as const,
+        describe: 'how much to log, as JSON lines on stdout',
+      },
+    })
+    .config('config', 'a YAML or JSON file with the same options, without the dashes in front', (path: string) =>
+      readConfigFile(path, (text) => {
+        const document = yaml?.parseDocument(text)
+        if (document?.errors[0]) throw document.errors[0]
+        return document?.toJS()
+      }),
+    )
+    .env('BRAMBLE')
+    .epilogue(
+      'Each option can also be set by the environment (--pod-cidr: BRAMBLE_POD_CIDR) and in the file of --config; flags win, then the environment, then the file.',
+    )
+    .version(version)
+    .help()
+    .strict()
+    .wrap(100)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw error instanceof OptionError ? error : new OptionError(message || String(error?.message))
+    })
+  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
+    if (!output) return
+    isAnswered = true
+    process.stdout.write(`${output}\n`)
+  })
+  if (isAnswered) return undefined
+
+  const stateDir = absolute('--state-dir', given['state-dir'])
+  const socket = absolute('--socket', given.socket ?? join(stateDir, 'agent.sock'))
+  if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
+    throw new OptionError(
+      `--socket ${socket} is longer than the ${SOCKET_PATH_MAX} bytes that a socket's path may have`,
+    )
+  if (dirname(socket) === '/') throw new OptionError(`--socket ${socket} must lie in a folder of its own`)
+  return {
+    datastore: given.datastore,
+    nodeName: nodeName(given['node-name']),
+    podCidrs: podCidrs(given['pod-cidr'] ?? []),
+    socket,
+    stateDir,
+    mtuBytes: mtu(given.mtu),
+    logLevel: given['log-level'],
+  }
+}
+
+function readConfigFile(path: string, parse: (text: string) => unknown): Record<string, unknown> {
+  let content: unknown
+  try {
+    content = parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new OptionError(`--config ${path} cannot be read: ${(error as Error).message.split('\n')[0]}`)
+  }
+  if (content === null || content === undefined) return {}
+  if (typeof content !== 'object' || Array.isArray(content))
+    throw new OptionError(`--config ${path} must hold options like "mtu: 1450"`)
+  return content as Record<string, unknown>
+}
+
+function absolute(option: string, path: string): string {
+  if (!isAbsolute(path)) throw new OptionError(`${option} "${path}" is not an absolute path`)
+  return path
+}
+
+/** RFC 1123, as Kubernetes asks of node names. */
+function nodeName(name: string): string {
+  const lower = name.toLowerCase()
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(lower))
+    throw new OptionError(`--node-name "${name}" is no host name; use letters, digits, "-" and "."`)
+  return lower
+}
+
+function podCidrs(given: readonly (string | number)[]): Cidr[] {
+  const texts = given.flatMap((text) => String(text).split(/[\s,]+/)).filter((text) => text !== '')
+  if (texts.length === 0) throw new OptionError('--pod-cidr is missing; give one like --pod-cidr 10.42.0.0/24')
+  const cidrs = texts.map((text) => {
+    try {
+      return parseCidr(text)
+    } catch (error) {
+      if (error instanceof AddressError) throw new OptionError(`--pod-cidr: ${error.message}`)
+      throw error
+    }
+  })
+  for (const family of [4, 6]) {
+    const same = cidrs.filter((cidr) => cidr.family === family)
+    if (same.length > 1)
+      throw new OptionError(
+        `--pod-cidr: ${same.map(({ text }) => text).join(' and ')} are both IPv${family}; give one of each family`,
+      )
+  }
+  for (const cidr of cidrs) {
+    if (cidr.prefixLength === (cidr.family === 4 ? 32 : 128))
+      throw new OptionError(
+        `--pod-cidr ${cidr.text} holds no address for a pod: the first one of a CIDR is not given out`,
+      )
+    for (const reserved of RESERVED)
+      if (overlaps(cidr, parseCidr(reserved.cidr)))
+        throw new OptionError(
+          `--pod-cidr ${cidr.text} overlaps ${reserved.cidr}, ${reserved.why}; take private addresses`,
+        )
+  }
+  return cidrs.sort((a, b) => a.family - b.family)
+}
+
+/** Addresses that no pod can have. */
+const RESERVED = [
+  { cidr: '0.0.0.0/8', why: 'this network (RFC 1122)' },
+  { cidr: '127.0.0.0/8', why: 'loopback (RFC 1122)' },
+  { cidr: '169.254.0.0/16', why: 'link-local, where the pods have their gateway (RFC 3927)' },
+  { cidr: '224.0.0.0/3', why: 'multicast and reserved (RFC 5771)' },
+  { cidr: '::/96', why: 'unspecified and loopback (RFC 4291)' },
+  { cidr: '::ffff:0:0/96', why: 'IPv4-mapped (RFC 4291)' },
+  { cidr: 'fe80::/10', why: 'link-local (RFC 4291)' },
+  { cidr: 'ff00::/8', why: 'multicast (RFC 4291)' },
+]
+
+function mtu(bytes: number): number {
+  if (!Number.isInteger(bytes) || bytes < 0 || bytes > MTU_BYTES_MAX || (bytes > 0 && bytes < 68))
+    throw new OptionError(
+      `--mtu must be a whole number of bytes from 68 to ${MTU_BYTES_MAX}, or 0 to follow the uplinks`,
+    )
+  return bytes
+}

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto'
+import { formatMac } from './kernel/mac.ts'
+
+/**
+ * The marks by which our kernel objects are known as ours; nothing without one is ever touched. docs/ownership.md
+ * says the same to people.
+ */
+
+/** Host links of pods: `brm` and 12 hexadecimal digits, 15 characters as IFNAMSIZ allows. */
+const HOST_LINK_NAME = /^brm[0-9a-f]{12}$/
+
+/** By container and never by pod name: a late DEL of an old pod must not hit a new one of the same name. */
+export function hostLinkName(containerId: string, ifname: string): string {
+  return `brm${digest(containerId, ifname).subarray(0, 6).toString('hex')}`
+}
+
+/** A unicast, locally administered MAC (IEEE 802c), the same for the same attachment at any time. */
+export function podMacOf(containerId: string, ifname: string): string {
+  const bytes = digest(containerId, ifname).subarray(6, 12)
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02
+  return formatMac(bytes)
+}
+
+function digest(containerId: string, ifname: string): Buffer {
+  return createHash('sha256').update(`${containerId}\0${ifname}`).digest()
+}
+
+/** Link groups (IFLA_GROUP): pods' links, and those that wait to be deleted together. "brm" in ASCII, then a digit. */
+export const LINK_GROUP = { pods: 0x62726d01, condemned: 0x62726d02 } as const
+
+/** Our routes and rules (rtm_protocol): 98, free in /etc/iproute2/rt_protos. */
+export const ROUTE_PROTOCOL = 98
+
+/** Both marks must be there: a name alone may be chance. */
+export function isPodLink(link: { readonly name: string; readonly kind: string; readonly group: number }): boolean {
+  const inGroup = link.group === LINK_GROUP.pods || link.group === LINK_GROUP.condemned
+  return link.kind === 'veth' && inGroup && HOST_LINK_NAME.test(link.name)
+}

@@ -1,0 +1,106 @@
+import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
+import { type Lease, type LeaseOwner, type Leases, PoolExhaustedError } from '../../ipam/leases.ts'
+import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
+import type { CniRequest } from '../../plugin/request.ts'
+import type { AttachmentSummary } from '../../plugin/result.ts'
+import { faultPoint } from '../fault.ts'
+import { isOwnNetns, type Netns, NetnsError, openNetns } from '../kernel/netns.ts'
+import { networkMark } from './alias.ts'
+import { type Attachment, desiredAttachment, GATEWAY } from './attachment.ts'
+import { explain } from './explain.ts'
+import type { PodNetwork } from './network.ts'
+import { wire } from './wire.ts'
+
+export type AttachmentRequest = Extract<CniRequest, { command: 'ADD' | 'CHECK' }>
+
+const MTU_BYTES_MIN_IPV6 = 1280 // RFC 8200, section 5
+
+/**
+ * Gives a pod its address, its links and its routes; when this returns, they are in the kernel. Whatever fails, or
+ * when nobody waits any more (`signal`), all of it is undone.
+ * @throws CniError
+ */
+export async function addPod(
+  network: PodNetwork,
+  request: AttachmentRequest,
+  signal: AbortSignal,
+): Promise<AttachmentSummary> {
+  const { containerId, ifname } = request
+  if (!request.allowsOwnNetns && isOwnNetns(request.netns))
+    throw new CniError(
+      CNI_ERROR.invalidNamespace,
+      `CNI_NETNS ${request.netns} is the node's own network namespace`,
+      'a container on the host network needs no CNI; CNI_NETNS_OVERRIDE=1 allows it all the same',
+    )
+  if (network.leases.get(containerId, ifname))
+    throw new CniError(CNI_ERROR.alreadyExists, `${ifname} of container ${containerId} exists already`, 'DEL it first')
+
+  const netns = openPodNetns(request.netns)
+  try {
+    const mtuBytes = request.config.mtuBytes || (await network.mtuBytes())
+    const owner = { containerId, ifname, network: networkMark(request.config.name), pod: request.pod }
+    const lease = reserve(network.leases, owner)
+    const { addresses } = lease
+    try {
+      if (mtuBytes < MTU_BYTES_MIN_IPV6 && addresses.some((address) => familyOf(address) === 6))
+        throw new CniError(CNI_ERROR.invalidConfig, `"mtu" is ${mtuBytes}`, `IPv6 needs at least ${MTU_BYTES_MIN_IPV6}`)
+      faultPoint('add:reserved')
+      const attachment = desiredAttachment({ containerId, ifname, mtuBytes, addresses, hasIpv6: network.hasIpv6 })
+      await wire(network, netns, attachment, lease, signal)
+      return summarize(attachment, addresses, request.netns)
+    } catch (error) {
+      network.leases.release(containerId, ifname)
+      throw explain(error, `${ifname} of container ${containerId}`)
+    }
+  } finally {
+    netns.close()
+  }
+}
+
+/** What a result tells of an attachment. */
+export function summarize(attachment: Attachment, addresses: readonly string[], netns: string): AttachmentSummary {
+  return {
+    mtuBytes: attachment.mtuBytes,
+    host: attachment.host,
+    pod: { ...attachment.pod, netns },
+    addresses: addresses.map((address) => {
+      const family = familyOf(address)
+      return { cidr: `${address}/${ADDRESS_BITS[family]}`, gateway: GATEWAY[family] }
+    }),
+  }
+}
+
+/** @throws CniError, also when the path leads to no network namespace */
+export function openPodNetns(path: string): Netns {
+  try {
+    return openNetns(path)
+  } catch (error) {
+    if (error instanceof NetnsError)
+      throw new CniError(
+        CNI_ERROR.invalidEnvironment,
+        error.message,
+        'CNI_NETNS must be a network namespace that exists',
+        {
+          cause: error,
+        },
+      )
+    throw error
+  }
+}
+
+/** @throws CniError "try again later", which names who holds the addresses */
+function reserve(leases: Leases, owner: LeaseOwner): Lease {
+  try {
+    return leases.reserve(owner)
+  } catch (error) {
+    if (error instanceof PoolExhaustedError) throw new CniError(CNI_ERROR.tryAgainLater, error.message, holders(leases))
+    throw error
+  }
+}
+
+function holders(leases: Leases): string {
+  const held = leases.list()
+  const shown = held.slice(0, 5).map((lease) => `${lease.pod || lease.containerId} (${lease.addresses.join(', ')})`)
+  const rest = held.length > shown.length ? ` and ${held.length - shown.length} more` : ''
+  return `held by ${shown.join(', ')}${rest}; delete pods or give the node a larger pod CIDR; see: bramblectl ipam`
+}

@@ -1,0 +1,142 @@
+import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
+import type { Address } from '../kernel/addresses.ts'
+import { linkLocalOf } from '../kernel/mac.ts'
+import type { Neighbour } from '../kernel/neighbours.ts'
+import { anyAddress, type Route, RT_TABLE_MAIN } from '../kernel/routes.ts'
+import type { Rule } from '../kernel/rules.ts'
+import type { Sysctl } from '../kernel/sysctl.ts'
+import { hostLinkName, podMacOf, ROUTE_PROTOCOL } from '../ownership.ts'
+
+/**
+ * The kernel objects of one pod's attachment, the way Calico lays them: the pod has its address alone (/32, /128) and
+ * sends all it has to a gateway that is assigned nowhere, 169.254.1.1; the host has one route per address.
+ * Pure: what ADD makes is what CHECK compares with.
+ */
+export interface Attachment {
+  readonly mtuBytes: number
+  /** The kernel has IPv6 at all; then it must make no addresses of its own on our links. */
+  readonly hasIpv6: boolean
+  readonly host: LinkSide
+  readonly pod: LinkSide
+}
+
+/** One end of the veth pair, with all that goes with it in its own namespace. */
+export interface LinkSide {
+  readonly linkName: string
+  readonly mac: string
+  readonly sysctls: readonly Sysctl[]
+  readonly addresses: readonly Address[]
+  readonly routes: readonly Route[]
+  readonly rules: readonly Rule[]
+  readonly neighbours: readonly Neighbour[]
+}
+
+export interface AttachmentInput {
+  readonly containerId: string
+  readonly ifname: string
+  readonly mtuBytes: number
+  /** At most one of each family. */
+  readonly addresses: readonly string[]
+  /** The node's kernel has IPv6, whether or not the pod has an IPv6 address. */
+  readonly hasIpv6: boolean
+}
+
+/** The same on every host link: each pair is a network of its own, and a fixed MAC makes fixed gateways. */
+export const HOST_MAC = 'ee:ee:ee:ee:ee:ee'
+export const GATEWAY = { 4: '169.254.1.1', 6: linkLocalOf(HOST_MAC) } as const
+
+/** include/uapi/linux/rtnetlink.h */
+const RTPROT_BOOT = 3
+/** Before the main table's rule, 32766. */
+const RULE_PRIORITY = 1000
+const FURTHER_TABLES_FIRST = 32_768
+
+export function desiredAttachment(input: AttachmentInput): Attachment {
+  const { mtuBytes, hasIpv6, addresses, ifname } = input
+  const hostName = hostLinkName(input.containerId, ifname)
+  const podMac = podMacOf(input.containerId, ifname)
+  const families = [...new Set(addresses.map(familyOf))]
+  const hosts = addresses.map((address) => ({ address, prefixLength: ADDRESS_BITS[familyOf(address)] }))
+  return {
+    mtuBytes,
+    hasIpv6,
+    host: {
+      linkName: hostName,
+      mac: HOST_MAC,
+      sysctls: hostSysctls(hostName, hasIpv6),
+      addresses: families.includes(6) ? [{ address: GATEWAY[6], prefixLength: 64 }] : [],
+      routes: hosts.map(({ address, prefixLength }) => ({
+        destination: `${address}/${prefixLength}`,
+        table: RT_TABLE_MAIN,
+        metric: 0,
+        protocol: ROUTE_PROTOCOL,
+      })),
+      rules: [],
+      neighbours: addresses.map((address) => ({ address, mac: podMac })),
+    },
+    pod: {
+      linkName: ifname,
+      mac: podMac,
+      sysctls: hasIpv6 ? [{ key: `ipv6/conf/${ifname}/accept_ra`, value: '0' }] : [],
+      addresses: [...hosts, ...(families.includes(6) ? [{ address: linkLocalOf(podMac), prefixLength: 64 }] : [])],
+      ...podRouting(ifname, addresses),
+      neighbours: families.map((family) => ({ address: GATEWAY[family], mac: HOST_MAC })),
+    },
+  }
+}
+
+function hostSysctls(name: string, hasIpv6: boolean): Sysctl[] {
+  const ipv4 = [
+    { key: `ipv4/conf/${name}/rp_filter`, value: '1' }, // a pod sends from its own address only (RFC 3704)
+    { key: `ipv4/conf/${name}/forwarding`, value: '1' },
+    { key: `ipv4/conf/${name}/proxy_arp`, value: '1' }, // answers for 169.254.1.1, should a pod ask
+    { key: `ipv4/neigh/${name}/proxy_delay`, value: '0' },
+  ]
+  const ipv6 = [
+    { key: `ipv6/conf/${name}/accept_ra`, value: '0' }, // a pod is no router of the node: CVE-2020-10749
+    { key: `ipv6/conf/${name}/forwarding`, value: '1' },
+    { key: `ipv6/conf/${name}/proxy_ndp`, value: '1' },
+  ]
+  return hasIpv6 ? [...ipv4, ...ipv6] : ipv4
+}
+
+/**
+ * eth0 carries the pod's default routes. A further interface has the same with a higher metric, and besides a table of
+ * its own for what is sent from its address: replies leave where the requests came in.
+ */
+function podRouting(ifname: string, addresses: readonly string[]): Pick<LinkSide, 'routes' | 'rules'> {
+  const tables = ifname === 'eth0' ? [{ table: RT_TABLE_MAIN, metric: 0 }] : furtherTables(ifname)
+  const routes = tables.flatMap(({ table, metric }) =>
+    addresses.map(familyOf).flatMap((family) => {
+      const common = { table, protocol: RTPROT_BOOT, metric: family === 6 ? 1024 + metric : metric }
+      const defaultRoute = { destination: `${anyAddress(family)}/0`, gateway: GATEWAY[family], ...common }
+      if (family === 6) return [defaultRoute] // a link-local gateway is on its link by definition
+      return [{ destination: `${GATEWAY[family]}/${ADDRESS_BITS[family]}`, ...common }, defaultRoute]
+    }),
+  )
+  const rules = tables
+    .filter(({ table }) => table !== RT_TABLE_MAIN)
+    .flatMap(({ table }) =>
+      addresses.map((from) => ({ from, table, priority: RULE_PRIORITY, protocol: ROUTE_PROTOCOL })),
+    )
+  return { routes, rules }
+}
+
+function furtherTables(ifname: string) {
+  const number = FURTHER_TABLES_FIRST + (checksum16(ifname) % FURTHER_TABLES_FIRST)
+  return [
+    { table: RT_TABLE_MAIN, metric: number },
+    { table: number, metric: 0 },
+  ]
+}
+
+/** Fletcher-16: two interface names of one pod differ in it, as good as always (`eth1`, `eth2`, `net1` do). */
+function checksum16(text: string): number {
+  let low = 0
+  let high = 0
+  for (const byte of Buffer.from(text)) {
+    low = (low + byte) % 255
+    high = (high + low) % 255
+  }
+  return high * 256 + low
+}

@@ -1,0 +1,19 @@
+import type { Logger } from 'pino'
+import type { Leases } from '../../ipam/leases.ts'
+import type { Netlink } from '../kernel/netlink.ts'
+import type { CondemnedLinks } from './condemned.ts'
+
+/** What the calls of a runtime work on: one per agent. */
+export interface PodNetwork {
+  /** In the node's network namespace. */
+  readonly netlink: Netlink
+  readonly leases: Leases
+  readonly condemned: CondemnedLinks
+  /** The finished and half-made attachments by the index of their host link, which the kernel never gives twice. */
+  readonly links: Map<number, { readonly containerId: string; readonly ifname: string }>
+  /** The MTU of pods whose configuration does not name one, in bytes. */
+  readonly mtuBytes: () => Promise<number>
+  /** The node's kernel has IPv6. */
+  readonly hasIpv6: boolean
+  readonly log: Logger
+}

@@ -1,0 +1,74 @@
+import type { Logger } from 'pino'
+import { linkIndexOf, listLinks, RTM_DELLINK, RTM_NEWLINK } from './kernel/links.ts'
+import type { EventListener, Netlink, NetlinkMessage } from './kernel/netlink.ts'
+import { listRoutes, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
+
+/** Ethernet's; taken while the node has no default route. */
+const FALLBACK_BYTES = 1500
+
+/**
+ * The MTU for pods: the smallest of the uplinks that carry a default route. Read when it is first asked for and again
+ * when the kernel reports a change of theirs, so that a Wi-Fi that comes up after the agent counts.
+ */
+export class UplinkMtu implements EventListener {
+  readonly #netlink: Netlink
+  readonly #log: Logger
+  #known: Promise<number> | undefined
+  #uplinkIndexes: ReadonlySet<number> = new Set()
+  #lastBytes = 0
+
+  constructor(netlink: Netlink, log: Logger) {
+    this.#netlink = netlink
+    this.#log = log
+  }
+
+  onMessage(message: NetlinkMessage): void {
+    if (this.#concernsUplinks(message)) this.#known = undefined
+  }
+
+  onGap(): void {
+    this.#known = undefined
+  }
+
+  /** @throws KernelError */
+  bytes(): Promise<number> {
+    this.#known ??= this.#detect().catch((error) => {
+      this.#known = undefined
+      throw error
+    })
+    return this.#known
+  }
+
+  async #detect(): Promise<number> {
+    const [links, routes4, routes6] = await Promise.all([
+      listLinks(this.#netlink),
+      listRoutes(this.#netlink, 4),
+      listRoutes(this.#netlink, 6),
+    ])
+    this.#uplinkIndexes = new Set(
+      [...routes4, ...routes6].flatMap(({ destination, linkIndex }) => (destination.endsWith('/0') ? [linkIndex] : [])),
+    )
+    const uplinks = links.filter(({ index }) => this.#uplinkIndexes.has(index))
+    const bytes = Math.min(
+      ...uplinks.map(({ mtuBytes }) => mtuBytes),
+      ...(uplinks.length === 0 ? [FALLBACK_BYTES] : []),
+    )
+    if (bytes !== this.#lastBytes)
+      this.#log.info({ mtuBytes: bytes, uplinks: uplinks.map(({ name }) => name) }, 'MTU for new pods')
+    this.#lastBytes = bytes
+    return bytes
+  }
+
+  #concernsUplinks(message: NetlinkMessage): boolean {
+    switch (message.type) {
+      case RTM_NEWLINK:
+      case RTM_DELLINK:
+        return this.#uplinkIndexes.has(linkIndexOf(message))
+      case RTM_NEWROUTE:
+      case RTM_DELROUTE:
+        return parseRoute(message)?.destination.endsWith('/0') ?? false
+      default:
+        return false
+    }
+  }
+}

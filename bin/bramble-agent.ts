@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { OptionError, parseOptions } from '../agent/options.ts'
+import { version } from '../agent/version.ts'
+
+try {
+  const options = await parseOptions(process.argv.slice(2), version())
+  if (options) {
+    const { main } = await import('../agent/main.ts') // only now: a wrong option touches nothing
+    await main(options, version())
+  }
+} catch (error) {
+  process.stderr.write(`bramble-agent: ${(error as Error).message}\n`)
+  process.exitCode = error instanceof OptionError ? 2 : 1
+}

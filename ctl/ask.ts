@@ -1,0 +1,50 @@
+import { connect } from 'node:net'
+import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
+import { ANSWER_HEADER_BYTES, decodeAnswer, encodeRequest, MAX_ANSWER_BYTES } from '../plugin/frame.ts'
+
+const TIMEOUT_MS = 15_000
+
+/** The agent cannot be asked, or refused; the message says what to do. */
+export class AskError extends Error {
+  readonly code = 'ASK' as const
+}
+
+/** Asks the agent of this node. @throws AskError */
+export async function ask<Call extends ControlCall>(socketPath: string, call: Call): Promise<ControlAnswers[Call]> {
+  const bytes = await exchange(socketPath, encodeRequest({ kind: 'control', env: {}, body: Buffer.from(call) }))
+  const answer = decodeAnswer(bytes)
+  if (!answer) throw new AskError(`the agent on ${socketPath} ended in the middle of its answer; see its log`)
+  const json = JSON.parse(answer.body.toString('utf8'))
+  if (answer.exitCode !== 0) throw new AskError(json.error)
+  return json
+}
+
+function exchange(socketPath: string, request: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    const socket = connect(socketPath, () => socket.write(request))
+    socket.setTimeout(TIMEOUT_MS, () =>
+      socket.destroy(new AskError(`the agent on ${socketPath} does not answer within ${TIMEOUT_MS / 1000} s`)),
+    )
+    socket.on('data', (chunk) => {
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes > ANSWER_HEADER_BYTES + MAX_ANSWER_BYTES) socket.destroy(new AskError('the answer is too large'))
+    })
+    socket.on('error', (error) => reject(explain(error, socketPath)))
+    socket.on('close', () => resolve(Buffer.concat(chunks)))
+  })
+}
+
+function explain(error: NodeJS.ErrnoException, socketPath: string): Error {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new AskError(`no agent listens on ${socketPath}; is it running? try: systemctl status bramble-agent`)
+    case 'EACCES':
+      return new AskError(`${socketPath} is root's; try: sudo bramblectl …`)
+    default:
+      return error
+  }
+}

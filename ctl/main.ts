@@ -1,0 +1,83 @@
+import yargs from 'yargs'
+import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
+import { ask } from './ask.ts'
+import { renderDifferences, renderIpam, renderPods, renderStatus } from './render.ts'
+
+/** The command line is wrong; the message says how. */
+export class UsageError extends Error {
+  readonly code = 'USAGE' as const
+}
+
+const COMMANDS: {
+  [Call in ControlCall]: {
+    readonly describe: string
+    readonly render: (answer: ControlAnswers[Call]) => string
+    /** Whether the exit code is 0. */
+    readonly isGood: (answer: ControlAnswers[Call]) => boolean
+  }
+} = {
+  status: {
+    describe: 'how this node is; exit code 1 when it has a problem',
+    render: renderStatus,
+    isGood: ({ problems }) => problems.length === 0,
+  },
+  pods: { describe: 'the pods on this node: addresses, links, containers', render: renderPods, isGood: () => true },
+  ipam: { describe: 'the address pools: used, cooling, free', render: renderIpam, isGood: () => true },
+  'ipam check': {
+    describe: 'compare leases with the kernel; exit code 1 when they differ',
+    render: renderDifferences,
+    isGood: (differences) => differences.length === 0,
+  },
+}
+
+/**
+ * @returns the exit code
+ * @throws UsageError, AskError
+ */
+export async function main(argv: readonly string[], version: string): Promise<number> {
+  let printed = false
+  const parser = yargs([...argv])
+    .scriptName('bramblectl')
+    .usage(
+      `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(COMMANDS)
+        .map(([name, { describe }]) => `  ${name.padEnd(12)}${describe}`)
+        .join('\n')}`,
+    )
+    .options({
+      socket: {
+        type: 'string',
+        default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
+        defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
+        describe: "the agent's socket",
+      },
+      output: { alias: 'o', choices: ['table', 'json'] as const, default: 'table' as const, describe: 'how to print' },
+    })
+    .version(version)
+    .help()
+    .strictOptions()
+    .wrap(100)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw new UsageError(message || String(error?.message))
+    })
+  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
+    if (!output) return
+    printed = true
+    process.stdout.write(`${output}\n`)
+  })
+  if (printed) return 0
+  const name = given._.join(' ')
+  if (!Object.hasOwn(COMMANDS, name))
+    throw new UsageError(
+      `${name === '' ? 'no command' : `"${name}" is no command`}; use one of: ${Object.keys(COMMANDS).join(', ')}`,
+    )
+  return show(name as ControlCall, given.socket, given.output)
+}
+
+async function show<Call extends ControlCall>(call: Call, socket: string, output: 'table' | 'json'): Promise<number> {
+  const answer = await ask(socket, call)
+  const { render, isGood } = COMMANDS[call]
+  process.stdout.write(`${output === 'json' ? JSON.stringify(answer, null, 2) : render(answer)}\n`)
+  return isGood(answer) ? 0 : 1
+}

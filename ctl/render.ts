@@ -1,0 +1,76 @@
+import type { IpamRow, PodRow, Status } from '../agent/api/control.ts'
+import { renderTable } from './table.ts'
+
+/** The agent's answers as people read them. Pure. */
+
+export function renderStatus(status: Status): string {
+  const lines: [string, string][] = [
+    ['node', status.nodeName],
+    ['agent', `${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
+    ['datastore', status.datastore],
+    ['pod CIDRs', status.podCidrs.join(', ')],
+    ['MTU of new pods', `${status.mtuBytes} bytes`],
+    ['pods', String(status.pods)],
+    ['under way', `${status.callsUnderWay} calls, ${status.linksToDelete} links to delete`],
+    ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],
+    ['health', status.problems.length === 0 ? 'good' : status.problems.join('\n                 ')],
+  ]
+  return lines.map(([name, value]) => `${name.padEnd(15)}  ${value}`).join('\n')
+}
+
+export function renderPods(pods: readonly PodRow[]): string {
+  if (pods.length === 0) return 'no pod has an address from this agent'
+  const rows = pods
+    .toSorted((a, b) => a.pod.localeCompare(b.pod) || a.ifname.localeCompare(b.ifname))
+    .map(({ pod, ifname, addresses, link, containerId, network }) => [
+      pod || '-',
+      ifname,
+      addresses.join(' '),
+      link,
+      containerId.length > 16 ? `${containerId.slice(0, 13)}...` : containerId,
+      network,
+    ])
+  return renderTable(['POD', 'INTERFACE', 'ADDRESSES', 'LINK', 'CONTAINER', 'NETWORK'], rows)
+}
+
+export function renderIpam(pools: readonly IpamRow[]): string {
+  const rows = pools.map(({ cidr, capacity, used, cooling, free }) => [
+    cidr,
+    count(capacity),
+    used,
+    cooling,
+    count(free),
+    `${percent(used, capacity)} ${bar(used / capacity)}`,
+  ])
+  return renderTable(['POOL', 'ADDRESSES', 'USED', 'COOLING', 'FREE', ''], rows)
+}
+
+export function renderDifferences(differences: readonly string[]): string {
+  if (differences.length === 0) return 'leases and kernel agree'
+  return [`${differences.length} differences between leases and kernel:`, ...differences.map((one) => `  ${one}`)].join(
+    '\n',
+  )
+}
+
+const BAR_WIDTH = 20
+
+function bar(share: number): string {
+  const full = Math.min(BAR_WIDTH, Math.ceil(share * BAR_WIDTH))
+  return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
+}
+
+function percent(part: number, whole: number): string {
+  return `${((100 * part) / whole).toFixed(0).padStart(3)} %`
+}
+
+/** A /64 has more addresses than anybody wants to read. */
+function count(number: number): string {
+  return number > 1e9 ? '>10^9' : String(number)
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`
+  return `${Math.floor(seconds / 86_400)} days`
+}

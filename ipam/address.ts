@@ -1,0 +1,86 @@
+import { collapseIPv6Number, IPv4, IPv4CidrRange, IPv6, IPv6CidrRange } from 'ip-num'
+
+export type Family = 4 | 6
+
+/** A block of addresses as the user wrote it, and as numbers. */
+export interface Cidr {
+  readonly family: Family
+  /** In canonical form: `10.42.0.0/24`, `fd42::/64`. */
+  readonly text: string
+  /** The number of the first address. */
+  readonly first: bigint
+  readonly prefixLength: number
+}
+
+/** The text is not an address or a CIDR; the message says so and how to write it. */
+export class AddressError extends Error {
+  readonly code = 'ADDRESS' as const
+}
+
+export const ADDRESS_BITS = { 4: 32, 6: 128 } as const
+
+export function familyOf(address: string): Family {
+  return address.includes(':') ? 6 : 4
+}
+
+/** @throws AddressError */
+export function parseCidr(text: string): Cidr {
+  const family = familyOf(text)
+  let first: bigint
+  let prefixLength: number
+  let canonical: bigint
+  try {
+    const range = family === 4 ? IPv4CidrRange.fromCidr(text) : IPv6CidrRange.fromCidr(text)
+    prefixLength = Number(range.cidrPrefix.value)
+    first = range.getFirst().value
+    canonical = parseAddress(text.slice(0, text.indexOf('/')))
+  } catch (error) {
+    const example = family === 4 ? '10.42.0.0/24' : 'fd42::/64'
+    throw new AddressError(`Cannot parse CIDR "${text}": ${reasonOf(error)}; write it like ${example}`)
+  }
+  const network = `${formatAddress(family, first)}/${prefixLength}`
+  if (canonical !== first)
+    throw new AddressError(`Cannot use CIDR "${text}": it is an address inside ${network}; write ${network}`)
+  return { family, text: network, first, prefixLength }
+}
+
+/** @throws AddressError */
+export function parseAddress(text: string): bigint {
+  try {
+    return familyOf(text) === 4 ? IPv4.fromString(text).value : IPv6.fromString(text).value
+  } catch (error) {
+    throw new AddressError(`Cannot parse address "${text}": ${reasonOf(error)}`)
+  }
+}
+
+/** The one text of an address: dotted for IPv4, RFC 5952 for IPv6. */
+export function formatAddress(family: Family, number: bigint): string {
+  return family === 4 ? IPv4.fromNumber(number).toString() : collapseIPv6Number(IPv6.fromBigInt(number).toString())
+}
+
+/** In network order, as the kernel takes it. @throws AddressError */
+export function addressBytes(text: string): Buffer {
+  const digits = familyOf(text) === 4 ? 8 : 32
+  return Buffer.from(parseAddress(text).toString(16).padStart(digits, '0'), 'hex')
+}
+
+/** @param bytes 4 or 16 of them, in network order */
+export function addressOf(bytes: Uint8Array): string {
+  return formatAddress(bytes.length === 4 ? 4 : 6, BigInt(`0x${Buffer.from(bytes).toString('hex')}`))
+}
+
+export function contains(cidr: Cidr, address: string): boolean {
+  if (familyOf(address) !== cidr.family) return false
+  const hostBits = BigInt(ADDRESS_BITS[cidr.family] - cidr.prefixLength)
+  return parseAddress(address) >> hostBits === cidr.first >> hostBits
+}
+
+export function overlaps(a: Cidr, b: Cidr): boolean {
+  if (a.family !== b.family) return false
+  const hostBits = BigInt(ADDRESS_BITS[a.family] - Math.min(a.prefixLength, b.prefixLength))
+  return a.first >> hostBits === b.first >> hostBits
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { ControlAnswers, ControlCall } from '../../agent/api/control.ts'
+import { type Answer, decodeAnswer, encodeRequest, type Kind } from '../../plugin/frame.ts'
+
+const AGENT = fileURLToPath(new URL('../../bin/bramble-agent.ts', import.meta.url))
+const START_TIMEOUT_MS = 20_000
+
+export interface AgentSettings {
+  /** Besides node name, pod CIDRs and state directory. */
+  readonly args?: readonly string[]
+  readonly podCidrs?: readonly string[]
+  readonly stateDir?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** A real bramble-agent, as a child process in this scratch node. */
+export class Agent {
+  readonly child: ChildProcess
+  readonly socket: string
+  /** All that it logged, as parsed JSON lines. */
+  readonly log: Record<string, unknown>[] = []
+  stderr = ''
+
+  private constructor(child: ChildProcess, socket: string) {
+    this.child = child
+    this.socket = socket
+  }
+
+  /** Starts one and waits until it serves. @throws Error with its output when it does not */
+  static async start(settings: AgentSettings = {}): Promise<Agent> {
+    const agent = Agent.spawn(settings)
+    await agent.ready()
+    return agent
+  }
+
+  static spawn({ args = [], podCidrs = ['10.42.0.0/24', 'fd42::/64'], stateDir, env }: AgentSettings = {}): Agent {
+    const dir = stateDir ?? '/run/bramble'
+    const child = spawn(
+      process.execPath,
+      [AGENT, '--node-name', 'n1', '--state-dir', dir, ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`), ...args],
+      { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    const agent = new Agent(child, `${dir}/agent.sock`)
+    let rest = ''
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) agent.log.push(JSON.parse(line))
+    })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (agent.stderr += text))
+    return agent
+  }
+
+  async ready(): Promise<void> {
+    const deadlineMs = performance.now() + START_TIMEOUT_MS
+    while (!this.log.some(({ msg }) => msg === 'ready')) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null || performance.now() > deadlineMs)
+        throw new Error(`the agent did not start: ${this.stderr}${JSON.stringify(this.log.slice(-3))}`)
+      await sleep(5)
+    }
+  }
+
+  /** What `bramblectl` asks. @throws Error with the agent's refusal */
+  async ask<Call extends ControlCall>(call: Call): Promise<ControlAnswers[Call]> {
+    const answer = await exchange(this.socket, 'control', {}, call)
+    const json = JSON.parse(answer.body.toString())
+    if (answer.exitCode !== 0) throw new Error(json.error)
+    return json
+  }
+
+  /** @returns how it ended: exit code or signal */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const exited = once(this.child, 'exit')
+      this.child.kill(signal)
+      await exited
+    }
+    return this.child.signalCode ?? this.child.exitCode
+  }
+
+  /** Waits for an agent that ends by itself. */
+  async ended(): Promise<number | string | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit')
+    return this.child.signalCode ?? this.child.exitCode
+  }
+}
+
+/** One request as the plugin sends it. @throws Error when the connection ends without an answer */
+export function exchange(
+  socketPath: string,
+  kind: Kind,
+  env: Readonly<Record<string, string>>,
+  body: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket = connect(socketPath, () => socket.write(encodeRequest({ kind, env, body: Buffer.from(body) })))
+    socket.on('data', (chunk) => chunks.push(chunk))
+    socket.on('error', reject)
+    socket.on('close', () => {
+      const answer = decodeAnswer(Buffer.concat(chunks))
+      if (answer) resolve(answer)
+      else reject(new Error('the agent closed the connection without an answer'))
+    })
+  })
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Waits until something is true. @throws Error that names it when it is not within the time */
+export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 5_000): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (!(await isTrue())) {
+    if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await sleep(10)
+  }
+}
