@@ -7,6 +7,7 @@ import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
 import { enableForwarding } from './forwarding.ts'
+import { IdleMemory } from './idle-memory.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { lockStateDir } from './lock.ts'
 import type { Options } from './options.ts'
@@ -50,16 +51,19 @@ export async function main(options: Options, version: string): Promise<void> {
     log,
   }
   const turns = new Turns()
+  const idleMemory = new IdleMemory()
 
   // Callers are kept waiting from here on; the picture is made whole before the first one is served.
   const ready = Promise.withResolvers<void>()
   const server = await ApiServer.listen(
     options.socket,
     ready.promise,
-    (request, gone) =>
-      request.kind === 'cni'
+    (request, gone) => {
+      idleMemory.touched()
+      return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
-        : answerControl(network, turns, options, version, request.body),
+        : answerControl(network, turns, options, version, request.body)
+    },
     log,
   )
   const events = new NetlinkEvents(

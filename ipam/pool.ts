@@ -1,4 +1,4 @@
-import { ADDRESS_BITS, type Cidr, contains, formatAddress, parseAddress } from './address.ts'
+import { ADDRESS_BITS, type Cidr, contains, formatAddress, numberOf } from './address.ts'
 
 /** How long a freed address rests before it is given again: peers' caches and connections forget it meanwhile. */
 export const COOL_DOWN_MS = 60_000
@@ -101,7 +101,7 @@ export class Pool {
 
   #offsetOf(address: string): number | undefined {
     if (!contains(this.cidr, address)) return undefined
-    const offset = Number(parseAddress(address) - this.cidr.first)
+    const offset = Number(numberOf(address) - this.cidr.first)
     return offset >= 1 && offset <= this.capacity ? offset : undefined
   }
 }

@@ -2,7 +2,6 @@ import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import type { Answer } from '../../plugin/frame.ts'
 import { type CniRequest, parseRequest, versionForErrors } from '../../plugin/request.ts'
 import { renderError, renderResult } from '../../plugin/result.ts'
-import { faultPoint } from '../fault.ts'
 import { addPod } from '../pods/add.ts'
 import { checkPod } from '../pods/check.ts'
 import { deletePod } from '../pods/delete.ts'
@@ -105,10 +104,4 @@ async function withDeadline<T>(gone: AbortSignal, work: (signal: AbortSignal) =>
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** For the fault test: the answer is on its way. */
-export function answered(command: string | undefined): void {
-  if (command === 'ADD') faultPoint('add:answered')
-  if (command === 'DEL') faultPoint('del:answered')
 }

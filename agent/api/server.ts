@@ -10,12 +10,16 @@ import {
   type Request,
   requestBytes,
 } from '../../plugin/frame.ts'
+import { faultPoint } from '../fault.ts'
 import { peerUid } from './peer.ts'
 
 /** A caller that connects and does not send its request in this time is let go. */
 const REQUEST_TIMEOUT_MS = 10_000
 /** Far above what a node's runtime has open at once; further callers wait in the kernel's queue. */
 const CONNECTIONS_MAX = 1024
+
+/** The reason of an ADD that is undone because its caller was killed. */
+const GONE = new Error('the plugin that asked for it is gone')
 
 export type Handler = (request: Request, gone: AbortSignal) => Promise<Answer>
 
@@ -66,7 +70,7 @@ export class ApiServer {
   #serve(socket: Socket, ready: Promise<unknown>, handle: Handler): void {
     const caller = new AbortController()
     socket.on('error', () => {}) // 'close' follows, and says all we need
-    socket.on('close', () => caller.abort())
+    socket.on('close', () => caller.abort(GONE))
     const uid = peerUid(socket)
     if (uid !== 0 && uid !== process.getuid?.()) {
       this.#log.warn({ uid }, 'refused a caller that is not root')
@@ -115,6 +119,7 @@ export class ApiServer {
         socket.once('close', resolve)
         socket.end(encodeAnswer(answer), resolve)
       })
+      answered(request.env.CNI_COMMAND)
     } catch (error) {
       this.#log.error({ err: error }, 'cannot answer')
       socket.destroy()
@@ -131,4 +136,9 @@ function isAnswered(path: string): Promise<boolean> {
     })
     socket.on('error', () => resolve(false))
   })
+}
+
+function answered(command: string | undefined): void {
+  if (command === 'ADD') faultPoint('add:answered')
+  if (command === 'DEL') faultPoint('del:answered')
 }

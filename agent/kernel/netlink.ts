@@ -26,6 +26,8 @@ export const RTNLGRP = { link: 1, ipv4Route: 7, ipv6Route: 11 } as const
 const REQUEST_DEADLINE_MS = 5_000
 /** A dump is interrupted when the table changes under it; under churn that may happen a few times in a row. */
 const DUMP_TRIES = 20
+/** The table changed under the dump, or the answer found no room: ask again. */
+const TRANSIENT_FOR_DUMPS = ['EINTR', 'ENOBUFS']
 /** One system call carries at most so many bytes of requests; the socket's send buffer holds 208 KiB by default. */
 const SEND_BYTES_MAX = 64 * 1024
 /** Room for a burst of events while the event loop is busy. */
@@ -49,6 +51,7 @@ export interface NetlinkMessage {
 interface Pending {
   readonly messages: NetlinkMessage[]
   interrupted: boolean
+  readonly expiresAtMs: number
   settle(errno: number | string | undefined): void
 }
 
@@ -57,6 +60,7 @@ export class Netlink {
   readonly #pending = new Map<number, Pending>()
   #sequence = 0
   #lastDump: Promise<unknown> = Promise.resolve()
+  #overdue: NodeJS.Timeout | undefined
   #open = true
 
   /** The socket belongs to the network namespace that the thread is in at this moment, and stays there. */
@@ -83,11 +87,11 @@ export class Netlink {
 
   /** Like send, but tells each request's outcome. */
   async trySend(requests: readonly NetlinkRequest[]): Promise<(NetlinkMessage[] | KernelError)[]> {
-    const answers: Promise<NetlinkMessage[] | KernelError>[] = []
+    const expected = requests.map((request) => this.#expect(request.name))
     let batch: Buffer[] = []
     let batchBytes = 0
-    for (const request of requests) {
-      const { sequence, answer } = this.#expect(request.name)
+    requests.forEach((request, index) => {
+      const sequence = expected[index]?.sequence ?? 0
       const message = encode(request, NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0), sequence)
       if (batchBytes + message.length > SEND_BYTES_MAX && batchBytes > 0) {
         this.#transmit(batch)
@@ -96,10 +100,9 @@ export class Netlink {
       }
       batch.push(message)
       batchBytes += message.length
-      answers.push(answer.then((pending) => (pending instanceof KernelError ? pending : pending.messages)))
-    }
+    })
     if (batchBytes > 0) this.#transmit(batch)
-    return Promise.all(answers)
+    return Promise.all(expected.map(({ answer }) => answer))
   }
 
   /**
@@ -113,20 +116,16 @@ export class Netlink {
   }
 
   async #dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
-    let refusal = new KernelError(request.name, 'EINTR')
+    let refusal: KernelError | undefined
     for (let attempt = 0; attempt < DUMP_TRIES; attempt++) {
       const { sequence, answer } = this.#expect(request.name)
       this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
-      const pending = await answer
-      if (!(pending instanceof KernelError)) {
-        if (!pending.interrupted) return pending.messages
-      } else if (pending.errno === 'ENOBUFS') {
-        refusal = pending
-      } else {
-        throw pending
-      }
+      const outcome = await answer
+      if (!(outcome instanceof KernelError)) return outcome
+      if (!TRANSIENT_FOR_DUMPS.includes(outcome.errno)) throw outcome
+      refusal = outcome
     }
-    throw refusal
+    throw refusal ?? new KernelError(request.name, 'EINTR')
   }
 
   close(): void {
@@ -136,25 +135,39 @@ export class Netlink {
     this.#socket.close()
   }
 
-  #expect(name: string): { sequence: number; answer: Promise<Pending | KernelError> } {
+  #expect(name: string): { sequence: number; answer: Promise<NetlinkMessage[] | KernelError> } {
     this.#sequence = (this.#sequence % 0xffff_ffff) + 1
     const sequence = this.#sequence
-    const answer = new Promise<Pending | KernelError>((resolve) => {
-      const timer = setTimeout(() => pending.settle('ETIMEDOUT'), REQUEST_DEADLINE_MS)
+    const answer = new Promise<NetlinkMessage[] | KernelError>((resolve) => {
       const pending: Pending = {
         messages: [],
         interrupted: false,
+        expiresAtMs: performance.now() + REQUEST_DEADLINE_MS,
         settle: (errno) => {
-          clearTimeout(timer)
           this.#pending.delete(sequence)
-          if (this.#pending.size === 0 && this.#open) this.#socket.unref()
-          resolve(errno === undefined ? pending : new KernelError(name, errno))
+          if (this.#pending.size === 0) this.#rest()
+          resolve(errno === undefined ? pending.messages : new KernelError(name, errno))
         },
       }
-      if (this.#pending.size === 0 && this.#open) this.#socket.ref()
+      if (this.#pending.size === 0) this.#watch()
       this.#pending.set(sequence, pending)
     })
     return { sequence, answer }
+  }
+
+  /** While answers are awaited, the process lives, and what is overdue is given up. */
+  #watch(): void {
+    if (!this.#open) return
+    this.#socket.ref()
+    this.#overdue = setInterval(() => {
+      const nowMs = performance.now()
+      for (const pending of [...this.#pending.values()]) if (pending.expiresAtMs < nowMs) pending.settle('ETIMEDOUT')
+    }, REQUEST_DEADLINE_MS / 5)
+  }
+
+  #rest(): void {
+    clearInterval(this.#overdue)
+    if (this.#open) this.#socket.unref()
   }
 
   #transmit(messages: Buffer[]): void {
@@ -176,8 +189,9 @@ export class Netlink {
       if (!pending) continue // the answer to a request whose deadline has passed
       if (flags & NLM_F_DUMP_INTR) pending.interrupted = true
       if (type === NLMSG_ERROR || type === NLMSG_DONE) {
-        const errno = data.length >= 4 ? -Buffer.from(data).readInt32LE(0) : 0
-        pending.settle(errno === 0 ? undefined : errno)
+        const errno = data.length >= 4 ? -(data as Buffer).readInt32LE(0) : 0
+        if (errno !== 0) pending.settle(errno)
+        else pending.settle(pending.interrupted ? 'EINTR' : undefined)
       } else {
         pending.messages.push({ type, body: data as Buffer })
       }

@@ -29,7 +29,7 @@ const RUNNING_DEADLINE_MS = 2_000
 /**
  * Makes the links of an attachment and all that goes with them, and records it as finished. What was made is taken
  * back when anything fails, or when nobody waits any more.
- * @throws KernelError; CniError when something of the same name is in the way; DOMException when aborted
+ * @throws KernelError; CniError when something of the same name is in the way; the signal's reason when aborted
  */
 export async function wire(
   network: PodNetwork,

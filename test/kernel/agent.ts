@@ -38,9 +38,21 @@ export class Agent {
 
   static spawn({ args = [], podCidrs = ['10.42.0.0/24', 'fd42::/64'], stateDir, env }: AgentSettings = {}): Agent {
     const dir = stateDir ?? '/run/bramble'
+    // Ends with the test, however that ends.
     const child = spawn(
-      process.execPath,
-      [AGENT, '--node-name', 'n1', '--state-dir', dir, ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`), ...args],
+      'setpriv',
+      [
+        '--pdeathsig',
+        'KILL',
+        process.execPath,
+        AGENT,
+        '--node-name',
+        'n1',
+        '--state-dir',
+        dir,
+        ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`),
+        ...args,
+      ],
       { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
     )
     const agent = new Agent(child, `${dir}/agent.sock`)
