@@ -166,11 +166,11 @@ function picture([a, b]: readonly Pod[]): string {
     beside(line(`eth0  ${a?.addresses[0]}`), line(`eth0  ${b?.addresses[0]}`)),
     beside(line(`      ${a?.addresses[1]}`), line(`      ${b?.addresses[1]}`)),
     beside(foot, foot),
-    '               │ one veth pair each              │',
-    '  ┌─ node pi-1 ┴─────────────────────────────────┴───────────┐',
+    `${' '.repeat(15)}│ one veth pair each${' '.repeat(12)}│`,
+    `  ┌─ node pi-1 ┴${'─'.repeat(31)}┴${'─'.repeat(13)}┐`,
     node(`${a?.link.padEnd(32)}${b?.link}`),
     node('answers for 169.254.1.1 and fe80::ecee:eeff:feee:eeee'),
-    '  └──────────────────────────────────────────────────────────┘',
+    `  └${'─'.repeat(58)}┘`,
     `  wired in ${ms(a?.addMs ?? 0)} and ${ms(b?.addMs ?? 0)}, the plugin's process included`,
   ].join('\n')
 }
