@@ -3,9 +3,12 @@ import { bind } from './libc.ts'
 
 // include/uapi/linux/sched.h
 const CLONE_NEWNET = 0x4000_0000
+// include/uapi/linux/nsfs.h
+const NS_GET_NSTYPE = 0xb703
 const OWN = '/proc/self/ns/net'
 
 const setns = bind<[number, number]>('int setns(int fd, int nstype)')
+const ioctl = bind<[number, number]>('int ioctl(int fd, unsigned long request)')
 
 /** A network namespace that is held open. */
 export interface Netns {
@@ -34,8 +37,8 @@ export function openNetns(path: string): Netns {
   } catch (error) {
     throw new NetnsError('absent', `Cannot open network namespace ${path}`, { cause: error })
   }
-  // Namespace files live on nsfs, and so share their device with our own namespace's file.
-  if (fstatSync(fd).dev !== statSync(OWN).dev) {
+  // Namespace files of all types live on nsfs, and so share their device with our own namespace's file.
+  if (fstatSync(fd).dev !== statSync(OWN).dev || ioctl(fd, NS_GET_NSTYPE) !== CLONE_NEWNET) {
     closeSync(fd)
     throw new NetnsError('not-a-namespace', `${path} is not a network namespace`)
   }
