@@ -25,6 +25,7 @@ const IFLA_INET6_ADDR_GEN_MODE = 8
 const IN6_ADDR_GEN_MODE_NONE = 1
 const RTEXT_FILTER_SKIP_STATS = 8
 const AF_INET6 = 10
+const AF_BRIDGE = 7
 const IFF_UP = 0x01
 const IFF_RUNNING = 0x40
 const INFO_BYTES = 16
@@ -152,6 +153,11 @@ export async function listLinks(netlink: Netlink): Promise<Link[]> {
     body: Buffer.concat([linkInfo({}), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
   })
   return messages.map(parseLink)
+}
+
+/** Not of the link itself, but of its place in a bridge: an RTM_DELLINK then says that it has left the bridge, and lives. */
+export function isBridgePortMessage({ body }: NetlinkMessage): boolean {
+  return body[0] === AF_BRIDGE
 }
 
 /** The link that an RTM_NEWLINK or RTM_DELLINK is about, without reading the rest. */

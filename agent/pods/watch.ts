@@ -1,4 +1,4 @@
-import { linkIndexOf, listLinks, RTM_DELLINK } from '../kernel/links.ts'
+import { isBridgePortMessage, linkIndexOf, listLinks, RTM_DELLINK } from '../kernel/links.ts'
 import type { EventListener } from '../kernel/netlink.ts'
 import type { PodNetwork } from './network.ts'
 
@@ -22,7 +22,7 @@ export function watchPodLinks(network: PodNetwork): EventListener {
   }
   return {
     onMessage: (message) => {
-      if (message.type === RTM_DELLINK) forget(linkIndexOf(message))
+      if (message.type === RTM_DELLINK && !isBridgePortMessage(message)) forget(linkIndexOf(message))
     },
     onGap: () => {
       network.log.warn('link events were lost; comparing with the kernel')
