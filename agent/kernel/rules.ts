@@ -1,12 +1,13 @@
-import { ADDRESS_BITS, addressBytes, familyOf } from '../../ipam/address.ts'
+import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
-import { attribute, u32 } from './attributes.ts'
-import type { NetlinkRequest } from './netlink.ts'
+import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
+import type { Netlink, NetlinkRequest } from './netlink.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, fib_rules.h
 const RTM_NEWRULE = 32
 const RTM_DELRULE = 33
+const RTM_GETRULE = 34
 const FRA_SRC = 2
 const FRA_PRIORITY = 6
 const FRA_TABLE = 15
@@ -28,6 +29,26 @@ export function addRule(rule: Rule): NetlinkRequest {
 
 export function deleteRule(rule: Rule): NetlinkRequest {
   return { ...ruleMessage('delete', rule), type: RTM_DELRULE }
+}
+
+/** The rules that look at one source address alone. */
+export async function listRules(netlink: Netlink, family: Family): Promise<Rule[]> {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[family]
+  const messages = await netlink.dump({ name: `-${family} rule show`, type: RTM_GETRULE, body: info })
+  return messages.flatMap(({ body }) => {
+    const attributes = readAttributes(body.subarray(INFO_BYTES))
+    const from = attributes.get(FRA_SRC)
+    if (!from || body[2] !== ADDRESS_BITS[family] || body[7] !== FR_ACT_TO_TBL) return []
+    return [
+      {
+        from: addressOf(from),
+        table: readU32(attributes.get(FRA_TABLE)) ?? body[4] ?? 0,
+        priority: readU32(attributes.get(FRA_PRIORITY)) ?? 0,
+        protocol: attributes.get(FRA_PROTOCOL)?.[0] ?? 0,
+      },
+    ]
+  })
 }
 
 function ruleMessage(verb: string, rule: Rule) {

@@ -6,14 +6,12 @@ import type { AttachmentSummary } from '../../plugin/result.ts'
 import { faultPoint } from '../fault.ts'
 import { isOwnNetns, type Netns, NetnsError, openNetns } from '../kernel/netns.ts'
 import { networkMark } from './alias.ts'
-import { type Attachment, desiredAttachment, GATEWAY } from './attachment.ts'
+import { type Attachment, desiredAttachment, GATEWAY, MTU_BYTES_MIN_IPV6 } from './attachment.ts'
 import { explain } from './explain.ts'
 import type { PodNetwork } from './network.ts'
 import { wire } from './wire.ts'
 
 export type AttachmentRequest = Extract<CniRequest, { command: 'ADD' | 'CHECK' }>
-
-const MTU_BYTES_MIN_IPV6 = 1280 // RFC 8200, section 5
 
 /**
  * Gives a pod its address, its links and its routes; when this returns, they are in the kernel. Whatever fails, or
@@ -43,7 +41,11 @@ export async function addPod(
     const { addresses } = lease
     try {
       if (mtuBytes < MTU_BYTES_MIN_IPV6 && addresses.some((address) => familyOf(address) === 6))
-        throw new CniError(CNI_ERROR.invalidConfig, `"mtu" is ${mtuBytes}`, `IPv6 needs at least ${MTU_BYTES_MIN_IPV6}`)
+        throw new CniError(
+          CNI_ERROR.invalidConfig,
+          request.config.mtuBytes ? `"mtu" is ${mtuBytes}` : `the MTU for pods on this node is ${mtuBytes}`,
+          `IPv6 needs at least ${MTU_BYTES_MIN_IPV6} bytes; see "mtu" in the network configuration, --mtu of bramble-agent, and the uplinks: ip link`,
+        )
       faultPoint('add:reserved')
       const attachment = desiredAttachment({ containerId, ifname, mtuBytes, addresses, hasIpv6: network.hasIpv6 })
       await wire(network, netns, attachment, lease, signal)

@@ -34,12 +34,16 @@ export interface LinkSide {
 export interface AttachmentInput {
   readonly containerId: string
   readonly ifname: string
+  /** 0 where it is not known and plays no part. */
   readonly mtuBytes: number
   /** At most one of each family. */
   readonly addresses: readonly string[]
   /** The node's kernel has IPv6, whether or not the pod has an IPv6 address. */
   readonly hasIpv6: boolean
 }
+
+/** RFC 8200, section 5. */
+export const MTU_BYTES_MIN_IPV6 = 1280
 
 /** The same on every host link: each pair is a network of its own, and a fixed MAC makes fixed gateways. */
 export const HOST_MAC = 'ee:ee:ee:ee:ee:ee'
@@ -52,7 +56,9 @@ const RULE_PRIORITY = 1000
 const FURTHER_TABLES_FIRST = 32_768
 
 export function desiredAttachment(input: AttachmentInput): Attachment {
-  const { mtuBytes, hasIpv6, addresses, ifname } = input
+  const { mtuBytes, addresses, ifname } = input
+  // A link whose MTU is below IPv6's minimum has no IPv6 at all, and no settings for it (addrconf.c, ipv6_add_dev).
+  const hasIpv6 = input.hasIpv6 && (mtuBytes === 0 || mtuBytes >= MTU_BYTES_MIN_IPV6)
   const hostName = hostLinkName(input.containerId, ifname)
   const podMac = podMacOf(input.containerId, ifname)
   const families = [...new Set(addresses.map(familyOf))]
@@ -63,7 +69,7 @@ export function desiredAttachment(input: AttachmentInput): Attachment {
     host: {
       linkName: hostName,
       mac: HOST_MAC,
-      sysctls: hostSysctls(hostName, hasIpv6),
+      sysctls: hostSysctls(hostName, hasIpv6, families.includes(6)),
       addresses: families.includes(6) ? [{ address: GATEWAY[6], prefixLength: 64 }] : [],
       routes: hosts.map(({ address, prefixLength }) => ({
         destination: `${address}/${prefixLength}`,
@@ -77,7 +83,7 @@ export function desiredAttachment(input: AttachmentInput): Attachment {
     pod: {
       linkName: ifname,
       mac: podMac,
-      sysctls: hasIpv6 ? [{ key: `ipv6/conf/${ifname}/accept_ra`, value: '0' }] : [],
+      sysctls: hasIpv6 ? ipv6Sysctls(ifname, families.includes(6)) : [],
       addresses: [...hosts, ...(families.includes(6) ? [{ address: linkLocalOf(podMac), prefixLength: 64 }] : [])],
       ...podRouting(ifname, addresses),
       neighbours: families.map((family) => ({ address: GATEWAY[family], mac: HOST_MAC })),
@@ -85,7 +91,7 @@ export function desiredAttachment(input: AttachmentInput): Attachment {
   }
 }
 
-function hostSysctls(name: string, hasIpv6: boolean): Sysctl[] {
+function hostSysctls(name: string, hasIpv6: boolean, isIpv6Used: boolean): Sysctl[] {
   const ipv4 = [
     { key: `ipv4/conf/${name}/rp_filter`, value: '1' }, // a pod sends from its own address only (RFC 3704)
     { key: `ipv4/conf/${name}/forwarding`, value: '1' },
@@ -93,11 +99,17 @@ function hostSysctls(name: string, hasIpv6: boolean): Sysctl[] {
     { key: `ipv4/neigh/${name}/proxy_delay`, value: '0' },
   ]
   const ipv6 = [
-    { key: `ipv6/conf/${name}/accept_ra`, value: '0' }, // a pod is no router of the node: CVE-2020-10749
+    ...ipv6Sysctls(name, isIpv6Used), // a pod is no router of the node: CVE-2020-10749
     { key: `ipv6/conf/${name}/forwarding`, value: '1' },
     { key: `ipv6/conf/${name}/proxy_ndp`, value: '1' },
   ]
   return hasIpv6 ? [...ipv4, ...ipv6] : ipv4
+}
+
+/** Many a node or runtime turns IPv6 off for new links (disable_ipv6): an address of ours needs it on this one. */
+function ipv6Sysctls(name: string, isIpv6Used: boolean): Sysctl[] {
+  const enabled = isIpv6Used ? [{ key: `ipv6/conf/${name}/disable_ipv6`, value: '0' }] : []
+  return [...enabled, { key: `ipv6/conf/${name}/accept_ra`, value: '0' }]
 }
 
 /**

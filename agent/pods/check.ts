@@ -1,3 +1,4 @@
+import { familyOf } from '../../ipam/address.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { missingFromResult } from '../../plugin/result.ts'
 import { listAddresses } from '../kernel/addresses.ts'
@@ -6,6 +7,7 @@ import { listNeighbours } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
 import { listRoutes } from '../kernel/routes.ts'
+import { listRules, type Rule } from '../kernel/rules.ts'
 import { getSysctl } from '../kernel/sysctl.ts'
 import { isPodLink } from '../ownership.ts'
 import { type AttachmentRequest, openPodNetns, summarize } from './add.ts'
@@ -75,17 +77,30 @@ async function observe(
   if (!Array.isArray(shown) || !shown[0]) return undefined
   const link: Link = parseLink(shown[0])
   const isOnLink = ({ linkIndex }: { linkIndex: number }) => linkIndex === link.index
-  const [addresses, routes4, routes6, neighbours] = await Promise.all([
+  const [addresses, routes4, routes6, rules, neighbours] = await Promise.all([
     listAddresses(netlink),
     listRoutes(netlink, 4),
     listRoutes(netlink, 6),
+    listRulesFor(netlink, side),
     listNeighbours(netlink),
   ])
   return {
     link,
-    sysctls: side.sysctls.map(({ key }) => ({ key, value: readSysctl(key) ?? 'absent' })),
+    sysctls: side.sysctls.map(({ key, value }) => ({ key, value: readSysctl(key) ?? absent(key, value) })),
     addresses: addresses.filter(isOnLink),
     routes: [...routes4, ...routes6].filter(isOnLink),
+    rules,
     neighbours: neighbours.filter(isOnLink),
   }
+}
+
+/** Few attachments have rules, and so the kernel is seldom asked. */
+async function listRulesFor(netlink: Netlink, { rules }: LinkSide): Promise<Rule[]> {
+  const families = [...new Set(rules.map(({ from }) => familyOf(from)))]
+  return (await Promise.all(families.map((family) => listRules(netlink, family)))).flat()
+}
+
+/** A link that shrank below IPv6's MTU has no IPv6 settings; what that costs the pod are its addresses, if it had any. */
+function absent(key: string, wanted: string): string {
+  return key.startsWith('ipv6/') ? wanted : 'absent'
 }

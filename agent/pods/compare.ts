@@ -2,6 +2,7 @@ import type { Address } from '../kernel/addresses.ts'
 import type { Link } from '../kernel/links.ts'
 import type { Neighbour } from '../kernel/neighbours.ts'
 import type { Route } from '../kernel/routes.ts'
+import type { Rule } from '../kernel/rules.ts'
 import type { Sysctl } from '../kernel/sysctl.ts'
 import { type Comparison, diff } from '../reconcile/diff.ts'
 import type { LinkSide } from './attachment.ts'
@@ -12,6 +13,7 @@ export interface ObservedSide {
   readonly sysctls: readonly Sysctl[]
   readonly addresses: readonly Address[]
   readonly routes: readonly Route[]
+  readonly rules: readonly Rule[]
   readonly neighbours: readonly Neighbour[]
 }
 
@@ -23,6 +25,7 @@ export function compareSides(where: string, desired: LinkSide, observed: Observe
     ...compare(where, 'setting', desired.sysctls, observed.sysctls, SYSCTL, ({ key, value }) => `${key}=${value}`),
     ...compare(where, 'address', desired.addresses, observed.addresses, ADDRESS, ADDRESS.key),
     ...compare(where, 'route', desired.routes, observed.routes, ROUTE, describeRoute),
+    ...compare(where, 'rule', desired.rules, observed.rules, RULE, RULE.key),
     ...compare(where, 'neighbour', desired.neighbours, observed.neighbours, NEIGHBOUR, describeNeighbour),
   ]
 }
@@ -38,6 +41,8 @@ const ROUTE: Comparison<Route> = {
   key: ({ table, destination, metric }) => `${table} ${destination} ${normalMetric(destination, metric)}`,
   equal: (a, b) => a.gateway === b.gateway,
 }
+
+const RULE: Comparison<Rule> = { key: ({ from, table }) => `from ${from} lookup ${table}`, equal: () => true }
 
 const NEIGHBOUR: Comparison<Neighbour> = { key: ({ address }) => address, equal: (a, b) => a.mac === b.mac }
 
