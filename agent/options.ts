@@ -19,6 +19,8 @@ export interface Options {
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 const MTU_BYTES_MAX = 65_535
+/** RFC 8200, section 5. */
+const MTU_BYTES_MIN_IPV6 = 1280
 /** The longest path that fits into sun_path with its NUL: unix(7). */
 const SOCKET_PATH_MAX = 107
 
@@ -107,13 +109,14 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
       `--socket ${socket} is longer than the ${SOCKET_PATH_MAX} bytes that a socket's path may have`,
     )
   if (dirname(socket) === '/') throw new OptionError(`--socket ${socket} must lie in a folder of its own`)
+  const cidrs = podCidrs(given['pod-cidr'] ?? [])
   return {
     datastore: given.datastore,
     nodeName: nodeName(given['node-name']),
-    podCidrs: podCidrs(given['pod-cidr'] ?? []),
+    podCidrs: cidrs,
     socket,
     stateDir,
-    mtuBytes: mtu(given.mtu),
+    mtuBytes: mtu(given.mtu, cidrs),
     logLevel: given['log-level'],
   }
 }
@@ -188,10 +191,15 @@ const RESERVED = [
   { cidr: 'ff00::/8', why: 'multicast (RFC 4291)' },
 ]
 
-function mtu(bytes: number): number {
+function mtu(bytes: number, cidrs: readonly Cidr[]): number {
   if (!Number.isInteger(bytes) || bytes < 0 || bytes > MTU_BYTES_MAX || (bytes > 0 && bytes < 68))
     throw new OptionError(
       `--mtu must be a whole number of bytes from 68 to ${MTU_BYTES_MAX}, or 0 to follow the uplinks`,
+    )
+  const ipv6 = cidrs.find(({ family }) => family === 6)
+  if (ipv6 && bytes > 0 && bytes < MTU_BYTES_MIN_IPV6)
+    throw new OptionError(
+      `--mtu ${bytes} is too small for --pod-cidr ${ipv6.text}: IPv6 needs at least ${MTU_BYTES_MIN_IPV6}`,
     )
   return bytes
 }
