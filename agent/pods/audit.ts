@@ -5,8 +5,25 @@ import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../ownershi
 import { parseAlias } from './alias.ts'
 import type { PodNetwork } from './network.ts'
 
-/** Leases against the kernel, both ways; every difference in words. `bramblectl ipam check` shows them. */
+/** Pods come and go while leases and kernel are listed: what differs is looked at again so often, and so much later. */
+const FURTHER_LOOKS = 4
+const BETWEEN_LOOKS_MS = 250
+
+/**
+ * Leases against the kernel, both ways; every difference in words that lasts. `bramblectl ipam check` shows them.
+ * @throws KernelError
+ */
 export async function audit(network: PodNetwork): Promise<string[]> {
+  let lasting = await differencesNow(network)
+  for (let look = 0; look < FURTHER_LOOKS && lasting.length > 0; look++) {
+    await new Promise((resolve) => setTimeout(resolve, BETWEEN_LOOKS_MS))
+    const present = new Set(await differencesNow(network))
+    lasting = lasting.filter((difference) => present.has(difference))
+  }
+  return lasting
+}
+
+async function differencesNow(network: PodNetwork): Promise<string[]> {
   const [links, routes4, routes6] = await Promise.all([
     listLinks(network.netlink),
     listRoutes(network.netlink, 4),
