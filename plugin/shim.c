@@ -101,6 +101,7 @@ static enum outcome converse(int fd, int64_t deadline);
 static int deliver_answer(void);
 static int end_del_without_agent(void);
 static const char *leave_note(DIR *folder);
+static bool note_is_left(void);
 static int explain(const struct call *call, enum outcome outcome);
 static void fail(int code, const char *details, const char *message, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
@@ -238,7 +239,8 @@ static void pack_stdin(int64_t deadline)
 
 static enum outcome call_agent(const struct call *call, int64_t deadline)
 {
-  const int64_t patience = now_ms() + call->wait_ms;
+  /* Runtimes send a DEL twice. Where the first has left its note, all that waiting can do is done. */
+  const int64_t patience = now_ms() + (call->always_ends_well && note_is_left() ? 0 : call->wait_ms);
   for (;;) {
     const enum outcome outcome = exchange(deadline);
     const bool again = outcome == AWAY || (outcome == LOST && call->repeatable);
@@ -359,6 +361,14 @@ static const char *leave_note(DIR *folder)
     return strerror(errno);
   close(fd);
   return NULL;
+}
+
+static bool note_is_left(void)
+{
+  char path[sizeof agent.sun_path + sizeof "/pending/" + sizeof note];
+  const int parent_bytes = (int)(strrchr(agent.sun_path, '/') - agent.sun_path);
+  snprintf(path, sizeof path, "%.*s/pending/%s", parent_bytes, agent.sun_path, note);
+  return access(path, F_OK) == 0;
 }
 
 static int explain(const struct call *call, enum outcome outcome)

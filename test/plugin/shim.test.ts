@@ -35,17 +35,9 @@ import {
  * machine for themselves, to be fast or to keep it busy, run alone and come last.
  */
 const SOURCE = join(import.meta.dirname, '../../plugin/shim.c')
-const WARNINGS = ['-std=c99', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror']
-const HARDENING = [
-  '-O2',
-  '-U_FORTIFY_SOURCE',
-  '-D_FORTIFY_SOURCE=2',
-  '-fstack-protector-strong',
-  '-fPIE',
-  '-static-pie',
-]
-const LINKING = ['-Wl,-z,relro,-z,now,-z,noexecstack', '-s']
-const STRICT = [...WARNINGS, ...HARDENING, ...LINKING]
+/** What the Makefile builds with, too. */
+const STRICT = [`@${join(import.meta.dirname, '../../plugin/cc-flags')}`]
+const WARNINGS = ['-std=c99', '-Wall', '-Wextra', '-Wpedantic', '-Werror']
 const ARM64_CC = '/usr/bin/aarch64-linux-gnu-gcc'
 const ARM64_EMULATOR = '/usr/bin/qemu-aarch64-static'
 
@@ -307,6 +299,14 @@ t.test('DEL leaves a note and succeeds after three seconds when no agent is ther
   t.equal(note.size, 0)
   t.equal(note.mode & 0o7777, 0o600)
   for (const made of [folder, join(folder, 'pending')]) t.equal(statSync(made).mode & 0o7777, 0o700)
+})
+
+t.test('a second DEL, whose note is there already, does not wait again', async (t) => {
+  const socket = join(freshFolder(), 'agent.sock')
+  await ask('DEL', socket)
+  const said = await ask('DEL', socket, { program: bramble.path })
+  t.match(said, { exitCode: 0, stdout: '' })
+  t.ok(said.tookMs < 2_000, `${said.tookMs} ms`)
 })
 
 t.test('an agent that comes within the wait gets the call', async (t) => {
