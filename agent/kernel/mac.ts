@@ -1,3 +1,5 @@
+import { addressOf } from '../../ipam/address.ts'
+
 /** `02:1f:…` -> six bytes. @throws RangeError when the text is not a MAC address; callers pass constants and listings */
 export function parseMac(text: string): Buffer {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new RangeError(`Cannot parse MAC address "${text}"`)
@@ -11,6 +13,5 @@ export function formatMac(bytes: Uint8Array): string {
 /** The link-local address that belongs to a MAC by EUI-64. RFC 4291, appendix A. */
 export function linkLocalOf(mac: string): string {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = parseMac(mac)
-  const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]
-  return `fe80::${groups.map((group) => group.toString(16)).join(':')}`
+  return addressOf(Buffer.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]))
 }
