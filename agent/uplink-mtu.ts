@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { linkIndexOf, listLinks, RTM_DELLINK, RTM_NEWLINK } from './kernel/links.ts'
-import type { EventListener, Netlink, NetlinkMessage } from './kernel/netlink.ts'
+import type { NetlinkMessage } from './kernel/message.ts'
+import type { EventListener, Netlink } from './kernel/netlink.ts'
 import { listRoutes, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
 
 /** Ethernet's; taken while the node has no default route. */

@@ -1,7 +1,7 @@
 import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
 import { attribute, readAttributes, u32 } from './attributes.ts'
-import type { Netlink, NetlinkRequest } from './netlink.ts'
-import { NLM_F_CREATE, NLM_F_REPLACE } from './netlink.ts'
+import { type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
+import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_addr.h
 const RTM_NEWADDR = 20

@@ -1,7 +1,7 @@
 import { attribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
-import type { Netlink, NetlinkMessage, NetlinkRequest } from './netlink.ts'
-import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_link.h, if.h
 export const RTM_NEWLINK = 16

@@ -2,8 +2,8 @@ import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
-import type { Netlink, NetlinkRequest } from './netlink.ts'
-import { NLM_F_CREATE, NLM_F_REPLACE } from './netlink.ts'
+import { type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
+import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, neighbour.h
 const RTM_NEWNEIGH = 28

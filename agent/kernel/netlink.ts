@@ -1,6 +1,14 @@
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { HEADER_LENGTH, parseMessages } from 'netlink/dist/structs.js'
 import { KernelError } from './errors.ts'
+import {
+  type NetlinkMessage,
+  type NetlinkRequest,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+} from './message.ts'
 
 /**
  * Requests over one netlink socket. What the `netlink` package leaves open is settled here: every request has a
@@ -9,13 +17,6 @@ import { KernelError } from './errors.ts'
  */
 
 // include/uapi/linux/netlink.h
-export const NLM_F_REQUEST = 0x001
-export const NLM_F_ACK = 0x004
-export const NLM_F_DUMP_INTR = 0x010
-export const NLM_F_DUMP = 0x300
-export const NLM_F_REPLACE = 0x100
-export const NLM_F_EXCL = 0x200
-export const NLM_F_CREATE = 0x400
 const NLMSG_ERROR = 2
 const NLMSG_DONE = 3
 const NETLINK_ROUTE = 0
@@ -32,21 +33,6 @@ const TRANSIENT_FOR_DUMPS = ['EINTR', 'ENOBUFS']
 const SEND_BYTES_MAX = 64 * 1024
 /** Room for a burst of events while the event loop is busy. */
 const EVENT_BUFFER_BYTES = 1024 * 1024
-
-/** One message to the kernel. `name` says it in the words of `ip`, for errors. */
-export interface NetlinkRequest {
-  readonly name: string
-  readonly type: number
-  /** NLM_F_* beyond REQUEST and ACK. */
-  readonly flags?: number
-  readonly body: Buffer
-}
-
-/** One message from the kernel, without its header. */
-export interface NetlinkMessage {
-  readonly type: number
-  readonly body: Buffer
-}
 
 interface Pending {
   readonly messages: NetlinkMessage[]

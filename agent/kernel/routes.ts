@@ -1,8 +1,8 @@
 import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
-import type { Netlink, NetlinkMessage, NetlinkRequest } from './netlink.ts'
-import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h
 export const RTM_NEWROUTE = 24

@@ -1,8 +1,8 @@
 import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
-import type { Netlink, NetlinkRequest } from './netlink.ts'
-import { NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts'
+import { type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, fib_rules.h
 const RTM_NEWRULE = 32

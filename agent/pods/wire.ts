@@ -13,8 +13,9 @@ import {
   setLinkAlias,
   setLinkUp,
 } from '../kernel/links.ts'
+import type { NetlinkRequest } from '../kernel/message.ts'
 import { addNeighbour } from '../kernel/neighbours.ts'
-import { Netlink, type NetlinkRequest } from '../kernel/netlink.ts'
+import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
 import { addRoute } from '../kernel/routes.ts'
 import { addRule } from '../kernel/rules.ts'
