@@ -62,9 +62,13 @@ export interface Dns {
 /** Container ids longer than any runtime's (64) find no room in the records that we keep in the kernel. */
 export const CONTAINER_ID_MAX = 128
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
+/** RFC 1123, as Kubernetes asks of names. */
+const POD_NAME_MAX = 253
 const MTU_BYTES_MIN = 68 // RFC 791
 const MTU_BYTES_MAX = 65_535
 const FIRST_VERSION = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' } as const
+
+const PREV_RESULT_REMEDY = 'it must be what the plugin before bramble in the chain printed'
 
 /** What we know and do not do; each with the way to have it. */
 const UNSUPPORTED_RUNTIME_CONFIG = {
@@ -170,21 +174,26 @@ function parseNetns(env: Readonly<Record<string, string>>, need: 'required' | 'o
   if (netns === '' && need === 'required')
     throw new CniError(CNI_ERROR.invalidEnvironment, 'CNI_NETNS missing', 'it is the path of the network namespace')
   if (netns !== '' && !netns.startsWith('/'))
-    throw new CniError(CNI_ERROR.invalidEnvironment, `CNI_NETNS "${shorten(netns)}" is not an absolute path`)
+    throw new CniError(
+      CNI_ERROR.invalidEnvironment,
+      `CNI_NETNS "${shorten(netns)}" is not an absolute path`,
+      'it is the path of the network namespace, like /run/netns/NAME',
+    )
   return netns
 }
 
+/** The pod is for people to read: arguments that name none, or none as Kubernetes would, are no reason to refuse. */
 function parsePod(args: string): string {
   const pairs = new Map(args.split(';').map((pair) => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]))
-  const namespace = pairs.get('K8S_POD_NAMESPACE')
-  const name = pairs.get('K8S_POD_NAME')
-  return namespace && name ? `${namespace}/${name}` : ''
+  const names = [pairs.get('K8S_POD_NAMESPACE') ?? '', pairs.get('K8S_POD_NAME') ?? '']
+  return names.every((name) => name.length <= POD_NAME_MAX && NAME.test(name)) ? names.join('/') : ''
 }
 
 function parseConfig(stdin: Buffer, command: string): NetworkConfig {
   const json = decode(stdin)
   const cniVersion = parseVersion(json.cniVersion, command)
-  const { name, mtu = 0, ipam, prevResult } = json
+  const { name, mtu = 0, ipam } = json
+  const prevResult = json.prevResult ?? undefined // Go's null is an absent one
   if (typeof name !== 'string' || !NAME.test(name))
     throw new CniError(
       CNI_ERROR.invalidConfig,
@@ -207,7 +216,7 @@ function parseConfig(stdin: Buffer, command: string): NetworkConfig {
     )
   if (prevResult !== undefined && !isObject(prevResult))
     throw new CniError(CNI_ERROR.invalidConfig, `"prevResult" is ${quote(prevResult)}`, 'it must be a result object')
-  const dns = parseRuntimeConfig(json.runtimeConfig) ?? (isObject(json.dns) ? (json.dns as Dns) : undefined)
+  const dns = parseRuntimeConfig(json.runtimeConfig) ?? parseDns(json.dns)
   return {
     cniVersion,
     name,
@@ -222,7 +231,8 @@ function decode(stdin: Buffer): Record<string, unknown> {
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(stdin))
   } catch (error) {
-    const reason = stdin.length === 0 ? 'stdin is empty' : shorten((error as Error).message)
+    // V8 quotes what it could not read after a comma; there may be secrets in it.
+    const reason = stdin.length === 0 ? 'stdin is empty' : (error as Error).message.replace(/, (\.\.\.)?"[\s\S]*$/, '')
     throw new CniError(
       CNI_ERROR.decode,
       `Cannot read the network configuration: ${reason}`,
@@ -252,11 +262,11 @@ function parsePrevResult(json: Record<string, unknown>): CniResult {
   for (const key of ['interfaces', 'ips', 'routes']) {
     const list = json[key] ?? []
     if (!Array.isArray(list) || !list.every(isObject))
-      throw new CniError(CNI_ERROR.invalidConfig, `"prevResult.${key}" is not a list of objects`)
+      throw new CniError(CNI_ERROR.invalidConfig, `"prevResult.${key}" is not a list of objects`, PREV_RESULT_REMEDY)
   }
   for (const ip of (json.ips ?? []) as Record<string, unknown>[])
     if (typeof ip.address !== 'string')
-      throw new CniError(CNI_ERROR.invalidConfig, `"prevResult.ips" has an entry without "address"`)
+      throw new CniError(CNI_ERROR.invalidConfig, '"prevResult.ips" has an entry without "address"', PREV_RESULT_REMEDY)
   return json as CniResult
 }
 
@@ -271,14 +281,20 @@ function parseRuntimeConfig(json: unknown): Dns | undefined {
         `runtimeConfig asks for "${key}", which bramble does not do`,
         remedy,
       )
-  if (!isObject(lower.dns)) return undefined
-  const { servers, nameservers = servers, searches, search = searches, options, domain } = lowerKeys(lower.dns)
-  return {
+  return parseDns(lower.dns)
+}
+
+/** @returns undefined when it says nothing */
+function parseDns(json: unknown): Dns | undefined {
+  if (!isObject(json)) return undefined
+  const { servers, nameservers = servers, searches, search = searches, options, domain } = lowerKeys(json)
+  const dns = {
     ...(isTextList(nameservers) && { nameservers }),
-    ...(typeof domain === 'string' && { domain }),
+    ...(typeof domain === 'string' && domain !== '' && { domain }),
     ...(isTextList(search) && { search }),
     ...(isTextList(options) && { options }),
   }
+  return isFilled(dns) ? dns : undefined
 }
 
 function parseValidAttachments(json: Record<string, unknown>): AttachmentId[] | undefined {
@@ -314,9 +330,10 @@ function isFilled(value: unknown): boolean {
   return value !== undefined && value !== null && value !== ''
 }
 
-/** A value as JSON, for messages: bounded, since a configuration can hold anything. */
+/** A value for messages: bounded, and never the inside of a structure, where secrets may be. */
 function quote(value: unknown): string {
-  return shorten(JSON.stringify(value) ?? 'undefined')
+  if (Array.isArray(value)) return 'a list'
+  return isObject(value) ? 'an object' : shorten(JSON.stringify(value))
 }
 
 function shorten(text: string): string {
