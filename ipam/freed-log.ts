@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { isAddress } from './address.ts'
 import type { FreedStore } from './leases.ts'
 import type { FreedAddress } from './pool.ts'
 
@@ -40,9 +41,9 @@ export class FreedLog implements FreedStore {
     }
     if (!content.startsWith(this.#header)) return []
     const last = new Map<string, number>()
-    for (const line of content.slice(this.#header.length).split('\n')) {
+    for (const line of content.slice(this.#header.length).split('\n').slice(0, -1)) {
       const [, ms, address] = /^(\d{1,15}) ([0-9a-f.:]+)$/.exec(line) ?? []
-      if (!ms || !address) continue
+      if (!ms || !address || !isAddress(address)) continue
       last.delete(address)
       last.set(address, Number(ms))
     }

@@ -38,6 +38,8 @@ export interface FreedStore {
 export class Leases {
   readonly #pools: readonly Pool[]
   readonly #leases = new Map<string, Lease>()
+  /** Addresses that more than one lease was found to have. */
+  readonly #shared = new Set<string>()
   readonly #store: FreedStore
   readonly #nowMs: () => number
 
@@ -78,7 +80,9 @@ export class Leases {
    */
   adopt(lease: Lease): string[] {
     this.#leases.set(keyOf(lease.containerId, lease.ifname), lease)
-    return lease.addresses.filter((address) => this.#poolOf(address)?.claim(address) === false)
+    const conflicts = lease.addresses.filter((address) => this.#poolOf(address)?.claim(address) === false)
+    for (const address of conflicts) this.#shared.add(address)
+    return conflicts
   }
 
   /** Lets addresses rest that nobody holds any more, though no lease of theirs is known. */
@@ -105,12 +109,18 @@ export class Leases {
     if (!lease) return
     this.#leases.delete(key)
     const freedAtMs = this.#nowMs()
-    for (const address of lease.addresses) this.#poolOf(address)?.release(address, freedAtMs)
-    this.#store.append(lease.addresses, freedAtMs)
+    const freed = lease.addresses.filter((address) => !this.#isStillHeld(address))
+    for (const address of freed) this.#poolOf(address)?.release(address, freedAtMs)
+    this.#store.append(freed, freedAtMs)
   }
 
   use(): PoolUse[] {
     return this.#pools.map((pool) => pool.use(this.#nowMs()))
+  }
+
+  /** Of an address that two leases have, the first one's end frees nothing. */
+  #isStillHeld(address: string): boolean {
+    return this.#shared.has(address) && this.list().some(({ addresses }) => addresses.includes(address))
   }
 
   #poolOf(address: string): Pool | undefined {

@@ -58,10 +58,11 @@ export class Pool {
     return formatAddress(this.cidr.family, this.cidr.first + BigInt(offset))
   }
 
-  /** Marks an address as held, as after a restart. @returns false when it is held already or not of this pool */
+  /** Marks an address as held, as after a restart; one that is never given is let be. @returns false when it is held already */
   claim(address: string): boolean {
     const offset = this.#offsetOf(address)
-    if (offset === undefined || this.#held.has(offset)) return false
+    if (offset === undefined) return true
+    if (this.#held.has(offset)) return false
     this.#freed.delete(offset)
     this.#held.add(offset)
     return true
@@ -106,32 +107,39 @@ export class Pool {
   }
 }
 
+interface FreedEntry {
+  readonly offset: number
+  readonly freedAtMs: number
+}
+
 /** First in, first out; what is deleted from the middle leaves a hole that is skipped when its turn comes. */
 class FreedQueue {
-  readonly #freedAtMs = new Map<number, number>()
-  #entries: { offset: number; freedAtMs: number }[] = []
+  /** The entry that counts; others of the same offset in the queue are holes. */
+  readonly #current = new Map<number, FreedEntry>()
+  #entries: FreedEntry[] = []
   #head = 0
 
   get size(): number {
-    return this.#freedAtMs.size
+    return this.#current.size
   }
 
   has(offset: number): boolean {
-    return this.#freedAtMs.has(offset)
+    return this.#current.has(offset)
   }
 
   add(offset: number, freedAtMs: number): void {
-    this.#freedAtMs.set(offset, freedAtMs)
-    this.#entries.push({ offset, freedAtMs })
+    const entry = { offset, freedAtMs }
+    this.#current.set(offset, entry)
+    this.#entries.push(entry)
   }
 
   delete(offset: number): void {
-    this.#freedAtMs.delete(offset)
+    this.#current.delete(offset)
   }
 
-  first(): { offset: number; freedAtMs: number } | undefined {
+  first(): FreedEntry | undefined {
     for (let entry = this.#entries[this.#head]; entry; entry = this.#entries[++this.#head])
-      if (this.#freedAtMs.get(entry.offset) === entry.freedAtMs) return entry
+      if (this.#isCurrent(entry)) return entry
     return undefined
   }
 
@@ -139,7 +147,7 @@ class FreedQueue {
     const entry = this.first()
     if (!entry) return undefined
     this.#head++
-    this.#freedAtMs.delete(entry.offset)
+    this.#current.delete(entry.offset)
     if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head)
       this.#head = 0
@@ -153,13 +161,16 @@ class FreedQueue {
     for (let index = this.#entries.length - 1; index >= this.#head; index--) {
       const entry = this.#entries[index]
       if (!entry || entry.freedAtMs <= ms) break
-      if (this.#freedAtMs.get(entry.offset) === entry.freedAtMs) count++
+      if (this.#isCurrent(entry)) count++
     }
     return count
   }
 
-  *[Symbol.iterator]() {
-    for (const entry of this.#entries.slice(this.#head))
-      if (this.#freedAtMs.get(entry.offset) === entry.freedAtMs) yield entry
+  *[Symbol.iterator](): Generator<FreedEntry> {
+    for (const entry of this.#entries.slice(this.#head)) if (this.#isCurrent(entry)) yield entry
+  }
+
+  #isCurrent(entry: FreedEntry): boolean {
+    return this.#current.get(entry.offset) === entry
   }
 }

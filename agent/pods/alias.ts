@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isAddress } from '../../ipam/address.ts'
 
 /**
  * What the kernel remembers for us of a pod's attachment, in its host link's alias. It is written when all the rest
@@ -30,12 +31,15 @@ export function networkMark(name: string): string {
 export function formatAlias(record: AttachmentRecord): string {
   const { containerId, ifname, network, addresses } = record
   const pod = /^[\w./-]+$/.test(record.pod) ? record.pod : '-'
-  return [FORMAT, containerId, ifname, network, addresses.join(','), pod].join(' ').slice(0, ALIAS_BYTES_MAX)
+  const alias = [FORMAT, containerId, ifname, network, addresses.join(','), pod].join(' ')
+  return Buffer.from(alias).toString('utf8', 0, ALIAS_BYTES_MAX) // an ifname may hold more bytes than characters
 }
 
 /** @returns undefined when the text is no finished record of ours */
 export function parseAlias(alias: string): AttachmentRecord | undefined {
   const [format, containerId, ifname, network, addresses, pod] = alias.split(' ')
   if (format !== FORMAT || !containerId || !ifname || !network || !addresses || !pod) return undefined
-  return { containerId, ifname, network, addresses: addresses.split(','), pod: pod === '-' ? '' : pod }
+  const list = addresses.split(',')
+  if (!list.every(isAddress)) return undefined
+  return { containerId, ifname, network, addresses: list, pod: pod === '-' ? '' : pod }
 }
