@@ -42,6 +42,7 @@ export function differences(
   const leasedNames = new Set(leases.map(({ containerId, ifname }) => hostLinkName(containerId, ifname)))
   const byLink = Map.groupBy(routes, ({ linkIndex }) => linkIndex)
   const linkNames = new Map(links.map(({ index, name }) => [index, name]))
+  const routesOfLeases = new Set<string>()
   const found: string[] = []
 
   const holders = Map.groupBy(
@@ -64,13 +65,15 @@ export function differences(
     if (recorded.join() !== addresses.join())
       found.push(`link ${link.name} records ${recorded.join(', ') || 'nothing'}, the lease is ${addresses.join(', ')}`)
     const routed = (byLink.get(link.index) ?? []).flatMap((route) => hostOf(route) ?? [])
-    for (const address of addresses)
+    for (const address of addresses) {
+      routesOfLeases.add(`${link.index} ${address}`)
       if (!routed.includes(address)) found.push(`address ${address} of ${whose} has no route to ${link.name}`)
+    }
   }
   for (const [name, link] of podLinks)
     if (!leasedNames.has(name) && link.group === LINK_GROUP.pods) found.push(`link ${name} has no lease`)
   for (const route of routes)
-    if (route.protocol === ROUTE_PROTOCOL && !holders.has(hostOf(route) ?? ''))
+    if (route.protocol === ROUTE_PROTOCOL && !routesOfLeases.has(`${route.linkIndex} ${hostOf(route)}`))
       found.push(`route ${route.destination} over ${linkNames.get(route.linkIndex) ?? route.linkIndex} has no lease`)
   return found
 }
