@@ -42,12 +42,14 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     .usage('$0 [options]\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket.')
     .options({
       datastore: {
+        nargs: 1,
         choices: ['local'] as const,
         default: 'local' as const,
         describe: 'where the cluster is known from',
       },
       'node-name': {
         type: 'string',
+        nargs: 1,
         default: hostname(),
         defaultDescription: 'the host name',
         describe: 'name of this node',
@@ -60,16 +62,19 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
       },
       socket: {
         type: 'string',
+        nargs: 1,
         defaultDescription: 'agent.sock in --state-dir',
         describe: 'where the plugin finds the agent',
       },
-      'state-dir': { type: 'string', default: '/run/bramble', describe: 'small records; keep it on tmpfs' },
+      'state-dir': { type: 'string', nargs: 1, default: '/run/bramble', describe: 'small records; keep it on tmpfs' },
       mtu: {
         type: 'number',
+        nargs: 1,
         default: 0,
         describe: 'MTU of pods in bytes; 0: the smallest of the uplinks with a default route',
       },
       'log-level': {
+        nargs: 1,
         choices: LOG_LEVELS,
         default: 'info' as const,
         describe: 'how much to log, as JSON lines on stdout',
@@ -82,6 +87,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
         return document?.toJS()
       }),
     )
+    .nargs('config', 1)
     .env('BRAMBLE')
     .epilogue(
       'Each option can also be set by the environment (--pod-cidr: BRAMBLE_POD_CIDR) and in the file of --config; flags win, then the environment, then the file.',
@@ -93,7 +99,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error instanceof OptionError ? error : new OptionError(message || String(error?.message))
+      throw error instanceof OptionError ? error : new OptionError(inOneLine(message || String(error?.message)))
     })
   const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
     if (!output) return
@@ -111,13 +117,13 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   if (dirname(socket) === '/') throw new OptionError(`--socket ${socket} must lie in a folder of its own`)
   const cidrs = podCidrs(given['pod-cidr'] ?? [])
   return {
-    datastore: given.datastore,
-    nodeName: nodeName(given['node-name']),
+    datastore: once('--datastore', given.datastore),
+    nodeName: nodeName(once('--node-name', given['node-name'])),
     podCidrs: cidrs,
     socket,
     stateDir,
     mtuBytes: mtu(given.mtu, cidrs),
-    logLevel: given['log-level'],
+    logLevel: once('--log-level', given['log-level']),
   }
 }
 
@@ -126,7 +132,7 @@ function readConfigFile(path: string, parse: (text: string) => unknown): Record<
   try {
     content = parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new OptionError(`--config ${path} cannot be read: ${(error as Error).message.split('\n')[0]}`)
+    throw new OptionError(`--config ${path} cannot be read: ${(error as Error).message.replace(/:?\n[\s\S]*$/, '')}`)
   }
   if (content === null || content === undefined) return {}
   if (typeof content !== 'object' || Array.isArray(content))
@@ -134,7 +140,33 @@ function readConfigFile(path: string, parse: (text: string) => unknown): Record<
   return content as Record<string, unknown>
 }
 
-function absolute(option: string, path: string): string {
+/** yargs' words, but unknown options as they were written: it calls BRAMBLE_POD_CIDER podCider. */
+function inOneLine(message: string): string {
+  const [, list] = /^Unknown arguments?: (.*)$/.exec(message) ?? []
+  if (!list) return message.replace(/\s*\n\s*/g, ' ')
+  const names = list.split(', ')
+  const camelCased = names.filter((name) => name.includes('-')).map((name) => name.replace(/-(.)/g, upperCase))
+  const written = names
+    .filter((name) => !camelCased.includes(name))
+    .map((name) => {
+      const variable = `BRAMBLE_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`
+      return process.env[variable] === undefined ? `"${name}"` : variable
+    })
+  return `unknown option ${written.join(', ')}; see bramble-agent --help`
+}
+
+function upperCase(_: string, letter: string): string {
+  return letter.toUpperCase()
+}
+
+/** Of an option that is given twice yargs makes a list, and the file can hold anything. */
+function once<Text extends string>(option: string, value: Text): Text {
+  if (typeof value !== 'string') throw new OptionError(`${option} is ${JSON.stringify(value)}; give it once, as text`)
+  return value
+}
+
+function absolute(option: string, given: string): string {
+  const path = once(option, given)
   if (!isAbsolute(path)) throw new OptionError(`${option} "${path}" is not an absolute path`)
   return path
 }
@@ -148,7 +180,10 @@ function nodeName(name: string): string {
 }
 
 function podCidrs(given: readonly (string | number)[]): Cidr[] {
-  const texts = given.flatMap((text) => String(text).split(/[\s,]+/)).filter((text) => text !== '')
+  const texts = [given]
+    .flat()
+    .flatMap((text) => String(text).split(/[\s,]+/))
+    .filter((text) => text !== '')
   if (texts.length === 0) throw new OptionError('--pod-cidr is missing; give one like --pod-cidr 10.42.0.0/24')
   const cidrs = texts.map((text) => {
     try {
