@@ -184,7 +184,7 @@ function parseNetns(env: Readonly<Record<string, string>>, need: 'required' | 'o
 
 /** The pod is for people to read: arguments that name none, or none as Kubernetes would, are no reason to refuse. */
 function parsePod(args: string): string {
-  const pairs = new Map(args.split(';').map((pair) => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]))
+  const pairs = new Map(args.split(';').map((pair) => [pair.split('=')[0], pair.split('=').slice(1).join('=')]))
   const names = [pairs.get('K8S_POD_NAMESPACE') ?? '', pairs.get('K8S_POD_NAME') ?? '']
   return names.every((name) => name.length <= POD_NAME_MAX && NAME.test(name)) ? names.join('/') : ''
 }

@@ -1,0 +1,531 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
+import {
+  CNI_VERSIONS,
+  type CniRequest,
+  CONTAINER_ID_MAX,
+  isContainerId,
+  isIfname,
+  parseRequest,
+  versionForErrors,
+} from '../../plugin/request.ts'
+
+type Env = Record<string, string>
+type Config = Record<string, unknown>
+
+const ENV: Env = { CNI_CONTAINERID: 'c1', CNI_NETNS: '/run/netns/p', CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin' }
+const CONFIG: Config = { cniVersion: '1.1.0', name: 'pods', type: 'bramble' }
+const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'] as const
+const PREV_RESULT = { ips: [{ address: '10.42.0.2/32' }] }
+
+/** A request that is right but for the given changes; a variable that is undefined is not set. */
+function parse(command: string, config: Config = {}, env: Record<string, string | undefined> = {}): CniRequest {
+  const prevResult = command === 'CHECK' ? PREV_RESULT : undefined
+  return parseText(command, JSON.stringify({ ...CONFIG, prevResult, ...config }), env)
+}
+
+function parseText(command: string, stdin: string | Buffer, env: Record<string, string | undefined> = {}): CniRequest {
+  const all = Object.entries({ CNI_COMMAND: command, ...ENV, ...env })
+  const set = all.filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return parseRequest(Object.fromEntries(set), Buffer.from(stdin))
+}
+
+/** What a runtime would be told. */
+function refusal(work: () => unknown): { code: number; message: string; details: string } | undefined {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    return { code: error.code, message: error.message, details: error.details }
+  }
+}
+
+function configOf(request: CniRequest) {
+  return request.config
+}
+
+t.test('ADD gives container, interface, namespace and configuration', async (t) => {
+  t.same(parse('ADD'), {
+    command: 'ADD',
+    containerId: 'c1',
+    ifname: 'eth0',
+    netns: '/run/netns/p',
+    pod: '',
+    allowsOwnNetns: false,
+    config: { cniVersion: '1.1.0', name: 'pods', mtuBytes: 0 },
+  })
+})
+
+t.test('DEL reads what it needs of the configuration, and no more', async (t) => {
+  t.same(parse('DEL', { mtu: 'much', ipam: { type: 'host-local' }, prevResult: 7, runtimeConfig: { mac: 'x' } }), {
+    command: 'DEL',
+    containerId: 'c1',
+    ifname: 'eth0',
+    netns: '/run/netns/p',
+    config: { cniVersion: '1.1.0', name: 'pods', mtuBytes: 0 },
+  })
+})
+
+t.test('DEL needs no namespace', async (t) => {
+  for (const netns of ['', undefined]) t.match(parse('DEL', {}, { CNI_NETNS: netns }), { command: 'DEL', netns: '' })
+})
+
+t.test('CHECK gives the previous result', async (t) => {
+  t.match(parse('CHECK'), { command: 'CHECK', config: { prevResult: PREV_RESULT } })
+})
+
+t.test('CHECK without the previous result is refused', async (t) => {
+  for (const prevResult of [undefined, null])
+    t.same(
+      refusal(() => parse('CHECK', { prevResult })),
+      {
+        code: CNI_ERROR.invalidConfig,
+        message: 'prevResult is missing',
+        details: 'CHECK needs the result of ADD as prevResult',
+      },
+    )
+})
+
+t.test('GC and STATUS need no container, interface or namespace', async (t) => {
+  const none = { CNI_CONTAINERID: undefined, CNI_IFNAME: undefined, CNI_NETNS: undefined, CNI_PATH: undefined }
+  t.same(parse('GC', {}, none), { command: 'GC', config: { cniVersion: '1.1.0', name: 'pods', mtuBytes: 0 } })
+  t.same(parse('STATUS', {}, none), { command: 'STATUS', config: { cniVersion: '1.1.0', name: 'pods', mtuBytes: 0 } })
+})
+
+t.test('CNI_PATH is not demanded', async (t) => {
+  for (const command of COMMANDS) t.equal(parse(command, {}, { CNI_PATH: undefined }).command, command)
+})
+
+t.test('an unknown command is code 4 and names the known ones', async (t) => {
+  for (const command of ['UPDATE', 'add', ' ADD', '', 'constructor', '__proto__'])
+    t.same(
+      refusal(() => parse(command)),
+      {
+        code: CNI_ERROR.invalidEnvironment,
+        message: `CNI_COMMAND is "${command}"`,
+        details: 'use ADD, DEL, CHECK, GC, STATUS or VERSION',
+      },
+    )
+})
+
+t.test('missing variables are code 4 and named', async (t) => {
+  for (const command of ['ADD', 'CHECK', 'DEL'])
+    for (const nothing of ['', undefined]) {
+      const missing = (...names: string[]) => {
+        const env = Object.fromEntries(names.map((name) => [name, nothing]))
+        return refusal(() => parse(command, {}, env))?.message
+      }
+      t.equal(missing('CNI_CONTAINERID'), 'CNI_CONTAINERID missing')
+      t.equal(missing('CNI_IFNAME'), 'CNI_IFNAME missing')
+      t.equal(missing('CNI_CONTAINERID', 'CNI_IFNAME'), 'CNI_CONTAINERID and CNI_IFNAME missing')
+      t.equal(missing('CNI_NETNS'), command === 'DEL' ? undefined : 'CNI_NETNS missing')
+      t.equal(refusal(() => parse(command, {}, { CNI_IFNAME: nothing }))?.code, CNI_ERROR.invalidEnvironment)
+    }
+})
+
+t.test('a container id that is none is code 4 and named', async (t) => {
+  for (const containerId of [
+    '-a',
+    '.',
+    '_a',
+    'a/b',
+    '../x',
+    'a b',
+    'a\n',
+    'ä',
+    'a:b',
+    'a'.repeat(CONTAINER_ID_MAX + 1),
+  ])
+    t.match(
+      refusal(() => parse('ADD', {}, { CNI_CONTAINERID: containerId })),
+      {
+        code: CNI_ERROR.invalidEnvironment,
+        message: /^CNI_CONTAINERID "[\s\S]+" is not valid$/,
+        details: 'use a letter or digit, then letters, digits, "_", "." and "-"; at most 128 characters',
+      },
+    )
+  for (const containerId of ['a', '0', 'A.b_c-d', 'a'.repeat(CONTAINER_ID_MAX)]) t.ok(isContainerId(containerId))
+})
+
+t.test('an interface name that the kernel would not take is code 4 and named', async (t) => {
+  const wrong = ['.', '..', 'a/b', 'a:b', 'a b', 'a\tb', 'a\n', 'sixteen_letters_', 'ääääääää', 'a\u00a0b', 'a\u0001']
+  for (const ifname of wrong)
+    t.match(
+      refusal(() => parse('ADD', {}, { CNI_IFNAME: ifname })),
+      {
+        code: CNI_ERROR.invalidEnvironment,
+        message: `CNI_IFNAME "${ifname}" is not valid`,
+        details: 'use 1 to 15 characters without "/", ":" and white space; not "." or ".."',
+      },
+    )
+  for (const ifname of ['e', 'eth0', 'fifteen_letters', '...', 'net-1.2', 'äääääää']) t.ok(isIfname(ifname), ifname)
+})
+
+t.test('a namespace that is no absolute path is code 4', async (t) => {
+  for (const command of ['ADD', 'CHECK', 'DEL'])
+    t.same(
+      refusal(() => parse(command, {}, { CNI_NETNS: 'run/netns/p' })),
+      {
+        code: CNI_ERROR.invalidEnvironment,
+        message: 'CNI_NETNS "run/netns/p" is not an absolute path',
+        details: 'it is the path of the network namespace, like /run/netns/NAME',
+      },
+    )
+})
+
+t.test("only CNI_NETNS_OVERRIDE TRUE or 1 allows the plugin's own namespace", async (t) => {
+  const allows = (value: string | undefined) => {
+    const request = parse('ADD', {}, { CNI_NETNS_OVERRIDE: value })
+    return request.command === 'ADD' && request.allowsOwnNetns
+  }
+  for (const value of ['TRUE', 'true', '1']) t.ok(allows(value), value)
+  for (const value of [undefined, '', '0', 'FALSE', 'yes', '11', 'true ']) t.notOk(allows(value), value ?? 'not set')
+})
+
+t.test('the pod is read from CNI_ARGS in any order', async () => {
+  const args = [
+    'K8S_POD_NAMESPACE=default',
+    'K8S_POD_NAME=web-0',
+    'K8S_POD_UID=7b8c',
+    'K8S_POD_INFRA_CONTAINER_ID=c1',
+    'IgnoreUnknown=1',
+  ]
+  fc.assert(
+    fc.property(fc.shuffledSubarray(args, { minLength: args.length }), (shuffled) => {
+      const request = parse('ADD', {}, { CNI_ARGS: shuffled.join(';') })
+      return request.command === 'ADD' && request.pod === 'default/web-0'
+    }),
+  )
+})
+
+t.test('CNI_ARGS that name no pod give none, and are no reason to refuse', async (t) => {
+  for (const args of [
+    '',
+    ';;;',
+    '=',
+    'K8S_POD_NAME=web',
+    'K8S_POD_NAMESPACE=default',
+    'K8S_POD_NAMESPACE;K8S_POD_NAME',
+    'K8S_POD_NAMESPACE=;K8S_POD_NAME=web',
+    'K8S_POD_NAMESPACE=default;K8S_POD_NAME=a b',
+    'K8S_POD_NAMESPACE=default;K8S_POD_NAME=\u001b[2J',
+    'K8S_POD_NAMESPACE=../..;K8S_POD_NAME=web',
+    `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${'a'.repeat(254)}`,
+  ])
+    t.match(parse('ADD', {}, { CNI_ARGS: args }), { pod: '' }, args)
+})
+
+t.test('each version is matched exactly, and each command has its first', async (t) => {
+  const accepted = (command: string) =>
+    CNI_VERSIONS.filter((cniVersion) => refusal(() => parse(command, { cniVersion })) === undefined)
+  t.same(accepted('ADD'), ['0.3.1', '0.4.0', '1.0.0', '1.1.0'])
+  t.same(accepted('DEL'), ['0.3.1', '0.4.0', '1.0.0', '1.1.0'])
+  t.same(accepted('CHECK'), ['0.4.0', '1.0.0', '1.1.0'])
+  t.same(accepted('GC'), ['1.1.0'])
+  t.same(accepted('STATUS'), ['1.1.0'])
+  for (const cniVersion of CNI_VERSIONS) t.equal(configOf(parse('ADD', { cniVersion })).cniVersion, cniVersion)
+})
+
+t.test('a version that we do not speak is code 1 and names those that we do', async (t) => {
+  for (const cniVersion of ['0.2.0', '0.3.0', '1.1', '1.1.1', 'v1.1.0', '1.1.0 ', '2.0.0'])
+    t.same(
+      refusal(() => parse('DEL', { cniVersion })),
+      {
+        code: CNI_ERROR.incompatibleVersion,
+        message: `cniVersion "${cniVersion}" is not supported for DEL`,
+        details: 'use one of 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      },
+    )
+  t.match(
+    refusal(() => parse('GC', { cniVersion: '1.0.0' })),
+    { code: CNI_ERROR.incompatibleVersion, details: 'use one of 1.1.0' },
+  )
+  for (const cniVersion of [1, null, true, ['1.1.0'], { is: '1.1.0' }])
+    t.equal(refusal(() => parse('ADD', { cniVersion }))?.code, CNI_ERROR.incompatibleVersion)
+})
+
+t.test('no version means 0.1.0, which we do not speak', async (t) => {
+  for (const cniVersion of [undefined, ''])
+    t.match(
+      refusal(() => parse('ADD', { cniVersion })),
+      { code: CNI_ERROR.incompatibleVersion, message: 'cniVersion "0.1.0" is not supported for ADD' },
+    )
+})
+
+t.test('an error is written in the version of its configuration, or in the newest', async (t) => {
+  for (const version of CNI_VERSIONS)
+    t.equal(versionForErrors(Buffer.from(JSON.stringify({ cniVersion: version }))), version)
+  for (const stdin of ['', '{', '[]', '{}', '{"cniVersion":"0.2.0"}', '{"cniVersion":7}', '\xff'])
+    t.equal(versionForErrors(Buffer.from(stdin, 'latin1')), '1.1.0')
+})
+
+t.test('a configuration that is no JSON is code 6', async (t) => {
+  for (const command of COMMANDS)
+    t.same(
+      refusal(() => parseText(command, '')),
+      {
+        code: CNI_ERROR.decode,
+        message: 'Cannot read the network configuration: stdin is empty',
+        details: 'give one JSON object on stdin',
+      },
+    )
+  for (const stdin of ['{', 'x', '{"name":}', '{} {}', Buffer.from([0x7b, 0xff, 0x7d])])
+    t.match(
+      refusal(() => parseText('ADD', stdin)),
+      { code: CNI_ERROR.decode, message: /^Cannot read the network configuration: ./ },
+    )
+})
+
+t.test('a configuration that is no object is code 6', async (t) => {
+  t.equal(refusal(() => parseText('ADD', '[]'))?.message, 'The network configuration is a list')
+  t.equal(refusal(() => parseText('ADD', 'null'))?.message, 'The network configuration is null')
+  for (const stdin of ['[]', 'null', '7', '"text"', 'true'])
+    t.equal(refusal(() => parseText('ADD', stdin))?.code, CNI_ERROR.decode)
+})
+
+t.test('a refusal shows nothing of the inside of a configuration: there may be tokens in it', async (t) => {
+  const secret = 's3cret'
+  const wrong = [
+    `{"token":"${secret}",,"name":"pods"}`,
+    `{"token":"${secret}"`,
+    `{"a":1} "${secret}"`,
+    `{"token":"${secret}" x}`,
+    `["${secret}"]`,
+    JSON.stringify({ ...CONFIG, mtu: { token: secret } }),
+    JSON.stringify({ ...CONFIG, name: [secret] }),
+    JSON.stringify({ ...CONFIG, prevResult: [secret] }),
+    JSON.stringify({ ...CONFIG, prevResult: { ips: [{ token: secret }] } }),
+    JSON.stringify({ ...CONFIG, ipam: { token: secret } }),
+    JSON.stringify({ ...CONFIG, runtimeConfig: { mac: secret } }),
+  ]
+  for (const stdin of wrong) {
+    const refused = refusal(() => parseText('ADD', stdin))
+    t.ok(refused, stdin)
+    t.notMatch(JSON.stringify(refused), secret)
+  }
+})
+
+t.test('a missing or illegal network name is code 7', async (t) => {
+  t.same(
+    refusal(() => parse('ADD', { name: undefined })),
+    {
+      code: CNI_ERROR.invalidConfig,
+      message: 'the network configuration has no "name"',
+      details: 'use a letter or digit, then letters, digits, "_", "." and "-"',
+    },
+  )
+  for (const name of ['', 'a b', '-a', 'a/b', 'a\n', 7, null, ['pods']])
+    for (const command of COMMANDS)
+      t.match(
+        refusal(() => parse(command, { name })),
+        { code: CNI_ERROR.invalidConfig, message: /^the network name .* is not valid$/ },
+      )
+})
+
+t.test('mtu is a whole number of bytes from 68 to 65535, or 0', async (t) => {
+  for (const mtu of [0, 68, 1280, 1500, 9000, 65_535]) t.equal(configOf(parse('ADD', { mtu })).mtuBytes, mtu)
+  for (const mtu of [67, 65_536, -1, 1400.5, '1400', null, true, [], 1e300])
+    t.match(
+      refusal(() => parse('ADD', { mtu })),
+      {
+        code: CNI_ERROR.invalidConfig,
+        message: /^"mtu" is /,
+        details: "use a whole number of bytes from 68 to 65535, or 0 for the agent's own",
+      },
+    )
+})
+
+t.test('ipam is code 2: addresses come from the agent', async (t) => {
+  t.same(
+    refusal(() => parse('ADD', { ipam: { type: 'host-local' } })),
+    {
+      code: CNI_ERROR.unsupportedField,
+      message: 'the network configuration has "ipam"',
+      details: "remove it: addresses come from the agent's --pod-cidr",
+    },
+  )
+  for (const ipam of [{}, null, '']) t.equal(parse('ADD', { ipam }).command, 'ADD')
+})
+
+t.test('unknown keys are tolerated', async (t) => {
+  const config = { type: 'bramble', capabilities: { dns: true }, isGateway: true, args: { cni: {} }, xyz: [[]] }
+  for (const command of COMMANDS) t.equal(parse(command, config).command, command)
+})
+
+t.test('a previous result that is none is code 7', async (t) => {
+  const remedy = 'it must be what the plugin before bramble in the chain printed'
+  for (const prevResult of ['text', 7, true, []])
+    t.match(
+      refusal(() => parse('ADD', { prevResult })),
+      { code: CNI_ERROR.invalidConfig, message: /^"prevResult" is /, details: 'it must be a result object' },
+    )
+  for (const key of ['interfaces', 'ips', 'routes'])
+    for (const list of [{}, 'eth0', 7, [7], [null], [[]]])
+      t.same(
+        refusal(() => parse('ADD', { prevResult: { [key]: list } })),
+        { code: CNI_ERROR.invalidConfig, message: `"prevResult.${key}" is not a list of objects`, details: remedy },
+      )
+  for (const ip of [{}, { address: 7 }])
+    t.same(
+      refusal(() => parse('ADD', { prevResult: { ips: [ip] } })),
+      { code: CNI_ERROR.invalidConfig, message: '"prevResult.ips" has an entry without "address"', details: remedy },
+    )
+})
+
+t.test('null is as good as nothing in and for a previous result, as Go writes it', async (t) => {
+  t.equal(configOf(parse('ADD', { prevResult: null })).prevResult, undefined)
+  t.same(configOf(parse('ADD', { prevResult: { ips: null, routes: null } })).prevResult, { ips: null, routes: null })
+})
+
+t.test('what runtimeConfig asks of other plugins is code 2 and names the way to have it', async (t) => {
+  const remedies = {
+    portMappings: [[{ HostPort: 80, ContainerPort: 8080, Protocol: 'tcp', HostIP: '' }], /chain the "portmap" plugin/],
+    bandwidth: [{ IngressRate: 1_000_000, EgressRate: 0 }, /chain the "bandwidth" plugin/],
+    mac: ['02:00:00:00:00:01', /chain the "tuning" plugin/],
+    ips: [['10.42.0.7'], /addresses come from the agent's --pod-cidr/],
+    ipRanges: [[[{ subnet: '10.1.0.0/16' }]], /addresses come from the agent's --pod-cidr/],
+  } as const
+  for (const [key, [value, details]] of Object.entries(remedies))
+    for (const written of [key, key.toLowerCase(), key.toUpperCase(), key[0]?.toUpperCase() + key.slice(1)])
+      t.match(
+        refusal(() => parse('ADD', { runtimeConfig: { [written]: value } })),
+        {
+          code: CNI_ERROR.unsupportedField,
+          message: `runtimeConfig asks for "${key.toLowerCase()}", which bramble does not do`,
+          details,
+        },
+      )
+})
+
+t.test('what runtimeConfig leaves empty is not asked for', async (t) => {
+  const runtimeConfig = { portMappings: [], PortMappings: null, bandwidth: {}, mac: '', ips: [], aliases: ['web'] }
+  t.equal(configOf(parse('ADD', { runtimeConfig })).dns, undefined)
+  for (const odd of [null, 7, 'text', []]) t.equal(parse('ADD', { runtimeConfig: odd }).command, 'ADD')
+})
+
+t.test('dns of runtimeConfig is read in any case, in the names of Go and of the documentation', async (t) => {
+  const dns = { nameservers: ['10.43.0.10'], search: ['default.svc'], options: ['ndots:5'] }
+  for (const written of [
+    { dns: { servers: dns.nameservers, searches: dns.search, options: dns.options } },
+    { dns: { Servers: dns.nameservers, Searches: dns.search, Options: dns.options } },
+    { DNS: { NAMESERVERS: dns.nameservers, Search: dns.search, options: dns.options } },
+  ])
+    t.same(configOf(parse('ADD', { runtimeConfig: written })).dns, dns)
+})
+
+t.test("dns of runtimeConfig goes before the configuration's, unless it says nothing", async (t) => {
+  const dns = { nameservers: ['1.1.1.1'], domain: 'lan' }
+  const given = (runtimeDns: unknown) => configOf(parse('ADD', { dns, runtimeConfig: { dns: runtimeDns } })).dns
+  t.same(given({ servers: ['8.8.8.8'] }), { nameservers: ['8.8.8.8'] })
+  for (const nothing of [undefined, null, {}, { Servers: null, Searches: [], Options: null }])
+    t.same(given(nothing), dns)
+})
+
+t.test('dns that a runtime could not read is left out', async (t) => {
+  const dns = { nameservers: '1.1.1.1', domain: 7, search: [7], options: {}, more: 'x' }
+  t.equal(configOf(parse('ADD', { dns })).dns, undefined)
+  t.same(configOf(parse('ADD', { dns: { ...dns, domain: 'lan' } })).dns, { domain: 'lan' })
+})
+
+t.test('GC without a set of valid attachments has none to go by', async (t) => {
+  t.notOk('validAttachments' in parse('GC'))
+})
+
+t.test('GC with null or [] means that no attachment is valid', async (t) => {
+  for (const list of [null, []]) t.match(parse('GC', { 'cni.dev/valid-attachments': list }), { validAttachments: [] })
+})
+
+t.test('GC gives the valid attachments', async (t) => {
+  const list = [
+    { containerID: 'c1', ifname: 'eth0' },
+    { containerID: 'c1', ifname: 'eth1', more: 1 },
+  ]
+  const request = parse('GC', { 'cni.dev/valid-attachments': list })
+  t.same(request.command === 'GC' && request.validAttachments, [
+    { containerId: 'c1', ifname: 'eth0' },
+    { containerId: 'c1', ifname: 'eth1' },
+  ])
+})
+
+t.test('GC with a set that cannot be read removes nothing', async (t) => {
+  for (const list of [{}, 'c1', 7, false, [7], [null], [{ containerID: 'c1' }], [{ containerID: 7, ifname: 'eth0' }]])
+    t.same(
+      refusal(() => parse('GC', { 'cni.dev/valid-attachments': list })),
+      {
+        code: CNI_ERROR.invalidConfig,
+        message: '"cni.dev/valid-attachments" is not a list of {"containerID", "ifname"}',
+        details: 'nothing was removed',
+      },
+    )
+})
+
+t.test('every refusal says what to do', async () => {
+  const config = fc.dictionary(
+    fc.constantFrom(
+      'cniVersion',
+      'name',
+      'mtu',
+      'ipam',
+      'prevResult',
+      'runtimeConfig',
+      'dns',
+      'cni.dev/valid-attachments',
+    ),
+    fc.oneof(fc.constantFrom('1.1.0', 'pods', 0), fc.jsonValue(), fc.constant({ ips: [{}] })),
+    { noNullPrototype: true },
+  )
+  fc.assert(
+    fc.property(fc.constantFrom(...COMMANDS, 'X'), config, (command, changes) => {
+      const refused = refusal(() => parse(command, changes))
+      return !refused || (refused.message !== '' && refused.details !== '')
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+t.test('noise gives a request or a CniError, and nothing else', async () => {
+  const value = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('ADD', 'GC', 'eth0', '/x', 'a=b;c'))
+  const key = fc.constantFrom('CNI_COMMAND', 'CNI_CONTAINERID', 'CNI_IFNAME', 'CNI_NETNS', 'CNI_ARGS', '__proto__')
+  const env = fc.dictionary(key, value)
+  const stdin = fc.oneof(
+    fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    fc.json().map((text) => Buffer.from(text)),
+    fc.object({ withNullPrototype: true }).map((config) => Buffer.from(JSON.stringify({ ...CONFIG, ...config }) ?? '')),
+  )
+  fc.assert(
+    fc.property(fc.constantFrom(...COMMANDS), env, stdin, (command, env, stdin) => {
+      refusal(() => parseRequest(env, stdin))
+      refusal(() => parseRequest({ CNI_COMMAND: command, ...ENV }, stdin))
+      versionForErrors(stdin)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+t.test('huge input gives a request or a CniError of a few words', async (t) => {
+  const long = 'x'.repeat(900_000)
+  const deep = '['.repeat(400_000) + ']'.repeat(400_000)
+  const inputs: [string, string, Env][] = [
+    ['ADD', long, {}],
+    ['ADD', deep, {}],
+    ['ADD', JSON.stringify(long), {}],
+    ['ADD', `{"cniVersion":${deep}}`, {}],
+    ['ADD', `{"cniVersion":"1.1.0","name":${deep}}`, {}],
+    ['ADD', `{"cniVersion":"1.1.0","name":"pods","mtu":${deep}}`, {}],
+    ['ADD', JSON.stringify({ ...CONFIG, name: `-${long}` }), {}],
+    ['ADD', JSON.stringify({ ...CONFIG, cniVersion: long }), {}],
+    ['ADD', JSON.stringify(CONFIG), { CNI_CONTAINERID: long }],
+    ['ADD', JSON.stringify(CONFIG), { CNI_IFNAME: long }],
+    ['ADD', JSON.stringify(CONFIG), { CNI_NETNS: long }],
+  ]
+  for (const [command, stdin, env] of inputs) {
+    const refused = refusal(() => parseText(command, stdin, env))
+    t.ok(refused && refused.message.length < 200 && refused.details.length < 200, JSON.stringify(refused))
+  }
+  t.match(parse('ADD', {}, { CNI_ARGS: `K8S_POD_NAME=${long};`.repeat(3) }), { pod: '' })
+  const list = Array.from({ length: 10_000 }, (_, index) => ({ containerID: `c${index}`, ifname: 'eth0' }))
+  const request = parse('GC', { 'cni.dev/valid-attachments': list })
+  t.equal(request.command === 'GC' && request.validAttachments?.length, 10_000)
+})
