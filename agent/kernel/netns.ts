@@ -17,13 +17,15 @@ export interface Netns {
   close(): void
 }
 
+/** absent: nothing there (any more). forbidden: our own rights do not suffice. */
+type NetnsReason = 'absent' | 'forbidden' | 'not-a-namespace'
+
 /** The path is no network namespace that we may work in. */
 export class NetnsError extends Error {
   readonly code = 'NETNS' as const
-  /** absent: nothing there any more. */
-  readonly reason: 'absent' | 'not-a-namespace'
+  readonly reason: NetnsReason
 
-  constructor(reason: 'absent' | 'not-a-namespace', message: string, options?: ErrorOptions) {
+  constructor(reason: NetnsReason, message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }
@@ -35,7 +37,9 @@ export function openNetns(path: string): Netns {
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    throw new NetnsError('absent', `Cannot open network namespace ${path}`, { cause: error })
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'EACCES' || code === 'EPERM') throw new NetnsError('forbidden', `${path}: ${code}`, { cause: error })
+    throw new NetnsError('absent', `there is no network namespace ${path} (${code})`, { cause: error })
   }
   // Namespace files of all types live on nsfs, and so share their device with our own namespace's file.
   if (fstatSync(fd).dev !== statSync(OWN).dev || ioctl(fd, NS_GET_NSTYPE) !== CLONE_NEWNET) {

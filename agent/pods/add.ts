@@ -77,16 +77,12 @@ export function openPodNetns(path: string): Netns {
   try {
     return openNetns(path)
   } catch (error) {
-    if (error instanceof NetnsError)
-      throw new CniError(
-        CNI_ERROR.invalidEnvironment,
-        error.message,
-        'CNI_NETNS must be a network namespace that exists',
-        {
-          cause: error,
-        },
-      )
-    throw error
+    if (!(error instanceof NetnsError)) throw error
+    const remedy =
+      error.reason === 'forbidden'
+        ? 'the agent needs CAP_SYS_ADMIN, and for paths below /proc CAP_SYS_PTRACE'
+        : 'CNI_NETNS must be the path of a network namespace that exists'
+    throw new CniError(CNI_ERROR.invalidEnvironment, `CNI_NETNS: ${error.message}`, remedy, { cause: error })
   }
 }
 
