@@ -74,7 +74,7 @@ const PREV_RESULT_REMEDY = 'it must be what the plugin before bramble in the cha
 const UNSUPPORTED_RUNTIME_CONFIG = {
   portmappings: 'chain the "portmap" plugin after bramble and give that one the capability "portMappings"',
   bandwidth: 'chain the "bandwidth" plugin after bramble and give that one the capability "bandwidth"',
-  mac: 'bramble derives the MAC from the container id; chain the "tuning" plugin to change it',
+  mac: 'bramble derives the MAC from the container id, and the node sends to that one alone; remove the capability "mac"',
   ips: 'addresses come from the agent\'s --pod-cidr; remove the capability "ips"',
   ipranges: 'addresses come from the agent\'s --pod-cidr; remove the capability "ipRanges"',
 } as const

@@ -16,8 +16,8 @@ import { compareSides, type ObservedSide } from './compare.ts'
 import type { PodNetwork } from './network.ts'
 
 /**
- * Compares a pod's attachment in the kernel with what ADD makes. What later plugins of the chain may change (MTU and
- * MAC in the pod, further addresses and routes) is theirs.
+ * Compares a pod's attachment in the kernel with what ADD makes. What later plugins of the chain may change (the
+ * MTU, further addresses and routes) is theirs. The MAC is not: the node sends to the one that it gave.
  * @throws CniError that names every difference
  */
 export async function checkPod(network: PodNetwork, request: AttachmentRequest): Promise<void> {

@@ -22,6 +22,9 @@ export function compareSides(where: string, desired: LinkSide, observed: Observe
   if (!observed) return [`link ${desired.linkName} is missing ${where}`]
   return [
     ...(observed.link.isUp ? [] : [`link ${desired.linkName} is down ${where}`]),
+    ...(observed.link.mac === desired.mac
+      ? []
+      : [`link ${desired.linkName} has MAC ${observed.link.mac}, not ${desired.mac} ${where}`]),
     ...compare(where, 'setting', desired.sysctls, observed.sysctls, SYSCTL, ({ key, value }) => `${key}=${value}`),
     ...compare(where, 'address', desired.addresses, observed.addresses, ADDRESS, ADDRESS.key),
     ...compare(where, 'route', desired.routes, observed.routes, ROUTE, describeRoute),
