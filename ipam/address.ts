@@ -34,21 +34,31 @@ export function parseCidr(text: string): Cidr {
     throw new AddressError(
       `Cannot parse CIDR "${text}": the length of an IPv${family} prefix is at most ${ADDRESS_BITS[family]}; write it like ${example}`,
     )
-  let number: bigint
-  try {
-    number = family === 4 ? IPv4.fromString(address).value : IPv6.fromString(address).value
-  } catch (error) {
-    throw new AddressError(
-      `Cannot parse CIDR "${text}": "${address}" is no IPv${family} address; write it like ${example}`,
-      { cause: error },
-    )
-  }
+  const number = readAddress(address, `Cannot parse CIDR "${text}"`, example)
   const hostBits = BigInt(ADDRESS_BITS[family] - prefixLength)
   const first = (number >> hostBits) << hostBits
   const network = `${formatAddress(family, first)}/${prefixLength}`
   if (number !== first)
     throw new AddressError(`Cannot use CIDR "${text}": it is an address inside ${network}; write ${network}`)
   return { family, text: network, first, prefixLength }
+}
+
+/** @throws AddressError */
+export function parseAddress(text: string): bigint {
+  return readAddress(text, `Cannot parse address`, familyOf(text) === 4 ? '10.42.0.7' : 'fd42::7')
+}
+
+function readAddress(text: string, failure: string, example: string): bigint {
+  const family = familyOf(text)
+  try {
+    // ip-num passes over a zone (fe80::1%eth0), which belongs to one node only.
+    if (text.includes('%')) throw new RangeError('a zone')
+    return family === 4 ? IPv4.fromString(text).value : IPv6.fromString(text).value
+  } catch (error) {
+    throw new AddressError(`${failure}: "${text}" is no IPv${family} address; write it like ${example}`, {
+      cause: error,
+    })
+  }
 }
 
 /** The one text of an address: dotted for IPv4, RFC 5952 for IPv6. */
