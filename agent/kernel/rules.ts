@@ -24,11 +24,16 @@ export interface Rule {
 }
 
 export function addRule(rule: Rule): NetlinkRequest {
-  return { ...ruleMessage('add', rule), type: RTM_NEWRULE, flags: NLM_F_CREATE | NLM_F_EXCL }
+  return {
+    ...ruleMessage('add', familyOf(rule.from), rule, rule.from),
+    type: RTM_NEWRULE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+  }
 }
 
-export function deleteRule(rule: Rule): NetlinkRequest {
-  return { ...ruleMessage('delete', rule), type: RTM_DELRULE }
+/** Deletes the first rule like this, whatever its address; ENOENT when there is none. */
+export function deleteRuleLike(family: Family, rule: Omit<Rule, 'from'>): NetlinkRequest {
+  return { ...ruleMessage('delete', family, rule), type: RTM_DELRULE }
 }
 
 /** The rules that look at one source address alone. */
@@ -51,17 +56,16 @@ export async function listRules(netlink: Netlink, family: Family): Promise<Rule[
   })
 }
 
-function ruleMessage(verb: string, rule: Rule) {
-  const family = familyOf(rule.from)
+function ruleMessage(verb: string, family: Family, rule: Omit<Rule, 'from'>, from?: string) {
   const info = Buffer.alloc(INFO_BYTES)
   info[0] = AF[family]
-  info[2] = ADDRESS_BITS[family]
+  info[2] = from ? ADDRESS_BITS[family] : 0
   info[7] = FR_ACT_TO_TBL
   return {
-    name: `rule ${verb} from ${rule.from} lookup ${rule.table}`,
+    name: `-${family} rule ${verb}${from ? ` from ${from}` : ''} lookup ${rule.table}`,
     body: Buffer.concat([
       info,
-      attribute(FRA_SRC, addressBytes(rule.from)),
+      ...(from ? [attribute(FRA_SRC, addressBytes(from))] : []),
       u32(FRA_PRIORITY, rule.priority),
       u32(FRA_TABLE, rule.table),
       attribute(FRA_PROTOCOL, Uint8Array.of(rule.protocol)),

@@ -126,20 +126,29 @@ function podRouting(ifname: string, addresses: readonly string[]): Pick<LinkSide
       return [{ destination: `${GATEWAY[family]}/${ADDRESS_BITS[family]}`, ...common }, defaultRoute]
     }),
   )
-  const rules = tables
-    .filter(({ table }) => table !== RT_TABLE_MAIN)
-    .flatMap(({ table }) =>
-      addresses.map((from) => ({ from, table, priority: RULE_PRIORITY, protocol: ROUTE_PROTOCOL })),
-    )
-  return { routes, rules }
+  const rule = podRule(ifname)
+  return { routes, rules: rule ? addresses.map((from) => ({ from, ...rule })) : [] }
+}
+
+/**
+ * What all rules of an interface have in common; eth0 has none. Rules do not go with their link: by this they are
+ * found when nobody knows the address any more.
+ */
+export function podRule(ifname: string): Omit<Rule, 'from'> | undefined {
+  if (ifname === 'eth0') return undefined
+  return { table: tableOf(ifname), priority: RULE_PRIORITY, protocol: ROUTE_PROTOCOL }
 }
 
 function furtherTables(ifname: string) {
-  const number = FURTHER_TABLES_FIRST + (checksum16(ifname) % FURTHER_TABLES_FIRST)
+  const number = tableOf(ifname)
   return [
     { table: RT_TABLE_MAIN, metric: number },
     { table: number, metric: 0 },
   ]
+}
+
+function tableOf(ifname: string): number {
+  return FURTHER_TABLES_FIRST + (checksum16(ifname) % FURTHER_TABLES_FIRST)
 }
 
 /** Fletcher-16: two interface names of one pod differ in it, as good as always (`eth1`, `eth2`, `net1` do). */

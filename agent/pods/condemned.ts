@@ -51,6 +51,7 @@ export class CondemnedLinks {
     const count = this.#count
     if (count === 0) return
     this.#count = 0
+    faultPoint('del:removing')
     try {
       await this.#netlink.send([deleteLinkGroup(LINK_GROUP.condemned)])
       faultPoint('del:removed')

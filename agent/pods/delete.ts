@@ -5,10 +5,10 @@ import { deleteNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, openNetns } from '../kernel/netns.ts'
 import { deleteRoute } from '../kernel/routes.ts'
-import { deleteRule } from '../kernel/rules.ts'
+import { deleteRuleLike } from '../kernel/rules.ts'
 import { hostLinkName, isPodLink, LINK_GROUP } from '../ownership.ts'
 import { parseAlias } from './alias.ts'
-import { desiredAttachment } from './attachment.ts'
+import { desiredAttachment, podRule } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 
 /**
@@ -22,7 +22,7 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   const link = await findPodLink(network, hostLinkName(containerId, ifname))
   if (link) {
     const addresses = network.leases.get(containerId, ifname)?.addresses ?? parseAlias(link.alias)?.addresses ?? []
-    const { host, pod } = desiredAttachment({ containerId, ifname, addresses, mtuBytes: 0, hasIpv6: network.hasIpv6 })
+    const { host } = desiredAttachment({ containerId, ifname, addresses, mtuBytes: 0, hasIpv6: network.hasIpv6 })
     // Condemned first: from here on the link is gone for every later agent, however this one ends.
     const outcomes = await network.netlink.trySend([
       setLinkGroup(link.index, LINK_GROUP.condemned),
@@ -33,8 +33,9 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
     faultPoint('del:unrouted')
     network.links.delete(link.index)
     network.condemned.added()
-    if (netns && pod.rules.length > 0) await deletePodRules(netns, pod.rules.map(deleteRule))
   }
+  if (netns) await deletePodRules(netns, ifname)
+  faultPoint('del:unruled')
   network.leases.release(containerId, ifname)
   faultPoint('del:released')
 }
@@ -46,13 +47,15 @@ async function findPodLink(network: PodNetwork, name: string): Promise<Link | un
   return isPodLink(link) ? link : undefined
 }
 
-/** Rules do not go with the link; where the namespace is gone, so are they. */
-async function deletePodRules(path: string, requests: Parameters<Netlink['trySend']>[0]): Promise<void> {
+/** Rules do not go with the link, which may be gone long since; where the namespace is gone, so are they. */
+async function deletePodRules(path: string, ifname: string): Promise<void> {
+  const rule = podRule(ifname)
+  if (!rule) return
   try {
     const netns = openNetns(path)
     try {
       const netlink = inNetns(netns, () => new Netlink())
-      await netlink.trySend(requests).finally(() => netlink.close())
+      await netlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)]).finally(() => netlink.close())
     } finally {
       netns.close()
     }

@@ -1,6 +1,7 @@
 import { readdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { isContainerId, isIfname } from '../../plugin/request.ts'
+import { faultPoint } from '../fault.ts'
 import { deletePod } from './delete.ts'
 import type { PodNetwork } from './network.ts'
 
@@ -23,7 +24,9 @@ export async function deletePending(network: PodNetwork, folder: string): Promis
     }
     try {
       await deletePod(network, containerId, ifname)
+      faultPoint('pending:deleted')
       unlinkSync(join(folder, name))
+      faultPoint('pending:forgotten')
       network.log.info({ containerId, ifname }, 'carried out a DEL that had found no agent')
     } catch (error) {
       network.log.error({ err: error, containerId, ifname }, 'cannot carry out a pending DEL; trying at the next start')

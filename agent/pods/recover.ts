@@ -1,4 +1,5 @@
 import type { FreedAddress } from '../../ipam/pool.ts'
+import { faultPoint } from '../fault.ts'
 import { type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
 import { addRoute, deleteRoute, hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
 import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../ownership.ts'
@@ -51,6 +52,7 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
   ])
   const routes = [...routes4, ...routes6]
   const plan = planRecovery(links, routes)
+  faultPoint('recover:listed')
 
   for (const { link, record } of plan.adopted) {
     network.links.set(link.index, record)
@@ -66,8 +68,11 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
     }
   }
 
+  faultPoint('recover:adopted')
+
   leases.restoreFreed(freedBefore)
   await netlink.trySend(plan.orphans.map((route) => deleteRoute(route.linkIndex, route)))
+  faultPoint('recover:unrouted')
   for (const link of plan.leftover) {
     const record = parseAlias(link.alias)
     if (record) leases.rest(record.addresses)
@@ -75,7 +80,9 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
     network.condemned.added()
   }
   await netlink.trySend(plan.leftover.map((link) => setLinkGroup(link.index, LINK_GROUP.condemned)))
+  faultPoint('recover:condemned')
   await network.condemned.flush().catch(() => {}) // logged there, and tried again
+  faultPoint('recover:removed')
   log.info(
     { pods: plan.adopted.length, leftoverLinks: plan.leftover.length, orphanRoutes: plan.orphans.length },
     'recovered from the kernel',

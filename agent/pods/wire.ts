@@ -1,6 +1,6 @@
 import type { Lease } from '../../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
-import { faultPoint } from '../fault.ts'
+import { faultPoint, faultPointAfter } from '../fault.ts'
 import { addAddress } from '../kernel/addresses.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
 import {
@@ -18,11 +18,11 @@ import { addNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
 import { addRoute } from '../kernel/routes.ts'
-import { addRule } from '../kernel/rules.ts'
+import { addRule, deleteRuleLike } from '../kernel/rules.ts'
 import { putSysctl } from '../kernel/sysctl.ts'
 import { isPodLink, LINK_GROUP } from '../ownership.ts'
 import { formatAlias } from './alias.ts'
-import type { Attachment, LinkSide } from './attachment.ts'
+import { type Attachment, type LinkSide, podRule } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 
 const RUNNING_DEADLINE_MS = 2_000
@@ -50,11 +50,14 @@ export async function wire(
       for (const sysctl of pod.sysctls) putSysctl(sysctl)
       return new Netlink()
     })
+    faultPoint('add:entered')
     for (const sysctl of host.sysctls) putSysctl(sysctl)
-    await Promise.all([
-      network.netlink.send(sideRequests(link.index, host, attachment.hasIpv6)),
-      podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6)),
-    ])
+    const onHost = network.netlink.send(sideRequests(link.index, host, attachment.hasIpv6))
+    await faultPointAfter('add:host-wired', onHost)
+    // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
+    const rule = podRule(pod.linkName)
+    if (rule) await podNetlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)])
+    await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
     signal.throwIfAborted()
     await untilRunning(network, host.linkName)
