@@ -53,7 +53,7 @@ export class Agent {
         ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`),
         ...args,
       ],
-      { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+      { env: { ...process.env, NODE_COMPILE_CACHE: '/run/compile-cache', ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
     )
     const agent = new Agent(child, `${dir}/agent.sock`)
     let rest = ''
