@@ -14,7 +14,7 @@ export function allocator(): Row[] {
 
 /** Per address, when a whole pool is given out from the first address to the last. */
 function filling(): Row {
-  const [large, small] = sideBySide(25, fillUs, LARGE, SMALL)
+  const [large, small] = sideBySide(61, fillUs, LARGE, SMALL)
   return ratioRow('allocation in a /16, average over all of it', 'µs', large, { name: 'in a /24', samples: small }, 1.2)
 }
 

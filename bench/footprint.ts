@@ -7,7 +7,9 @@ import { type Row, valueRow } from './table.ts'
 
 const AT_ONCE = 8
 const CHURN = 2000
-const CHURN_PODS = 200
+/** The agent tidies up 5 s after the last call. */
+const SETTLE_MS = 7000
+const CHURN_PODS = 100
 
 /** Memory after as many pods as a node takes, and what a long life adds to it. */
 export async function footprint(lab: Lab): Promise<Row[]> {
@@ -18,6 +20,7 @@ export async function footprint(lab: Lab): Promise<Row[]> {
     await callAgentForAll(agent.socket, 'ADD', pods, AT_ONCE)
     const full = await settledRssMib(agent)
     await churn(agent, churnPods)
+    const busy = agent.rssMib()
     const later = await settledRssMib(agent)
     await churn(agent, churnPods)
     const latest = await settledRssMib(agent)
@@ -27,6 +30,7 @@ export async function footprint(lab: Lab): Promise<Row[]> {
       valueRow('agent RSS when ready', 'MiB', [started]),
       valueRow(`agent RSS after ${PODS} pods`, 'MiB', [full], 80),
       valueRow(`agent RSS after ${CHURN} more ADDs and DELs`, 'MiB', [later]),
+      valueRow('… at the moment of the last answer', 'MiB', [busy]),
       valueRow('… growth', '%', [(later / full - 1) * 100], 5),
       valueRow(`… growth over the next ${CHURN}`, '%', [(latest / later - 1) * 100]),
     ]
@@ -42,8 +46,8 @@ async function churn(agent: Agent, pods: readonly Pod[]): Promise<void> {
   }
 }
 
-/** After a few seconds without work: what the agent keeps, not what a burst needed for a moment. */
+/** After some seconds without work: what the agent keeps, not what a burst needed for a moment. */
 async function settledRssMib(agent: Agent): Promise<number> {
-  await sleep(3000)
+  await sleep(SETTLE_MS)
   return agent.rssMib()
 }

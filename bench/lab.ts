@@ -41,10 +41,15 @@ export async function buildLab(dist: string, rounds: number): Promise<Lab> {
     diskBytes,
     async withAgent(family, work) {
       const agent = await startAgent(programs.agent, family)
-      const result = await work(agent)
-      diskBytes.push(agent.diskBytes())
-      await agent.stop()
-      return result
+      try {
+        const result = await work(agent)
+        diskBytes.push(agent.diskBytes())
+        return result
+      } catch (error) {
+        throw new Error(`The agent's last words: ${agent.said()}`, { cause: error })
+      } finally {
+        await agent.stop()
+      }
     },
   }
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 
 /** File systems that end on somebody's disk although the kernel needs no block device for them. */
 const DISKS_WITHOUT_DEVICE = ['overlay', '9p', 'virtiofs', 'nfs', 'nfs4']
@@ -9,13 +9,20 @@ const DISKS_WITHOUT_DEVICE = ['overlay', '9p', 'virtiofs', 'nfs', 'nfs4']
  * change by its hand. It still sees the network namespaces that are made later.
  * @param ioBefore  a file that gets the process's /proc/PID/io from just before the program begins: looking up the
  *   shell and `mount` may have touched an access time, which the kernel counts as a write
+ * @param output  a file for its stdout and stderr
  */
-export function spawnWithDisksReadOnly(program: string, args: readonly string[], ioBefore: string): ChildProcess {
+export function spawnWithDisksReadOnly(
+  program: string,
+  args: readonly string[],
+  ioBefore: string,
+  output: string,
+): ChildProcess {
   const script = `for disk in $DISKS; do mount -o remount,bind,ro "$disk" || exit; done
     cat /proc/$$/io > "$IO_BEFORE"; exec "$@"`
+  const outputFd = openSync(output, 'a')
   return spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', program, ...args], {
     env: { ...process.env, DISKS: diskMounts().join(' '), IO_BEFORE: ioBefore },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', outputFd, outputFd],
   })
 }
 

@@ -5,7 +5,7 @@
  *
  *     wire-pod < lines > times    per line "NUMBER NETNS_PATH", one line "MICROSECONDS", at once
  *
- * The requests are those of agent/pods/add.ts for agent/pods/attachment.ts, in the same order: what goes to one
+ * The requests are those of agent/pods/wire.ts for agent/pods/attachment.ts, in the same order: what goes to one
  * socket and needs no answer of the other goes out in one system call. Links go into group 4711, so that the bench
  * removes them all with one `ip link delete group 4711`.
  */
@@ -197,6 +197,7 @@ static void wire(struct batch *host, int home, const struct pod *pod, const char
   set_host_sysctls(pod->host_link);
   wire_host(host, links[0], pod);
   wire_inside(&inside, links[1], pod);
+  get_link(host, pod->host_link); /* makes the kernel's link watch see the carrier now: agent/pods/wire.ts, untilRunning */
   set_alias(host, links[0], pod->alias);
   perform(host, NULL);
   close(inside.socket);
