@@ -1,0 +1,108 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { Link } from '../../../agent/kernel/links.ts'
+import type { ListedRoute } from '../../../agent/kernel/routes.ts'
+import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../../../agent/ownership.ts'
+import { type AttachmentRecord, formatAlias } from '../../../agent/pods/alias.ts'
+import { planRecovery } from '../../../agent/pods/recover.ts'
+
+const RECORD: AttachmentRecord = {
+  containerId: 'c1',
+  ifname: 'eth0',
+  network: 'pods',
+  addresses: ['10.42.0.7', 'fd42::7'],
+  pod: 'default/web',
+}
+
+/** A finished attachment's link, but for the change. */
+const link = (change: Partial<Link> = {}): Link => ({
+  index: 7,
+  name: hostLinkName('c1', 'eth0'),
+  kind: 'veth',
+  mtuBytes: 1450,
+  mac: 'ee:ee:ee:ee:ee:ee',
+  isUp: true,
+  isRunning: true,
+  group: LINK_GROUP.pods,
+  alias: formatAlias(RECORD),
+  peerIndex: 2,
+  ...change,
+})
+
+const route = (destination: string, linkIndex = 7, protocol: number = ROUTE_PROTOCOL): ListedRoute => ({
+  destination,
+  linkIndex,
+  protocol,
+  table: 254,
+  metric: 0,
+})
+
+t.test('a link in the group of pods with its record is adopted, with its routes', async (t) => {
+  t.same(planRecovery([link()], [route('10.42.0.7/32'), route('fd42::7/128')]), {
+    adopted: [{ link: link(), record: RECORD }],
+    leftover: [],
+    orphans: [],
+  })
+})
+
+t.test('a link without a record was never finished: it goes, and its routes', async (t) => {
+  const halfMade = link({ alias: '' })
+  const routes = [route('10.42.0.7/32')]
+  t.same(planRecovery([halfMade], routes), { adopted: [], leftover: [halfMade], orphans: routes })
+})
+
+t.test('a condemned link goes, though it has its record: its DEL had begun', async (t) => {
+  const condemned = link({ group: LINK_GROUP.condemned })
+  t.same(planRecovery([condemned], []), { adopted: [], leftover: [condemned], orphans: [] })
+})
+
+t.test("a record that is another link's is no record", async (t) => {
+  const copied = link({ alias: formatAlias({ ...RECORD, containerId: 'c2' }) })
+  t.same(planRecovery([copied], []), { adopted: [], leftover: [copied], orphans: [] })
+})
+
+t.test('a record that cannot be read is no record, and stops nothing', async (t) => {
+  for (const alias of ['bramble/1 c1 eth0 pods 12345:: -', 'bramble/2 c1 eth0 pods 10.42.0.7 -', 'my link'])
+    t.equal(planRecovery([link({ alias })], []).leftover.length, 1, alias)
+})
+
+t.test('what is not ours is neither adopted nor removed', async (t) => {
+  const strange = [
+    link({ kind: 'dummy' }),
+    link({ group: 0 }),
+    link({ name: 'veth0' }),
+    link({ name: 'brm0123456789aX' }),
+    link({ name: 'cni0', kind: 'bridge', alias: '' }),
+  ]
+  const routes = [route('10.42.0.9/32', 7, 3), route('0.0.0.0/0', 2, 16), route('10.42.0.7/32', 9, 2)]
+  t.same(planRecovery(strange, routes), { adopted: [], leftover: [], orphans: [] })
+})
+
+t.test('a route of ours over another link than its address has goes', async (t) => {
+  const astray = [route('10.42.0.7/32', 8), route('10.42.0.8/32', 7), route('10.42.0.0/24', 7)]
+  t.same(planRecovery([link()], [route('10.42.0.7/32'), ...astray]).orphans, astray)
+})
+
+t.test('every link of ours is adopted or goes, never both, whatever the kernel lists', async () => {
+  const anyLink = fc
+    .record({
+      containerId: fc.constantFrom('c1', 'c2', 'c3'),
+      named: fc.constantFrom('c1', 'c2', 'c3'),
+      kind: fc.constantFrom('veth', 'veth', 'dummy'),
+      group: fc.constantFrom(0, LINK_GROUP.pods, LINK_GROUP.pods, LINK_GROUP.condemned),
+      hasRecord: fc.boolean(),
+    })
+    .map(({ containerId, named, kind, group, hasRecord }) => ({
+      ...link({ kind, group, name: hostLinkName(named, 'eth0') }),
+      alias: hasRecord ? formatAlias({ ...RECORD, containerId }) : '',
+    }))
+  fc.assert(
+    fc.property(fc.array(anyLink, { maxLength: 6 }), (links) => {
+      const numbered = links.map((link, index) => ({ ...link, index }))
+      const { adopted, leftover } = planRecovery(numbered, [])
+      const planned = [...adopted.map(({ link }) => link.index), ...leftover.map(({ index }) => index)]
+      const ours = numbered.filter(isPodLink).map(({ index }) => index)
+      return planned.sort().join() === ours.sort().join()
+    }),
+  )
+})
