@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { linkIndexOf, listLinks, RTM_DELLINK, RTM_NEWLINK } from './kernel/links.ts'
 import type { NetlinkMessage } from './kernel/message.ts'
 import type { EventListener, Netlink } from './kernel/netlink.ts'
-import { listRoutes, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
+import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
 
 /** Ethernet's; taken while the node has no default route. */
 const FALLBACK_BYTES = 1500
@@ -41,14 +41,12 @@ export class UplinkMtu implements EventListener {
   }
 
   async #detect(): Promise<number> {
-    const [links, routes4, routes6] = await Promise.all([
+    const [links, uplinks4, uplinks6] = await Promise.all([
       listLinks(this.#netlink),
-      listRoutes(this.#netlink, 4),
-      listRoutes(this.#netlink, 6),
+      listDefaultRouteLinks(this.#netlink, 4),
+      listDefaultRouteLinks(this.#netlink, 6),
     ])
-    this.#uplinkIndexes = new Set(
-      [...routes4, ...routes6].flatMap(({ destination, linkIndex }) => (destination.endsWith('/0') ? [linkIndex] : [])),
-    )
+    this.#uplinkIndexes = new Set([...uplinks4, ...uplinks6])
     const uplinks = links.filter(({ index }) => this.#uplinkIndexes.has(index))
     const bytes = Math.min(
       ...uplinks.map(({ mtuBytes }) => mtuBytes),
@@ -67,7 +65,7 @@ export class UplinkMtu implements EventListener {
         return this.#uplinkIndexes.has(linkIndexOf(message))
       case RTM_NEWROUTE:
       case RTM_DELROUTE:
-        return parseRoute(message)?.destination.endsWith('/0') ?? false
+        return defaultRouteLinks(message).length > 0
       default:
         return false
     }

@@ -12,6 +12,9 @@ const RTA_DST = 1
 const RTA_OIF = 4
 const RTA_GATEWAY = 5
 const RTA_PRIORITY = 6
+const RTA_MULTIPATH = 9
+/** struct rtnexthop: length, flags, hops, link index */
+const NEXTHOP_BYTES = 8
 const RTA_TABLE = 15
 const RTN_UNICAST = 1
 const RT_SCOPE_UNIVERSE = 0
@@ -48,10 +51,35 @@ export interface ListedRoute extends Route {
 
 /** The unicast routes of all tables that leave over one link. */
 export async function listRoutes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
+  return (await dumpRoutes(netlink, family)).flatMap((message) => parseRoute(message) ?? [])
+}
+
+/** The links that the default routes of all tables leave over. */
+export async function listDefaultRouteLinks(netlink: Netlink, family: Family): Promise<number[]> {
+  return (await dumpRoutes(netlink, family)).flatMap(defaultRouteLinks)
+}
+
+/** The links that a default route leaves over: several where it is a multipath one; none for any other route. */
+export function defaultRouteLinks({ body }: NetlinkMessage): number[] {
+  if (body[1] !== 0 || body[7] !== RTN_UNICAST) return []
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const only = readU32(attributes.get(RTA_OIF))
+  return only === undefined ? nexthopLinks(attributes.get(RTA_MULTIPATH) ?? Buffer.alloc(0)) : [only]
+}
+
+function nexthopLinks(bytes: Buffer): number[] {
+  const links: number[] = []
+  for (let offset = 0; offset + NEXTHOP_BYTES <= bytes.length; ) {
+    links.push(bytes.readInt32LE(offset + 4))
+    offset += Math.max(NEXTHOP_BYTES, (bytes.readUInt16LE(offset) + 3) & ~3)
+  }
+  return links
+}
+
+function dumpRoutes(netlink: Netlink, family: Family): Promise<NetlinkMessage[]> {
   const info = Buffer.alloc(INFO_BYTES)
   info[0] = AF[family]
-  const messages = await netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
-  return messages.flatMap((message) => parseRoute(message) ?? [])
+  return netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
 }
 
 /** @returns undefined for what is no unicast route over one link (local, multicast, blackhole, cached, multipath) */
