@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { lockStateDir } from '../../agent/lock.ts'
+
+t.test('the state directory is made, for root alone', async (t) => {
+  const stateDir = join(t.testdir(), 'run', 'bramble')
+  lockStateDir(stateDir)
+  t.equal(statSync(stateDir).mode & 0o777, 0o700)
+  t.equal(statSync(join(stateDir, 'lock')).mode & 0o777, 0o600)
+  t.same(readdirSync(stateDir), ['lock'])
+})
+
+t.test('a second agent on the same directory is told what to do', async (t) => {
+  const stateDir = t.testdir()
+  lockStateDir(stateDir)
+  t.throws(() => lockStateDir(stateDir), {
+    code: 'LOCKED',
+    message: `another bramble-agent works on ${stateDir}; stop it, or give this one another --state-dir`,
+  })
+})
+
+t.test('agents on different directories do not see each other', async (t) => {
+  lockStateDir(t.testdir({ a: {}, b: {} }))
+  lockStateDir(join(t.testdirName, 'a'))
+  lockStateDir(join(t.testdirName, 'b'))
+})
+
+t.test('the lock of an agent that was killed is free', async (t) => {
+  const stateDir = t.testdir()
+  const lock = fileURLToPath(new URL('../../agent/lock.ts', import.meta.url))
+  const script = `import { lockStateDir } from ${JSON.stringify(lock)}
+    lockStateDir(${JSON.stringify(stateDir)})
+    console.log('locked')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  t.throws(() => lockStateDir(stateDir), { code: 'LOCKED' })
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  lockStateDir(stateDir)
+})
+
+t.test('a lock file that is a link to somewhere else is not followed', async (t) => {
+  const dir = t.testdir({ state: {} })
+  writeFileSync(join(dir, 'victim'), '')
+  symlinkSync(join(dir, 'victim'), join(dir, 'state', 'lock'))
+  t.throws(() => lockStateDir(join(dir, 'state')), { code: 'ELOOP' })
+})
+
+t.test('a directory that cannot be made is named', async (t) => {
+  const dir = t.testdir({ file: '' })
+  t.throws(() => lockStateDir(join(dir, 'file', 'state')), { message: join(dir, 'file', 'state') })
+  mkdirSync(join(dir, 'lock'))
+  t.throws(() => lockStateDir(dir), { code: 'EISDIR' })
+})
