@@ -8,9 +8,10 @@ export class KernelError extends Error {
   /** The kernel's errno by name, e.g. `EEXIST`; `ETIMEDOUT` when no answer came. */
   readonly errno: string
 
-  constructor(request: string, errno: number | string) {
+  /** @param words the kernel's own about it, where it has any */
+  constructor(request: string, errno: number | string, words?: string) {
     const name = typeof errno === 'number' ? errnoName(errno) : errno
-    super(`${request}: ${name}`)
+    super(`${request}: ${name}${words ? ` (${words})` : ''}`)
     this.name = 'KernelError'
     this.request = request
     this.errno = name

@@ -18,6 +18,8 @@ const IFLA_AF_SPEC = 26
 const IFLA_GROUP = 27
 const IFLA_NET_NS_FD = 28
 const IFLA_EXT_MASK = 29
+const IFLA_NUM_TX_QUEUES = 31
+const IFLA_NUM_RX_QUEUES = 32
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 const VETH_INFO_PEER = 1
@@ -29,6 +31,12 @@ const AF_BRIDGE = 7
 const IFF_UP = 0x01
 const IFF_RUNNING = 0x40
 const INFO_BYTES = 16
+
+/**
+ * A veth end has a queue per CPU by default, each with objects in sysfs that cost time to make and to delete, and that
+ * only XDP and GRO on veth would use. One, as Calico makes them.
+ */
+const ONE_QUEUE = [u32(IFLA_NUM_TX_QUEUES, 1), u32(IFLA_NUM_RX_QUEUES, 1)]
 
 /** A network interface, as the kernel lists it. */
 export interface Link {
@@ -71,6 +79,7 @@ export function addVethPair(pair: NewVethPair): NetlinkRequest {
     u32(IFLA_MTU, pair.mtuBytes),
     attribute(IFLA_ADDRESS, parseMac(pair.peer.mac)),
     u32(IFLA_NET_NS_FD, pair.peer.netnsFd),
+    ...ONE_QUEUE,
   ])
   return {
     name: `link add ${pair.name} type veth peer name ${pair.peer.name}`,
@@ -82,6 +91,7 @@ export function addVethPair(pair: NewVethPair): NetlinkRequest {
       u32(IFLA_MTU, pair.mtuBytes),
       attribute(IFLA_ADDRESS, parseMac(pair.mac)),
       u32(IFLA_GROUP, pair.group),
+      ...ONE_QUEUE,
       nested(
         IFLA_LINKINFO,
         attribute(IFLA_INFO_KIND, Buffer.from('veth')),

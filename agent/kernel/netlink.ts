@@ -1,5 +1,5 @@
-import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { HEADER_LENGTH, parseMessages } from 'netlink/dist/structs.js'
+import { readAttributes, readText } from './attributes.ts'
 import { KernelError } from './errors.ts'
 import {
   type NetlinkMessage,
@@ -9,6 +9,7 @@ import {
   NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
 } from './message.ts'
+import { NetlinkSocket } from './netlink-socket.ts'
 
 /**
  * Requests over one netlink socket. What the `netlink` package leaves open is settled here: every request has a
@@ -19,7 +20,12 @@ import {
 // include/uapi/linux/netlink.h
 const NLMSG_ERROR = 2
 const NLMSG_DONE = 3
-const NETLINK_ROUTE = 0
+/** In an answer: the original request is left out; attributes follow. */
+const NLM_F_CAPPED = 0x100
+const NLM_F_ACK_TLVS = 0x200
+const NLMSGERR_ATTR_MSG = 1
+/** struct nlmsgerr: errno and the header of the request. */
+const ERROR_BYTES = 4 + HEADER_LENGTH
 
 /** include/uapi/linux/rtnetlink.h, enum rtnetlink_groups */
 export const RTNLGRP = { link: 1, ipv4Route: 7, ipv6Route: 11 } as const
@@ -27,10 +33,8 @@ export const RTNLGRP = { link: 1, ipv4Route: 7, ipv6Route: 11 } as const
 const REQUEST_DEADLINE_MS = 5_000
 /** A dump is interrupted when the table changes under it; under churn that may happen a few times in a row. */
 const DUMP_TRIES = 20
-/** The table changed under the dump, or the answer found no room: ask again. */
-const TRANSIENT_FOR_DUMPS = ['EINTR', 'ENOBUFS']
-/** One system call carries at most so many bytes of requests; the socket's send buffer holds 208 KiB by default. */
-const SEND_BYTES_MAX = 64 * 1024
+/** So many requests go out in one system call: their answers must find room in the receive buffer, 208 KiB by default. */
+const REQUESTS_AT_ONCE = 100
 /** Room for a burst of events while the event loop is busy. */
 const EVENT_BUFFER_BYTES = 1024 * 1024
 
@@ -38,11 +42,12 @@ interface Pending {
   readonly messages: NetlinkMessage[]
   interrupted: boolean
   readonly expiresAtMs: number
-  settle(errno: number | string | undefined): void
+  /** @param words the kernel's own about the refusal */
+  settle(errno: number | string | undefined, words?: string): void
 }
 
 export class Netlink {
-  readonly #socket: RawNetlinkSocket
+  readonly #socket: NetlinkSocket
   readonly #pending = new Map<number, Pending>()
   #sequence = 0
   #lastDump: Promise<unknown> = Promise.resolve()
@@ -51,15 +56,14 @@ export class Netlink {
 
   /** The socket belongs to the network namespace that the thread is in at this moment, and stays there. */
   constructor() {
-    this.#socket = new RawNetlinkSocket(NETLINK_ROUTE)
-    this.#socket.on('message', (bytes) => this.#receive(bytes))
-    // ENOBUFS and the like: answers may be lost, so nothing that is under way can be trusted to end.
-    this.#socket.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
-    this.#socket.unref()
+    this.#socket = new NetlinkSocket()
+    this.#socket.raw.on('message', (bytes) => this.#receive(bytes))
+    this.#socket.raw.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
   }
 
   /**
-   * Sends all requests at once; the kernel carries them out in order, and goes on after a refusal.
+   * Sends the requests, up to a hundred in one system call; the kernel carries them out in order, and goes on after a
+   * refusal.
    * @returns the kernel's messages, per request (none for most)
    * @throws KernelError of the first refusal, when all are answered
    */
@@ -73,22 +77,17 @@ export class Netlink {
 
   /** Like send, but tells each request's outcome. */
   async trySend(requests: readonly NetlinkRequest[]): Promise<(NetlinkMessage[] | KernelError)[]> {
-    const expected = requests.map((request) => this.#expect(request.name))
-    let batch: Buffer[] = []
-    let batchBytes = 0
-    requests.forEach((request, index) => {
-      const sequence = expected[index]?.sequence ?? 0
-      const message = encode(request, NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0), sequence)
-      if (batchBytes + message.length > SEND_BYTES_MAX && batchBytes > 0) {
-        this.#transmit(batch)
-        batch = []
-        batchBytes = 0
-      }
-      batch.push(message)
-      batchBytes += message.length
-    })
-    if (batchBytes > 0) this.#transmit(batch)
-    return Promise.all(expected.map(({ answer }) => answer))
+    const outcomes: (NetlinkMessage[] | KernelError)[] = []
+    for (let start = 0; start < requests.length; start += REQUESTS_AT_ONCE) {
+      const batch = requests.slice(start, start + REQUESTS_AT_ONCE).map((request) => {
+        const { sequence, answer } = this.#expect(request.name)
+        const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0)
+        return { message: encode(request, flags, sequence), answer }
+      })
+      this.#transmit(batch.map(({ message }) => message))
+      outcomes.push(...(await Promise.all(batch.map(({ answer }) => answer))))
+    }
+    return outcomes
   }
 
   /**
@@ -102,16 +101,14 @@ export class Netlink {
   }
 
   async #dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
-    let refusal: KernelError | undefined
     for (let attempt = 0; attempt < DUMP_TRIES; attempt++) {
       const { sequence, answer } = this.#expect(request.name)
       this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
       const outcome = await answer
       if (!(outcome instanceof KernelError)) return outcome
-      if (!TRANSIENT_FOR_DUMPS.includes(outcome.errno)) throw outcome
-      refusal = outcome
+      if (outcome.errno !== 'EINTR') throw outcome
     }
-    throw refusal ?? new KernelError(request.name, 'EINTR')
+    throw new KernelError(request.name, 'EINTR')
   }
 
   close(): void {
@@ -129,10 +126,10 @@ export class Netlink {
         messages: [],
         interrupted: false,
         expiresAtMs: performance.now() + REQUEST_DEADLINE_MS,
-        settle: (errno) => {
+        settle: (errno, words) => {
           this.#pending.delete(sequence)
           if (this.#pending.size === 0) this.#rest()
-          resolve(errno === undefined ? pending.messages : new KernelError(name, errno))
+          resolve(errno === undefined ? pending.messages : new KernelError(name, errno, words))
         },
       }
       if (this.#pending.size === 0) this.#watch()
@@ -144,7 +141,7 @@ export class Netlink {
   /** While answers are awaited, the process lives, and what is overdue is given up. */
   #watch(): void {
     if (!this.#open) return
-    this.#socket.ref()
+    this.#socket.raw.ref()
     this.#overdue = setInterval(() => {
       const nowMs = performance.now()
       for (const pending of [...this.#pending.values()]) if (pending.expiresAtMs < nowMs) pending.settle('ETIMEDOUT')
@@ -153,7 +150,7 @@ export class Netlink {
 
   #rest(): void {
     clearInterval(this.#overdue)
-    if (this.#open) this.#socket.unref()
+    if (this.#open) this.#socket.raw.unref()
   }
 
   #transmit(messages: Buffer[]): void {
@@ -162,7 +159,7 @@ export class Netlink {
       for (const sequence of sequences) this.#pending.get(sequence)?.settle('EBADF')
       return
     }
-    this.#socket.send(Buffer.concat(messages), {}, (error) => {
+    this.#socket.raw.send(Buffer.concat(messages), {}, (error) => {
       if (!error) return
       const errno = (error as NodeJS.ErrnoException).code ?? 'EIO'
       for (const sequence of sequences) this.#pending.get(sequence)?.settle(errno)
@@ -176,7 +173,7 @@ export class Netlink {
       if (flags & NLM_F_DUMP_INTR) pending.interrupted = true
       if (type === NLMSG_ERROR || type === NLMSG_DONE) {
         const errno = data.length >= 4 ? -(data as Buffer).readInt32LE(0) : 0
-        if (errno !== 0) pending.settle(errno)
+        if (errno !== 0) pending.settle(errno, wordsOf(data as Buffer, flags))
         else pending.settle(pending.interrupted ? 'EINTR' : undefined)
       } else {
         pending.messages.push({ type, body: data as Buffer })
@@ -192,31 +189,54 @@ export class Netlink {
 export interface EventListener {
   /** Every message, in order. */
   onMessage(message: NetlinkMessage): void
-  /** Messages were lost (ENOBUFS): list again, and trust nothing that was derived from events. */
+  /** Messages were lost: list again, and trust nothing that was derived from events. */
   onGap(): void
 }
 
 /** Messages that the kernel sends unasked to the members of multicast groups (RTNLGRP_*). */
 export class NetlinkEvents {
-  readonly #socket: RawNetlinkSocket
+  readonly #socket = new NetlinkSocket()
+  readonly #listeners: readonly EventListener[]
+  #drops = 0
+  #looking: NodeJS.Immediate | undefined
 
   constructor(groups: readonly number[], listeners: readonly EventListener[]) {
-    this.#socket = new RawNetlinkSocket(NETLINK_ROUTE)
-    this.#socket.setRecvBufferSize(EVENT_BUFFER_BYTES)
-    this.#socket.on('message', (bytes) => {
-      for (const { type, data } of parseMessages(bytes))
-        for (const listener of listeners) listener.onMessage({ type, body: data as Buffer })
-    })
-    this.#socket.on('error', () => {
-      for (const listener of listeners) listener.onGap()
-    })
-    for (const group of groups) this.#socket.addMembership(group)
-    this.#socket.unref()
+    this.#listeners = listeners
+    this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
+    this.#socket.raw.on('message', (bytes) => this.#receive(bytes))
+    this.#socket.raw.on('error', () => this.#reportGap())
+    for (const group of groups) this.#socket.raw.addMembership(group)
   }
 
   close(): void {
+    clearImmediate(this.#looking)
     this.#socket.close()
   }
+
+  #receive(bytes: Buffer): void {
+    for (const { type, data } of parseMessages(bytes))
+      for (const listener of this.#listeners) listener.onMessage({ type, body: data as Buffer })
+    this.#looking ??= setImmediate(() => this.#lookForGap())
+  }
+
+  /** A buffer that overflowed was full of messages that came through: so after messages is when to look. */
+  #lookForGap(): void {
+    this.#looking = undefined
+    const drops = this.#socket.drops()
+    if (drops === this.#drops) return
+    this.#drops = drops
+    this.#reportGap()
+  }
+
+  #reportGap(): void {
+    for (const listener of this.#listeners) listener.onGap()
+  }
+}
+
+/** What the kernel says about a refusal (extended acknowledgement), where it says anything. */
+function wordsOf(error: Buffer, flags: number): string | undefined {
+  if (!(flags & NLM_F_ACK_TLVS) || !(flags & NLM_F_CAPPED)) return undefined
+  return readText(readAttributes(error.subarray(ERROR_BYTES)).get(NLMSGERR_ATTR_MSG))
 }
 
 function encode(request: NetlinkRequest, flags: number, sequence: number): Buffer {

@@ -13,7 +13,7 @@ import {
   setLinkAlias,
   setLinkUp,
 } from '../kernel/links.ts'
-import type { NetlinkRequest } from '../kernel/message.ts'
+import type { NetlinkMessage, NetlinkRequest } from '../kernel/message.ts'
 import { addNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
@@ -60,9 +60,9 @@ export async function wire(
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
     signal.throwIfAborted()
-    await untilRunning(network, host.linkName)
-    await network.netlink.send([setLinkAlias(link.index, formatAlias(lease))])
+    const [, shown] = await network.netlink.send([setLinkAlias(link.index, formatAlias(lease)), getLink(host.linkName)])
     faultPoint('add:recorded')
+    await untilRunning(network, host.linkName, shown?.[0])
     signal.throwIfAborted()
   } catch (error) {
     network.links.delete(link.index)
@@ -77,13 +77,13 @@ export async function wire(
  * The end that is up first gets its carrier from the other's, and its queue drops what is sent until the kernel's link
  * watch has run. Linux 6.8 and newer run it for the question itself (rtnl_getlink), older ones within milliseconds.
  */
-async function untilRunning(network: PodNetwork, linkName: string): Promise<void> {
+async function untilRunning(network: PodNetwork, linkName: string, first?: NetlinkMessage): Promise<void> {
   const deadlineMs = performance.now() + RUNNING_DEADLINE_MS
-  for (;;) {
-    const [[shown] = []] = await network.netlink.send([getLink(linkName)])
-    if (shown && parseLink(shown).isRunning) return
+  for (let shown = first; !shown || !parseLink(shown).isRunning; ) {
     if (performance.now() > deadlineMs) throw new KernelError(`link ${linkName} has no carrier`, 'ENOLINK')
     await new Promise((resolve) => setTimeout(resolve, 1))
+    const [messages] = await network.netlink.send([getLink(linkName)])
+    shown = messages?.[0]
   }
 }
 

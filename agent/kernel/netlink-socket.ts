@@ -1,0 +1,79 @@
+import { closeSync, openSync, readdirSync } from 'node:fs'
+import { RawNetlinkSocket } from 'netlink/dist/raw.js'
+import { bind } from './libc.ts'
+import {
+  getSocketOption,
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_NO_ENOBUFS,
+  SO_MEMINFO,
+  SOL_NETLINK,
+  SOL_SOCKET,
+  setSocketFlag,
+} from './socket-options.ts'
+
+const NETLINK_ROUTE = 0
+/** struct sockaddr_nl: family, padding, port, groups. */
+const SOCKADDR_BYTES = 12
+/** include/uapi/linux/sock_diag.h: SO_MEMINFO gives SK_MEMINFO_VARS numbers, SK_MEMINFO_DROPS among them. */
+const MEMINFO_BYTES = 9 * 4
+const MEMINFO_DROPS = 8 * 4
+
+const getsockname = bind<[number, Buffer, Buffer]>(
+  'int getsockname(int fd, _Out_ uint8_t *address, _Inout_ uint8_t *length)',
+)
+
+/**
+ * The `netlink` package's socket, and its descriptor, for what the package does not offer: errors in the kernel's own
+ * words, and a full receive buffer that does not end the process (the package throws from libuv's callback when poll
+ * reports it).
+ */
+export class NetlinkSocket {
+  readonly raw: RawNetlinkSocket
+  readonly #fd: number
+
+  /** In the network namespace that the thread is in at this moment. */
+  constructor() {
+    const lowestFree = openSync('/dev/null', 'r')
+    closeSync(lowestFree)
+    this.raw = new RawNetlinkSocket(NETLINK_ROUTE)
+    const { port } = this.raw.address()
+    this.#fd = portOf(lowestFree) === port ? lowestFree : searchDescriptor(port)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_NO_ENOBUFS)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
+    this.raw.unref()
+  }
+
+  /** How many messages were lost so far because the buffer was full. */
+  drops(): number {
+    return getSocketOption(this.#fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES).readUInt32LE(MEMINFO_DROPS)
+  }
+
+  /** After the callback that may be running at this moment: the package cannot close from inside of one. */
+  close(): void {
+    setImmediate(() => this.raw.close())
+  }
+}
+
+function searchDescriptor(port: number): number {
+  const found = readdirSync('/proc/self/fd')
+    .map(Number)
+    .find((fd) => portOf(fd) === port)
+  if (found === undefined) throw new Error(`netlink socket with port ${port} has no descriptor`)
+  return found
+}
+
+/** @returns undefined for what is no netlink socket */
+function portOf(fd: number): number | undefined {
+  const address = Buffer.alloc(SOCKADDR_BYTES)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(SOCKADDR_BYTES)
+  try {
+    getsockname(fd, address, length)
+  } catch {
+    return undefined
+  }
+  const AF_NETLINK = 16
+  return address.readUInt16LE(0) === AF_NETLINK ? address.readUInt32LE(4) : undefined
+}
