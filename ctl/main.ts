@@ -46,11 +46,18 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .options({
       socket: {
         type: 'string',
+        nargs: 1,
         default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
         defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
         describe: "the agent's socket",
       },
-      output: { alias: 'o', choices: ['table', 'json'] as const, default: 'table' as const, describe: 'how to print' },
+      output: {
+        alias: 'o',
+        nargs: 1,
+        choices: ['table', 'json'] as const,
+        default: 'table' as const,
+        describe: 'how to print',
+      },
     })
     .version(version)
     .help()
@@ -59,7 +66,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw new UsageError(message || String(error?.message))
+      throw new UsageError((message || String(error?.message)).replace(/\s*\n\s*/g, ' '))
     })
   const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
     if (!output) return
@@ -67,6 +74,8 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     process.stdout.write(`${output}\n`)
   })
   if (printed) return 0
+  for (const option of ['socket', 'output'] as const)
+    if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
   const name = given._.join(' ')
   if (!Object.hasOwn(COMMANDS, name))
     throw new UsageError(
