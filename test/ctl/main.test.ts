@@ -1,0 +1,143 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { decodeRequest, encodeAnswer } from '../../plugin/frame.ts'
+
+const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
+
+/** The tool itself, as a child. */
+function run(args: readonly string[], env: Record<string, string> = {}) {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    exitCode: number | null
+    stdout: string
+    stderr: string
+  }>()
+  const child = spawn(process.execPath, [BRAMBLECTL, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    timeout: 20_000,
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.on('error', reject)
+  child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
+  return promise
+}
+
+/** A stand-in for the agent that gives each call the answer it is told to; bytes are sent as they are. */
+async function agent(t: Test, answers: Record<string, unknown>, exitCode = 0): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'bramble-')) // short: a socket's path has 107 bytes
+  const socketPath = join(dir, 'agent.sock')
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => {
+      const request = decodeRequest(bytes)
+      const answer = request?.kind === 'control' ? answers[request.body.toString()] : undefined
+      socket.end(
+        Buffer.isBuffer(answer) ? answer : encodeAnswer({ exitCode, body: Buffer.from(JSON.stringify(answer)) }),
+      )
+    })
+  }).listen(socketPath)
+  t.teardown(() => {
+    server.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  await once(server, 'listening')
+  return socketPath
+}
+
+const IPAM = [{ cidr: '10.42.0.0/30', capacity: 3, used: 3, cooling: 0, free: 0 }]
+
+t.test('a command prints a table, or with -o json the answer as it is', async (t) => {
+  const socket = await agent(t, { ipam: IPAM })
+  const [table, json, byVariable] = await Promise.all([
+    run(['ipam', '--socket', socket]),
+    run(['ipam', '--socket', socket, '-o', 'json']),
+    run(['ipam', '--output=json'], { BRAMBLE_SOCKET: socket }),
+  ])
+  t.equal(table.exitCode, 0, table.stderr)
+  t.match(table.stdout, /^POOL +ADDRESSES +USED +COOLING +FREE\n10\.42\.0\.0\/30 +3 +3 +0 +0 +100 % █{20}\n$/)
+  t.same(JSON.parse(json.stdout), IPAM)
+  t.same(JSON.parse(byVariable.stdout), IPAM)
+})
+
+t.test('a node that is well gives exit code 0, one with a problem 1', async (t) => {
+  const status = (problems: string[]) => ({ nodeName: 'pi', podCidrs: [], memoryRssBytes: 0, problems })
+  const well = await agent(t, { status: status([]), 'ipam check': [], pods: [] })
+  const ill = await agent(t, { status: status(['full']), 'ipam check': ['link brm0 has no lease'] })
+  const codes = async (socket: string, ...commands: string[]) => {
+    const ends = await Promise.all(commands.map((words) => run([...words.split(' '), '--socket', socket])))
+    return ends.map(({ exitCode }) => exitCode)
+  }
+  t.same(await codes(well, 'status', 'ipam check', 'pods'), [0, 0, 0])
+  t.same(await codes(ill, 'status', 'ipam check'), [1, 1])
+})
+
+t.test('a refusal of the agent is one line on stderr and exit code 1', async (t) => {
+  const socket = await agent(t, { pods: { error: 'this agent (0.9.0) does not know "pods"' } }, 1)
+  t.same(await run(['pods', '--socket', socket]), {
+    exitCode: 1,
+    stdout: '',
+    stderr: 'bramblectl: this agent (0.9.0) does not know "pods"\n',
+  })
+})
+
+t.test('an agent that is away is told with what to try', async (t) => {
+  const dir = t.testdir({ 'no.sock': '' })
+  for (const name of ['none.sock', 'no.sock']) {
+    const socket = join(dir, name)
+    t.same(await run(['status', '--socket', socket]), {
+      exitCode: 1,
+      stdout: '',
+      stderr: `bramblectl: no agent listens on ${socket}; is it running? try: systemctl status bramble-agent\n`,
+    })
+  }
+})
+
+t.test('an answer that is cut or none of ours is told in one line', async (t) => {
+  const whole = encodeAnswer({ exitCode: 0, body: Buffer.from('[]') })
+  const cut = await agent(t, {
+    pods: whole.subarray(0, -1),
+    ipam: Buffer.alloc(0),
+    status: Buffer.from('HTTP/1.1 400'),
+  })
+  const ends = await Promise.all(['pods', 'ipam', 'status'].map((command) => run([command, '--socket', cut])))
+  for (const { exitCode, stdout, stderr } of ends) {
+    t.equal(exitCode, 1)
+    t.equal(stdout, '')
+    t.match(stderr, /^bramblectl: [^\n]+\n$/)
+  }
+  t.match(ends[0]?.stderr, 'ended in the middle of its answer; see its log')
+})
+
+t.test('a wrong command line is one line that says what there is, and exit code 2', async (t) => {
+  const commands = 'status, pods, ipam, ipam check'
+  const wrong: [string[], string][] = [
+    [[], `no command; use one of: ${commands}`],
+    [['stats'], `"stats" is no command; use one of: ${commands}`],
+    [['ipam', 'chek'], `"ipam chek" is no command; use one of: ${commands}`],
+    [['pods', '--wide'], 'Unknown argument: wide'],
+    [['pods', '-o', 'yaml'], 'Invalid values: Argument: output, Given: "yaml", Choices: "table", "json"'],
+    [['pods', '--socket', '/a', '--socket', '/b'], '--socket is given more than once'],
+    [['pods', '-o', 'json', '-o', 'table'], '--output is given more than once'],
+    [['pods', '--socket'], 'Not enough arguments following: socket'],
+  ]
+  const ends = await Promise.all(wrong.map(([args]) => run(args)))
+  for (const [index, [, message]] of wrong.entries())
+    t.same(ends[index], { exitCode: 2, stdout: '', stderr: `bramblectl: ${message}\n` })
+})
+
+t.test('--help shows every command and option, --version the version', async (t) => {
+  const [help, version] = await Promise.all([run(['--help']), run(['--version'])])
+  t.equal(help.exitCode, 0)
+  for (const word of ['status', 'pods', 'ipam check', '--socket', '--output', 'BRAMBLE_SOCKET'])
+    t.match(help.stdout, word)
+  t.equal(version.exitCode, 0)
+  t.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
+})
