@@ -52,7 +52,7 @@ t.test('leases with their links and routes are no difference', async (t) => {
 t.test("links and routes that are not ours are nobody's difference", async (t) => {
   const strange = [
     linkOf(OTHER, 8, { kind: 'dummy' }),
-    linkOf(OTHER, 9, { group: 0 }),
+    linkOf(OTHER, 9, { group: 0, alias: '' }),
     linkOf(OTHER, 10, { name: 'brm1' }),
     linkOf(OTHER, 11, { name: 'eth0', kind: '' }),
   ]
