@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { formatMac } from './kernel/mac.ts'
+import { type AttachmentRecord, parseAlias } from './pods/alias.ts'
 
 /**
  * The marks by which our kernel objects are known as ours; nothing without one is ever touched. docs/ownership.md
@@ -31,8 +32,21 @@ export const LINK_GROUP = { pods: 0x62726d01, condemned: 0x62726d02 } as const
 /** Our routes and rules (rtm_protocol): 98, free in /etc/iproute2/rt_protos. */
 export const ROUTE_PROTOCOL = 98
 
-/** Both marks must be there: a name alone may be chance. */
-export function isPodLink(link: { readonly name: string; readonly kind: string; readonly group: number }): boolean {
-  const inGroup = link.group === LINK_GROUP.pods || link.group === LINK_GROUP.condemned
-  return link.kind === 'veth' && inGroup && HOST_LINK_NAME.test(link.name)
+export interface MarkedLink {
+  readonly name: string
+  readonly kind: string
+  readonly group: number
+  readonly alias?: string
+}
+
+/** Two marks must be there, since a name alone may be chance: besides the name our group or, should somebody have changed that, our record. */
+export function isPodLink(link: MarkedLink): boolean {
+  if (link.kind !== 'veth' || !HOST_LINK_NAME.test(link.name)) return false
+  return link.group === LINK_GROUP.pods || link.group === LINK_GROUP.condemned || recordOf(link) !== undefined
+}
+
+/** @returns undefined where the alias is no record, or that of another link */
+export function recordOf(link: MarkedLink): AttachmentRecord | undefined {
+  const record = parseAlias(link.alias ?? '')
+  return record && hostLinkName(record.containerId, record.ifname) === link.name ? record : undefined
 }

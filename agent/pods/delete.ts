@@ -20,8 +20,11 @@ import type { PodNetwork } from './network.ts'
 export async function deletePod(network: PodNetwork, containerId: string, ifname: string, netns = ''): Promise<void> {
   faultPoint('del:started')
   const link = await findPodLink(network, hostLinkName(containerId, ifname))
+  // Where the link's record could not be read, the lease stands under the link's name.
+  const owner = (link && network.links.get(link.index)) ?? { containerId, ifname }
   if (link) {
-    const addresses = network.leases.get(containerId, ifname)?.addresses ?? parseAlias(link.alias)?.addresses ?? []
+    const lease = network.leases.get(owner.containerId, owner.ifname)
+    const addresses = lease?.addresses ?? parseAlias(link.alias)?.addresses ?? []
     const { host } = desiredAttachment({ containerId, ifname, addresses, mtuBytes: 0, hasIpv6: network.hasIpv6 })
     // Condemned first: from here on the link is gone for every later agent, however this one ends.
     const outcomes = await network.netlink.trySend([
@@ -36,7 +39,7 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   }
   if (netns) await deletePodRules(netns, ifname)
   faultPoint('del:unruled')
-  network.leases.release(containerId, ifname)
+  network.leases.release(owner.containerId, owner.ifname)
   faultPoint('del:released')
 }
 

@@ -2,7 +2,7 @@ import type { FreedAddress } from '../../ipam/pool.ts'
 import { faultPoint } from '../fault.ts'
 import { type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
 import { addRoute, deleteRoute, hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
-import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../ownership.ts'
+import { isPodLink, LINK_GROUP, ROUTE_PROTOCOL, recordOf } from '../ownership.ts'
 import { type AttachmentRecord, parseAlias } from './alias.ts'
 import { desiredAttachment } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
@@ -11,6 +11,8 @@ import type { PodNetwork } from './network.ts'
 export interface RecoveryPlan {
   /** Finished attachments: their addresses are held. */
   readonly adopted: readonly { readonly link: Link; readonly record: AttachmentRecord }[]
+  /** Somebody has changed their record, or a later version wrote it: whose they are is not known, but they may be in use. */
+  readonly unreadable: readonly Link[]
   /** Links of attachments that were never finished, or whose DEL was; they go. */
   readonly leftover: readonly Link[]
   /** Our routes that belong to no adopted attachment; they go. */
@@ -18,21 +20,29 @@ export interface RecoveryPlan {
 }
 
 /**
- * The alias of a link is written last by ADD, and its group changed first by DEL: so a link with an alias in the
- * pods' group is a whole attachment, and every other one of ours is a leftover.
+ * The alias of a link is written last by ADD, and its group changed first by DEL: so a link with an alias that is not
+ * condemned is a whole attachment, and every other one of ours is a leftover.
  */
 export function planRecovery(links: readonly Link[], routes: readonly ListedRoute[]): RecoveryPlan {
   const ours = links.filter(isPodLink)
-  const adopted = ours.flatMap((link) => {
-    const record = link.group === LINK_GROUP.pods ? parseAlias(link.alias) : undefined
-    return record && hostLinkName(record.containerId, record.ifname) === link.name ? [{ link, record }] : []
+  const standing = ours.filter(({ group }) => group !== LINK_GROUP.condemned)
+  const adopted = standing.flatMap((link) => {
+    const record = recordOf(link)
+    return record ? [{ link, record }] : []
   })
+  const unreadable = standing.filter((link) => link.alias !== '' && !recordOf(link))
   const held = new Set(adopted.flatMap(({ link, record }) => record.addresses.map((ip) => `${link.index} ${ip}`)))
   return {
     adopted,
-    leftover: ours.filter((link) => !adopted.some((attachment) => attachment.link === link)),
+    unreadable,
+    leftover: ours.filter(
+      (link) => !adopted.some((attachment) => attachment.link === link) && !unreadable.includes(link),
+    ),
     orphans: routes.filter(
-      (route) => route.protocol === ROUTE_PROTOCOL && !held.has(`${route.linkIndex} ${hostOf(route)}`),
+      (route) =>
+        route.protocol === ROUTE_PROTOCOL &&
+        !held.has(`${route.linkIndex} ${hostOf(route)}`) &&
+        !unreadable.some(({ index }) => index === route.linkIndex),
     ),
   }
 }
@@ -68,6 +78,21 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
     }
   }
 
+  for (const link of plan.unreadable) {
+    const ofLink = routes.filter(({ protocol, linkIndex }) => protocol === ROUTE_PROTOCOL && linkIndex === link.index)
+    const addresses = ofLink.flatMap((route) => hostOf(route) ?? [])
+    const owner = { containerId: link.name, ifname: '?', network: '?', pod: '' }
+    network.links.set(link.index, owner)
+    leases.adopt({ ...owner, addresses })
+    log.error(
+      { link: link.name, alias: link.alias, addresses },
+      'the record of a pod cannot be read; it keeps its network and its addresses: delete the pod',
+    )
+  }
+  const regrouped = plan.adopted.filter(({ link }) => link.group !== LINK_GROUP.pods)
+  for (const { link } of regrouped)
+    log.warn({ link: link.name, group: link.group }, 'restoring the group of a pod link')
+  await netlink.trySend(regrouped.map(({ link }) => setLinkGroup(link.index, LINK_GROUP.pods)))
   faultPoint('recover:adopted')
 
   leases.restoreFreed(freedBefore)
