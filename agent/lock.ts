@@ -28,3 +28,19 @@ export function lockStateDir(stateDir: string): void {
     })
   }
 }
+
+/**
+ * One agent per node, whatever their state directories: two would give out the same addresses. The file is the network
+ * namespace itself, so that no container and nobody's clean-up hides it.
+ * @throws LockedError
+ */
+export function lockNode(): void {
+  const fd = openSync('/proc/self/ns/net', constants.O_RDONLY)
+  try {
+    flock(fd, LOCK_EX | LOCK_NB)
+  } catch (error) {
+    throw new LockedError('another bramble-agent works on this node, in the same network namespace; stop it first', {
+      cause: error,
+    })
+  }
+}

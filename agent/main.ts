@@ -9,19 +9,19 @@ import { ApiServer } from './api/server.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
-import { lockStateDir } from './lock.ts'
+import { lockNode, lockStateDir } from './lock.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
 import { deletePending } from './pods/pending.ts'
 import { recover } from './pods/recover.ts'
 import { Turns } from './pods/turns.ts'
-import { watchPodLinks } from './pods/watch.ts'
+import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 import { UplinkMtu } from './uplink-mtu.ts'
 
 /**
- * The daemon, from its start to SIGTERM. What it programs into the kernel stays when it ends.
- * @throws LockedError, SocketInUseError when another agent is at work; KernelError
+ * The daemon, from its start to SIGTERM, or until somebody removes its socket. What it programs into the kernel stays when it ends.
+ * @throws LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket was removed
  */
 export async function main(options: Options, version: string): Promise<void> {
   const log = pino({ level: options.logLevel, base: null })
@@ -30,6 +30,7 @@ export async function main(options: Options, version: string): Promise<void> {
     'bramble-agent starts',
   )
   lockStateDir(options.stateDir)
+  lockNode()
   enableForwarding(
     options.podCidrs.map(({ family }) => family),
     log,
@@ -48,6 +49,7 @@ export async function main(options: Options, version: string): Promise<void> {
     links: new Map(),
     mtuBytes: async () => options.mtuBytes || uplinkMtu.bytes(),
     hasIpv6: existsSync('/proc/sys/net/ipv6'),
+    pendingDir: join(dirname(options.socket), 'pending'),
     log,
   }
   const turns = new Turns()
@@ -72,16 +74,19 @@ export async function main(options: Options, version: string): Promise<void> {
   )
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
-  await deletePending(network, join(dirname(options.socket), 'pending'))
+  await forgetGoneLinks(network) // those that went while they were listed
+  await deletePending(network)
   ready.resolve()
   log.info({ socket: options.socket }, 'ready')
 
-  const signal = await nextSignal('SIGTERM', 'SIGINT')
-  log.info({ signal }, 'stopping; pods keep their network')
+  const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone()])
+  log.info({ reason }, 'stopping; pods keep their network')
   await server.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
   events.close()
   netlink.close()
+  if (reason === 'socket gone')
+    throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)
 }
 
 /** CLOCK_MONOTONIC: the same for every process of one boot, and no clock change moves it. */

@@ -10,5 +10,6 @@ try {
   }
 } catch (error) {
   process.stderr.write(`bramble-agent: ${(error as Error).message}\n`)
-  process.exitCode = error instanceof OptionError ? 2 : 1
+  // At once: an agent that failed half way must not keep its socket, and callers waiting at it.
+  process.exit(error instanceof OptionError ? 2 : 1)
 }

@@ -7,6 +7,7 @@ import { checkPod } from '../pods/check.ts'
 import { deletePod } from '../pods/delete.ts'
 import { collectGarbage } from '../pods/garbage.ts'
 import type { PodNetwork } from '../pods/network.ts'
+import { deleteIfPending } from '../pods/pending.ts'
 import { checkStatus } from '../pods/status.ts'
 import type { Turns } from '../pods/turns.ts'
 
@@ -60,8 +61,9 @@ async function carryOut(
 ): Promise<object | undefined> {
   switch (request.command) {
     case 'ADD': {
-      const attachment = await turns.take(request.containerId, () => {
+      const attachment = await turns.take(request.containerId, async () => {
         signal.throwIfAborted()
+        await deleteIfPending(network, request.containerId, request.ifname)
         return addPod(network, request, signal)
       })
       return renderResult(request.config, attachment)

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
@@ -17,6 +17,8 @@ import { peerUid } from './peer.ts'
 const REQUEST_TIMEOUT_MS = 10_000
 /** Far above what a node's runtime has open at once; further callers wait in the kernel's queue. */
 const CONNECTIONS_MAX = 1024
+/** How often the agent looks whether its socket is still there: well within the time that the plugin waits. */
+const LOOK_EVERY_MS = 1_000
 
 /** The reason of an ADD that is undone because its caller was killed. */
 const GONE = new Error('the plugin that asked for it is gone')
@@ -28,20 +30,29 @@ export class SocketInUseError extends Error {
   readonly code = 'SOCKET_IN_USE' as const
 }
 
+/** The socket's path is taken by something else. */
+export class SocketPathError extends Error {
+  readonly code = 'SOCKET_PATH' as const
+}
+
 /** The agent's socket: one request, one answer, one connection. */
 export class ApiServer {
+  readonly #path: string
   readonly #server: Server
   readonly #log: Logger
   readonly #answers = new Set<Promise<void>>()
+  /** Callers that have not sent the whole of their request yet. */
+  readonly #unheard = new Set<Socket>()
 
-  private constructor(server: Server, log: Logger) {
+  private constructor(path: string, server: Server, log: Logger) {
+    this.#path = path
     this.#server = server
     this.#log = log
   }
 
   /**
    * Listens at once, but serves only when `ready` is done: callers that come early are kept waiting, not refused.
-   * @throws SocketInUseError
+   * @throws SocketInUseError, SocketPathError
    */
   static async listen(path: string, ready: Promise<unknown>, handle: Handler, log: Logger): Promise<ApiServer> {
     if (await isAnswered(path)) throw new SocketInUseError(`another bramble-agent listens on ${path}; stop it first`)
@@ -49,7 +60,7 @@ export class ApiServer {
     rmSync(path, { force: true }) // left behind by an agent that was killed
     const server = createServer()
     server.maxConnections = CONNECTIONS_MAX
-    const api = new ApiServer(server, log)
+    const api = new ApiServer(path, server, log)
     server.on('connection', (socket) => api.#serve(socket, ready, handle))
     const umask = process.umask(0o177)
     try {
@@ -61,22 +72,42 @@ export class ApiServer {
     return api
   }
 
-  /** Takes no new calls, and ends when the running ones are answered. */
+  /** Ends when the socket's file was removed or replaced: no caller can find this agent any more. */
+  gone(): Promise<'socket gone'> {
+    const inode = statSync(this.#path).ino
+    return new Promise((resolve) => {
+      const timer = setInterval(() => {
+        if (statSync(this.#path, { throwIfNoEntry: false })?.ino === inode) return
+        clearInterval(timer)
+        resolve('socket gone')
+      }, LOOK_EVERY_MS).unref()
+    })
+  }
+
+  /**
+   * Takes no new calls, and ends when the running ones are answered. Who has not sent a whole request yet is let go:
+   * the plugin sees that nobody took its call, and tries the next agent.
+   */
   async close(): Promise<void> {
     this.#server.close()
+    for (const socket of this.#unheard) socket.destroy()
     await Promise.all(this.#answers)
   }
 
   #serve(socket: Socket, ready: Promise<unknown>, handle: Handler): void {
     const caller = new AbortController()
     socket.on('error', () => {}) // 'close' follows, and says all we need
-    socket.on('close', () => caller.abort(GONE))
+    socket.on('close', () => {
+      this.#unheard.delete(socket)
+      caller.abort(GONE)
+    })
     const uid = peerUid(socket)
     if (uid !== 0 && uid !== process.getuid?.()) {
       this.#log.warn({ uid }, 'refused a caller that is not root')
       socket.destroy()
       return
     }
+    this.#unheard.add(socket)
     socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy())
     let chunks: Buffer[] = []
     let bytes = 0
@@ -93,6 +124,7 @@ export class ApiServer {
           chunks = [joined]
           return
         }
+        this.#unheard.delete(socket)
         socket.setTimeout(0)
         socket.removeAllListeners('data').resume()
         const answer = this.#answer(socket, request, ready, handle, caller.signal)
@@ -127,14 +159,19 @@ export class ApiServer {
   }
 }
 
-/** A socket file that nobody listens on is left over; one that answers is in use. */
+/**
+ * A socket file that nobody listens on is left over; one that answers is in use, and so is one with too many in line.
+ * @throws SocketPathError
+ */
 function isAnswered(path: string): Promise<boolean> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false)
+    throw new SocketPathError(`${path} is there and is no socket; remove it, or choose another --socket`)
   return new Promise((resolve) => {
     const socket = connect(path, () => {
       socket.destroy()
       resolve(true)
     })
-    socket.on('error', () => resolve(false))
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
   })
 }
 

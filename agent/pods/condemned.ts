@@ -37,7 +37,7 @@ export class CondemnedLinks {
     if (this.#count++ === 0) this.#firstAtMs = nowMs
     clearTimeout(this.#timer)
     const waitMs = Math.max(0, Math.min(QUIET_MS, this.#firstAtMs + WAIT_MAX_MS - nowMs))
-    this.#timer = setTimeout(() => this.flush().catch(() => {}), waitMs)
+    this.#flushIn(waitMs)
   }
 
   /** Deletes them now. @throws KernelError; they stay condemned and are tried again with the next ones */
@@ -45,6 +45,11 @@ export class CondemnedLinks {
     clearTimeout(this.#timer)
     this.#deletion = this.#deletion.catch(() => {}).then(() => this.#delete())
     return this.#deletion
+  }
+
+  /** Keeps no agent alive that was told to stop: the next one deletes them. */
+  #flushIn(waitMs: number): void {
+    this.#timer = setTimeout(() => this.flush().catch(() => {}), waitMs).unref()
   }
 
   async #delete(): Promise<void> {
@@ -58,7 +63,7 @@ export class CondemnedLinks {
     } catch (error) {
       if (isNotFound(error)) return // their namespaces have taken them along
       this.#count += count
-      this.#timer = setTimeout(() => this.flush().catch(() => {}), WAIT_MAX_MS)
+      this.#flushIn(WAIT_MAX_MS)
       this.#log.error({ err: error, links: count }, 'cannot delete links of removed pods; trying again')
       throw error
     }

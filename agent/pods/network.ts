@@ -15,5 +15,7 @@ export interface PodNetwork {
   readonly mtuBytes: () => Promise<number>
   /** The node's kernel has IPv6. */
   readonly hasIpv6: boolean
+  /** Where the plugin leaves notes of DELs that found no agent. */
+  readonly pendingDir: string
   readonly log: Logger
 }
