@@ -24,6 +24,24 @@ t.test('work on the same key runs one after the other, in the order it came', as
   t.same(story, ['begins 0', 'ends 0', 'begins 1', 'ends 1'])
 })
 
+t.test('who comes when the first is done still waits for the second', async (t) => {
+  const turns = new Turns()
+  const gate = Promise.withResolvers<void>()
+  const first = turns.take('a', async () => {})
+  const second = turns.take('a', () => gate.promise)
+  await first
+  await settled()
+  let hasBegun = false
+  const third = turns.take('a', async () => {
+    hasBegun = true
+  })
+  await settled()
+  t.notOk(hasBegun)
+  gate.resolve()
+  await Promise.all([second, third])
+  t.ok(hasBegun)
+})
+
 t.test('work on another key never waits, though one hangs', async (t) => {
   const turns = new Turns()
   turns.take('a', () => new Promise(() => {}))
