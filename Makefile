@@ -6,7 +6,7 @@ MACHINE := $(shell uname -m)
 NODE_ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x64)
 RUNTIME := node_modules/node-linux-$(NODE_ARCH)/bin/node
 # The project brings its own runtime: what `node` is on the machine does not matter.
-export PATH := $(CURDIR)/node_modules/node-linux-$(NODE_ARCH)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PATH := $(CURDIR)/node_modules/node-linux-$(NODE_ARCH)/bin:$(CURDIR)/node_modules/.bin:$(CURDIR)/node_modules/@biomejs/cli-linux-$(NODE_ARCH):$(PATH)
 
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
