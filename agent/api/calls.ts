@@ -1,3 +1,4 @@
+import type { Level } from 'pino'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import type { Answer } from '../../plugin/frame.ts'
 import { type CniRequest, parseRequest, versionForErrors } from '../../plugin/request.ts'
@@ -26,28 +27,20 @@ export async function answerCall(
   gone: AbortSignal,
 ): Promise<Answer> {
   const startedAtMs = performance.now()
-  const durationMs = () => Math.round((performance.now() - startedAtMs) * 1000) / 1000
   const { CNI_COMMAND: command, CNI_CONTAINERID: containerId, CNI_IFNAME: ifname } = env
+  // The line is written when the answer is out: the runtime does not wait for the log.
+  const report = (level: Level, fields: object, message: string) => {
+    const durationMs = Math.round((performance.now() - startedAtMs) * 1000) / 1000
+    setImmediate(() => network.log[level]({ command, containerId, ifname, durationMs, ...fields }, message))
+  }
   try {
     const request = parseRequest(env, stdin)
     const result = await withDeadline(gone, (signal) => carryOut(network, turns, request, signal))
-    network.log[command === 'STATUS' ? 'debug' : 'info'](
-      { command, containerId, ifname, durationMs: durationMs() },
-      'done',
-    )
+    report(command === 'STATUS' ? 'debug' : 'info', {}, 'done')
     return { exitCode: 0, body: Buffer.from(result ? JSON.stringify(result) : '') }
   } catch (error) {
-    const isOurs = error instanceof CniError
-    network.log[isOurs ? 'warn' : 'error'](
-      {
-        command,
-        containerId,
-        ifname,
-        durationMs: durationMs(),
-        ...(isOurs ? { code: error.code, reason: error.message } : { err: error }),
-      },
-      'refused',
-    )
+    if (error instanceof CniError) report('warn', { code: error.code, reason: error.message }, 'refused')
+    else report('error', { err: error }, 'failed')
     return { exitCode: 1, body: Buffer.from(JSON.stringify(renderError(versionForErrors(stdin), error))) }
   }
 }

@@ -115,6 +115,7 @@ export class Netlink {
     if (!this.#open) return
     this.#open = false
     this.#settleAll('ECANCELED')
+    this.#stopWatch()
     this.#socket.close()
   }
 
@@ -128,7 +129,7 @@ export class Netlink {
         expiresAtMs: performance.now() + REQUEST_DEADLINE_MS,
         settle: (errno, words) => {
           this.#pending.delete(sequence)
-          if (this.#pending.size === 0) this.#rest()
+          if (this.#pending.size === 0 && this.#open) this.#socket.raw.unref()
           resolve(errno === undefined ? pending.messages : new KernelError(name, errno, words))
         },
       }
@@ -142,15 +143,16 @@ export class Netlink {
   #watch(): void {
     if (!this.#open) return
     this.#socket.raw.ref()
-    this.#overdue = setInterval(() => {
+    this.#overdue ??= setInterval(() => {
       const nowMs = performance.now()
       for (const pending of [...this.#pending.values()]) if (pending.expiresAtMs < nowMs) pending.settle('ETIMEDOUT')
-    }, REQUEST_DEADLINE_MS / 5)
+      if (this.#pending.size === 0) this.#stopWatch()
+    }, REQUEST_DEADLINE_MS / 5).unref()
   }
 
-  #rest(): void {
+  #stopWatch(): void {
     clearInterval(this.#overdue)
-    if (this.#open) this.#socket.raw.unref()
+    this.#overdue = undefined
   }
 
   #transmit(messages: Buffer[]): void {

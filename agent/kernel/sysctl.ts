@@ -10,6 +10,8 @@ export interface Sysctl {
 
 /** Synchronous: inside a foreign namespace nothing else may run in between. @throws KernelError */
 export function putSysctl({ key, value }: Sysctl): void {
+  // Writing this one takes the RTNL lock even where nothing changes (addrconf_fixup_forwarding in net/ipv6/addrconf.c).
+  if (/^ipv6\/.*\/forwarding$/.test(key) && getSysctl(key) === value) return
   try {
     writeFileSync(`/proc/sys/net/${key}`, value)
   } catch (error) {
