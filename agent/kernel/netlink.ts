@@ -31,8 +31,8 @@ const ERROR_BYTES = 4 + HEADER_LENGTH
 export const RTNLGRP = { link: 1, ipv4Route: 7, ipv6Route: 11 } as const
 
 const REQUEST_DEADLINE_MS = 5_000
-/** A dump is interrupted when the table changes under it; under churn that may happen a few times in a row. */
-const DUMP_TRIES = 20
+/** A dump is interrupted when the table changes under it; under churn that happens dozens of times in a row. */
+const DUMP_TRIES_MAX = 200
 /** So many requests go out in one system call: their answers must find room in the receive buffer, 208 KiB by default. */
 const REQUESTS_AT_ONCE = 100
 /** Room for a burst of events while the event loop is busy. */
@@ -101,7 +101,7 @@ export class Netlink {
   }
 
   async #dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
-    for (let attempt = 0; attempt < DUMP_TRIES; attempt++) {
+    for (let attempt = 0; attempt < DUMP_TRIES_MAX; attempt++) {
       const { sequence, answer } = this.#expect(request.name)
       this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
       const outcome = await answer
