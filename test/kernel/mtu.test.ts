@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { Agent, type AgentSettings, sleep } from './agent.ts'
+import { Agent, type AgentSettings } from './agent.ts'
 import { addUplink, link, pings } from './node.ts'
 import { call } from './plugin.ts'
 import { Pod } from './pod.ts'
@@ -126,7 +126,6 @@ t.end()
 async function startAgent(t: Test, settings: AgentSettings = {}): Promise<Agent> {
   const agent = await Agent.start(settings)
   t.after(() => agent.stop())
-  await sleep(0)
   return agent
 }
 
