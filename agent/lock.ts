@@ -23,7 +23,7 @@ export function lockStateDir(stateDir: string): void {
   try {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
-    throw new LockedError(`another bramble-agent works on ${stateDir}; stop it, or give this one another --state-dir`, {
+    throw new LockedError(`another bramble-agent works on ${stateDir}; stop it first`, {
       cause: error,
     })
   }

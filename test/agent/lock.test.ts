@@ -19,7 +19,7 @@ t.test('a second agent on the same directory is told what to do', async (t) => {
   lockStateDir(stateDir)
   t.throws(() => lockStateDir(stateDir), {
     code: 'LOCKED',
-    message: `another bramble-agent works on ${stateDir}; stop it, or give this one another --state-dir`,
+    message: `another bramble-agent works on ${stateDir}; stop it first`,
   })
 })
 
