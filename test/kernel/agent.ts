@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { ControlAnswers, ControlCall } from '../../agent/api/control.ts'
 import { type Answer, decodeAnswer, encodeRequest, type Kind } from '../../plugin/frame.ts'
 
-const AGENT = fileURLToPath(new URL('../../bin/bramble-agent.ts', import.meta.url))
+export const AGENT = fileURLToPath(new URL('../../bin/bramble-agent.ts', import.meta.url))
 const START_TIMEOUT_MS = 20_000
 
 export interface AgentSettings {

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { capture } from './scratch.ts'
 
 /** The built plugin, started as a container runtime starts it: CNI_* in the environment, the configuration on stdin. */
-const PLUGIN = fileURLToPath(new URL('../../dist/bin/bramble', import.meta.url))
+export const PLUGIN = fileURLToPath(new URL('../../dist/bin/bramble', import.meta.url))
 /** The plugins of others: Debian's containernetworking-plugins. */
 const OTHER_PLUGINS = '/usr/lib/cni'
 

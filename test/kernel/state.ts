@@ -1,6 +1,7 @@
 import { hostLinkName, LINK_GROUP } from '../../agent/ownership.ts'
 import type { Agent } from './agent.ts'
 import { until } from './agent.ts'
+import type { Pod } from './pod.ts'
 import { capture, run } from './scratch.ts'
 
 /** All that an agent could leave behind or break, in the words of `ip`: in two equal ones nothing has changed. */
@@ -52,6 +53,12 @@ export async function addForeignObjects(): Promise<void> {
   await run('ip', 'route', 'add', 'fd42::ffff/128', 'dev', veth)
   await run('ip', 'rule', 'add', 'from', '198.51.100.1', 'lookup', '100', 'priority', '1000')
   await run('ip', 'neighbour', 'add', '198.51.100.7', 'lladdr', '02:00:00:00:00:07', 'dev', 'brm0', 'nud', 'permanent')
+}
+
+/** As kubelet removes pods: a DEL for each interface, then the namespace. */
+export async function removed(...pods: readonly Pod[]): Promise<void> {
+  for (const pod of pods) await pod.del()
+  for (const pod of pods) if (pod.ifname === 'eth0') await pod.vanish()
 }
 
 /** Who has a lease, as `CONTAINERID:IFNAME ADDRESS ADDRESS`. */
