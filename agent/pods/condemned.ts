@@ -18,6 +18,7 @@ export class CondemnedLinks {
   readonly #netlink: Netlink
   readonly #log: Logger
   #count = 0
+  #deleting = 0
   #firstAtMs = 0
   #timer: NodeJS.Timeout | undefined
   #deletion: Promise<void> = Promise.resolve()
@@ -27,8 +28,9 @@ export class CondemnedLinks {
     this.#log = log
   }
 
+  /** Those being deleted count until they are gone: their names are taken as long. */
   get count(): number {
-    return this.#count
+    return this.#count + this.#deleting
   }
 
   /** Notes that one more link has been put into the group LINK_GROUP.condemned. */
@@ -56,6 +58,7 @@ export class CondemnedLinks {
     const count = this.#count
     if (count === 0) return
     this.#count = 0
+    this.#deleting = count
     faultPoint('del:removing')
     try {
       await this.#netlink.send([deleteLinkGroup(LINK_GROUP.condemned)])
@@ -66,6 +69,8 @@ export class CondemnedLinks {
       this.#flushIn(WAIT_MAX_MS)
       this.#log.error({ err: error, links: count }, 'cannot delete links of removed pods; trying again')
       throw error
+    } finally {
+      this.#deleting = 0
     }
   }
 }
