@@ -10,6 +10,7 @@ const flock = bind<[number, number]>('int flock(int fd, int operation)')
 
 /** Another agent works on the same state directory. */
 export class LockedError extends Error {
+  override readonly name = 'LockedError'
   readonly code = 'LOCKED' as const
 }
 

@@ -6,10 +6,12 @@ import { Leases } from '../ipam/leases.ts'
 import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
+import { clusterSource } from './cluster/source.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { lockNode, lockStateDir } from './lock.ts'
+import { NodeNetwork } from './nodes/network.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -42,13 +44,23 @@ export async function main(options: Options, version: string): Promise<void> {
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
   const leases = new Leases(options.podCidrs, freedLog, monotonicMs)
+  const hasIpv6 = existsSync('/proc/sys/net/ipv6')
+  const nodes = new NodeNetwork({
+    netlink,
+    nodeName: options.nodeName,
+    podCidrs: options.podCidrs,
+    settings: options,
+    hasIpv6,
+    uplinkMtuBytes: () => uplinkMtu.bytes(),
+    log,
+  })
   const network: PodNetwork = {
     netlink,
     leases,
     condemned: new CondemnedLinks(netlink, log),
     links: new Map(),
-    mtuBytes: async () => options.mtuBytes || uplinkMtu.bytes(),
-    hasIpv6: existsSync('/proc/sys/net/ipv6'),
+    mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
+    hasIpv6,
     pendingDir: join(dirname(options.socket), 'pending'),
     log,
   }
@@ -64,24 +76,25 @@ export async function main(options: Options, version: string): Promise<void> {
       idleMemory.touched()
       return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
-        : answerControl(network, turns, options, version, request.body)
+        : answerControl(network, nodes, turns, options, version, request.body)
     },
     log,
   )
-  const events = new NetlinkEvents(
-    [RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route],
-    [watchPodLinks(network), uplinkMtu],
-  )
+  const events = new NetlinkEvents(Object.values(RTNLGRP), [watchPodLinks(network), uplinkMtu, nodes])
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
+  const source = await clusterSource(options)
+  source?.start((view, problems) => nodes.setView(view, problems))
   ready.resolve()
   log.info({ socket: options.socket }, 'ready')
 
   const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone()])
   log.info({ reason }, 'stopping; pods keep their network')
+  source?.close()
   await server.close()
+  await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
   events.close()
   netlink.close()

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
 import yargs from 'yargs'
 import { AddressError, type Cidr, overlaps, parseCidr } from '../ipam/address.ts'
+import { ROUTINGS, type Routing } from './desired/way.ts'
 
 /** What the agent was told: flags, then BRAMBLE_* variables, then the file of --config. */
 export interface Options {
@@ -14,6 +15,12 @@ export interface Options {
   readonly stateDir: string
   /** Bytes; 0 follows the node's uplinks. */
   readonly mtuBytes: number
+  /** The folder with the manifests of the cluster's nodes; absent: this node is alone. */
+  readonly clusterDir?: string
+  readonly routing: Routing
+  readonly vxlanVni: number
+  /** UDP. */
+  readonly vxlanPort: number
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -26,6 +33,7 @@ const SOCKET_PATH_MAX = 107
 
 /** An option is wrong; the message names it and what to write instead. */
 export class OptionError extends Error {
+  override readonly name = 'OptionError'
   readonly code = 'OPTION' as const
 }
 
@@ -73,6 +81,19 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
         default: 0,
         describe: 'MTU of pods in bytes; 0: the smallest of the uplinks with a default route',
       },
+      'cluster-dir': {
+        type: 'string',
+        nargs: 1,
+        describe: "folder with the cluster's nodes, as Kubernetes manifests (Node objects); watched",
+      },
+      routing: {
+        nargs: 1,
+        choices: ROUTINGS,
+        default: 'auto' as const,
+        describe: 'the way to other nodes: direct in the same subnet, VXLAN to the rest (auto); or one of them',
+      },
+      'vxlan-vni': { type: 'number', nargs: 1, default: 4096, describe: 'number of the VXLAN network' },
+      'vxlan-port': { type: 'number', nargs: 1, default: 4789, describe: 'UDP port of VXLAN' },
       'log-level': {
         nargs: 1,
         choices: LOG_LEVELS,
@@ -123,8 +144,18 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     socket,
     stateDir,
     mtuBytes: mtu(given.mtu, cidrs),
+    ...(given['cluster-dir'] !== undefined && { clusterDir: absolute('--cluster-dir', given['cluster-dir']) }),
+    routing: once('--routing', given.routing),
+    vxlanVni: whole('--vxlan-vni', given['vxlan-vni'], 1, 2 ** 24 - 1), // RFC 7348: 24 bits
+    vxlanPort: whole('--vxlan-port', given['vxlan-port'], 1, 65_535),
     logLevel: once('--log-level', given['log-level']),
   }
+}
+
+function whole(option: string, number: unknown, least: number, most: number): number {
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most)
+    throw new OptionError(`${option} must be a whole number from ${least} to ${most}`)
+  return number
 }
 
 function readConfigFile(path: string, parse: (text: string) => unknown): Record<string, unknown> {

@@ -32,6 +32,14 @@ export const LINK_GROUP = { pods: 0x62726d01, condemned: 0x62726d02 } as const
 /** Our routes and rules (rtm_protocol): 98, free in /etc/iproute2/rt_protos. */
 export const ROUTE_PROTOCOL = 98
 
+/** Our routes to other nodes' pods, which come and go with the cluster and not with pods. */
+export const NODE_ROUTE_PROTOCOL = 97
+
+/** Our tunnel, by name and kind; its addresses, neighbours and fdb entries are ours with it. */
+export function isTunnelLink(link: { readonly name: string; readonly kind: string }): boolean {
+  return link.name === 'bramble.vxlan' && link.kind === 'vxlan'
+}
+
 export interface MarkedLink {
   readonly name: string
   readonly kind: string

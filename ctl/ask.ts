@@ -6,6 +6,7 @@ const TIMEOUT_MS = 15_000
 
 /** The agent cannot be asked, or refused; the message says what to do. */
 export class AskError extends Error {
+  override readonly name = 'AskError'
   readonly code = 'ASK' as const
 }
 

@@ -5,6 +5,7 @@ import { renderDifferences, renderIpam, renderPods, renderStatus } from './rende
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
+  override readonly name = 'UsageError'
   readonly code = 'USAGE' as const
 }
 

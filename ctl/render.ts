@@ -11,6 +11,7 @@ export function renderStatus(status: Status): string {
     ['pod CIDRs', status.podCidrs.join(', ')],
     ['MTU of new pods', `${status.mtuBytes} bytes`],
     ['pods', String(status.pods)],
+    ['other nodes', String(status.peers)],
     ['under way', `${status.callsUnderWay} calls, ${status.linksToDelete} links to delete`],
     ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],
     ['health', status.problems.length === 0 ? 'good' : status.problems.join('\n                 ')],

@@ -14,6 +14,7 @@ export interface Cidr {
 
 /** The text is not an address or a CIDR; the message says so and how to write it. */
 export class AddressError extends Error {
+  override readonly name = 'AddressError'
   readonly code = 'ADDRESS' as const
 }
 

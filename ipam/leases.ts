@@ -15,6 +15,7 @@ export type LeaseOwner = Omit<Lease, 'addresses'>
 
 /** Every address of a CIDR is held. */
 export class PoolExhaustedError extends Error {
+  override readonly name = 'PoolExhaustedError'
   readonly code = 'POOL_EXHAUSTED' as const
   readonly cidr: string
   readonly capacity: number

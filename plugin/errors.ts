@@ -30,12 +30,12 @@ export type CniErrorCode = (typeof CNI_ERROR)[keyof typeof CNI_ERROR]
 
 /** A refusal as the runtime will read it: what is wrong (`message`) and what to do about it (`details`). */
 export class CniError extends Error {
+  override readonly name = 'CniError'
   readonly code: CniErrorCode
   readonly details: string
 
   constructor(code: CniErrorCode, message: string, details = '', options?: ErrorOptions) {
     super(message, options)
-    this.name = 'CniError'
     this.code = code
     this.details = details
   }

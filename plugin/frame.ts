@@ -34,6 +34,7 @@ export interface Answer {
 
 /** The other side does not speak our frame. */
 export class FrameError extends Error {
+  override readonly name = 'FrameError'
   readonly code = 'FRAME' as const
 }
 

@@ -1,4 +1,5 @@
 import type { Answer } from '../../plugin/frame.ts'
+import type { NodeNetwork } from '../nodes/network.ts'
 import type { Options } from '../options.ts'
 import { hostLinkName } from '../ownership.ts'
 import { audit } from '../pods/audit.ts'
@@ -25,6 +26,8 @@ export interface Status {
   readonly podCidrs: readonly string[]
   readonly mtuBytes: number
   readonly pods: number
+  /** Other nodes that are known. */
+  readonly peers: number
   /** Container calls that run or wait at this moment. */
   readonly callsUnderWay: number
   readonly linksToDelete: number
@@ -51,13 +54,14 @@ export interface IpamRow {
 
 export async function answerControl(
   network: PodNetwork,
+  nodes: NodeNetwork,
   turns: Turns,
   options: Options,
   version: string,
   body: Buffer,
 ): Promise<Answer> {
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
-    status: () => status(network, turns, options, version),
+    status: () => status(network, nodes, turns, options, version),
     pods: () => pods(network),
     ipam: () => network.leases.use(),
     'ipam check': () => audit(network),
@@ -75,7 +79,13 @@ export async function answerControl(
   }
 }
 
-async function status(network: PodNetwork, turns: Turns, options: Options, version: string): Promise<Status> {
+async function status(
+  network: PodNetwork,
+  nodes: NodeNetwork,
+  turns: Turns,
+  options: Options,
+  version: string,
+): Promise<Status> {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return {
     version,
@@ -86,10 +96,14 @@ async function status(network: PodNetwork, turns: Turns, options: Options, versi
     podCidrs: options.podCidrs.map(({ text }) => text),
     mtuBytes: await network.mtuBytes(),
     pods: network.leases.list().length,
+    peers: nodes.peers,
     callsUnderWay: turns.busy,
     linksToDelete: network.condemned.count,
     memoryRssBytes: process.memoryUsage.rss(),
-    problems: full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
+    problems: [
+      ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
+      ...nodes.problems,
+    ],
   }
 }
 

@@ -27,11 +27,13 @@ export type Handler = (request: Request, gone: AbortSignal) => Promise<Answer>
 
 /** The socket's path is in use by a living agent. */
 export class SocketInUseError extends Error {
+  override readonly name = 'SocketInUseError'
   readonly code = 'SOCKET_IN_USE' as const
 }
 
 /** The socket's path is taken by something else. */
 export class SocketPathError extends Error {
+  override readonly name = 'SocketPathError'
   readonly code = 'SOCKET_PATH' as const
 }
 

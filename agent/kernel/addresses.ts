@@ -5,6 +5,7 @@ import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_addr.h
 const RTM_NEWADDR = 20
+const RTM_DELADDR = 21
 const RTM_GETADDR = 22
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
@@ -41,6 +42,18 @@ export function addAddress(linkIndex: number, { address, prefixLength }: Address
       attribute(IFA_ADDRESS, bytes),
       u32(IFA_FLAGS, familyOf(address) === 6 ? IFA_F_NODAD : IFA_F_NOPREFIXROUTE),
     ]),
+  }
+}
+
+export function deleteAddress(linkIndex: number, { address, prefixLength }: Address): NetlinkRequest {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[familyOf(address)]
+  info[1] = prefixLength
+  info.writeUInt32LE(linkIndex, 4)
+  return {
+    name: `address delete ${address}/${prefixLength} dev ${linkIndex}`,
+    type: RTM_DELADDR,
+    body: Buffer.concat([info, attribute(IFA_LOCAL, addressBytes(address))]),
   }
 }
 

@@ -2,6 +2,7 @@ import { errnoName } from './libc.ts'
 
 /** The kernel refused a request, or did not answer it. */
 export class KernelError extends Error {
+  override readonly name = 'KernelError'
   readonly code = 'KERNEL' as const
   /** What was asked for, in the words of `ip`, e.g. `link add brm0123456789ab`. */
   readonly request: string
@@ -12,7 +13,6 @@ export class KernelError extends Error {
   constructor(request: string, errno: number | string, words?: string) {
     const name = typeof errno === 'number' ? errnoName(errno) : errno
     super(`${request}: ${name}${words ? ` (${words})` : ''}`)
-    this.name = 'KernelError'
     this.request = request
     this.errno = name
   }

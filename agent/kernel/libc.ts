@@ -8,6 +8,7 @@ const libc = koffi.load('libc.so.6')
 
 /** A call of the C library failed; `errno` is the kernel's, positive. */
 export class SystemError extends Error {
+  override readonly name = 'SystemError'
   readonly code = 'SYSTEM' as const
   readonly call: string
   readonly errno: number

@@ -53,6 +53,8 @@ export interface Link {
   readonly alias: string
   /** The index of the other end of a veth pair, in its own namespace. */
   readonly peerIndex: number
+  /** What is particular to the kind, as attributes (IFLA_INFO_DATA). */
+  readonly parameters: Buffer
 }
 
 export interface NewVethPair {
@@ -114,6 +116,14 @@ export function setLinkAddressGenerationOff(index: number): NetlinkRequest {
       linkInfo({ index }),
       nested(IFLA_AF_SPEC, nested(AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))),
     ]),
+  }
+}
+
+export function setLinkMtuAndMac(index: number, mtuBytes: number, mac: string): NetlinkRequest {
+  return {
+    name: `link set ${index} mtu ${mtuBytes} address ${mac}`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([linkInfo({ index }), u32(IFLA_MTU, mtuBytes), attribute(IFLA_ADDRESS, parseMac(mac))]),
   }
 }
 
@@ -192,11 +202,12 @@ export function parseLink(message: NetlinkMessage): Link {
     group: readU32(attributes.get(IFLA_GROUP)) ?? 0,
     alias: readText(attributes.get(IFLA_IFALIAS)) ?? '',
     peerIndex: readU32(attributes.get(IFLA_LINK)) ?? 0,
+    parameters: (info && readAttributes(info).get(IFLA_INFO_DATA)) ?? Buffer.alloc(0),
   }
 }
 
 /** struct ifinfomsg */
-function linkInfo(fields: { index?: number; flags?: number; change?: number }): Buffer {
+export function linkInfo(fields: { index?: number; flags?: number; change?: number }): Buffer {
   const buffer = Buffer.alloc(INFO_BYTES)
   buffer.writeInt32LE(fields.index ?? 0, 4)
   buffer.writeUInt32LE(fields.flags ?? 0, 8)

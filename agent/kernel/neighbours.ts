@@ -2,12 +2,12 @@ import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
-import { type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, neighbour.h
-const RTM_NEWNEIGH = 28
-const RTM_DELNEIGH = 29
+export const RTM_NEWNEIGH = 28
+export const RTM_DELNEIGH = 29
 const RTM_GETNEIGH = 30
 const NDA_DST = 1
 const NDA_LLADDR = 2
@@ -51,6 +51,11 @@ export async function listNeighbours(netlink: Netlink): Promise<(Neighbour & { r
     if (!address || !mac || !(body.readUInt16LE(8) & NUD_PERMANENT)) return []
     return [{ address: addressOf(address), mac: formatMac(mac), linkIndex: body.readInt32LE(4) }]
   })
+}
+
+/** The link that an RTM_NEWNEIGH or RTM_DELNEIGH is about; of fdb entries the same. */
+export function neighbourLinkOf({ body }: NetlinkMessage): number {
+  return body.readInt32LE(4)
 }
 
 /** struct ndmsg */

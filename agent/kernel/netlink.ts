@@ -28,7 +28,14 @@ const NLMSGERR_ATTR_MSG = 1
 const ERROR_BYTES = 4 + HEADER_LENGTH
 
 /** include/uapi/linux/rtnetlink.h, enum rtnetlink_groups */
-export const RTNLGRP = { link: 1, ipv4Route: 7, ipv6Route: 11 } as const
+export const RTNLGRP = {
+  link: 1,
+  neighbour: 3,
+  ipv4Address: 5,
+  ipv4Route: 7,
+  ipv6Address: 9,
+  ipv6Route: 11,
+} as const
 
 const REQUEST_DEADLINE_MS = 5_000
 /** A dump is interrupted when the table changes under it; under churn that happens dozens of times in a row. */

@@ -22,6 +22,7 @@ type NetnsReason = 'absent' | 'forbidden' | 'not-a-namespace'
 
 /** The path is no network namespace that we may work in. */
 export class NetnsError extends Error {
+  override readonly name = 'NetnsError'
   readonly code = 'NETNS' as const
   readonly reason: NetnsReason
 

@@ -1,7 +1,7 @@
 import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
-import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h
@@ -17,13 +17,15 @@ const RTA_MULTIPATH = 9
 const NEXTHOP_BYTES = 8
 const RTA_TABLE = 15
 const RTN_UNICAST = 1
+const RTN_BLACKHOLE = 6
+const RTNH_F_ONLINK = 4
 const RT_SCOPE_UNIVERSE = 0
 const RT_SCOPE_LINK = 253
 const RTM_F_CLONED = 0x200
 const INFO_BYTES = 12
 export const RT_TABLE_MAIN = 254
 
-/** A route over one link. */
+/** A route over one link, or into nothing. */
 export interface Route {
   /** `10.42.0.7/32`; `0.0.0.0/0` and `::/0` are the default routes. */
   readonly destination: string
@@ -34,6 +36,15 @@ export interface Route {
   readonly metric: number
   /** RTPROT_*, by which its maker is known. */
   readonly protocol: number
+  /** The gateway counts as on the link, whatever other routes say. */
+  readonly isOnlink?: boolean
+  /** What goes there is dropped; no link. */
+  readonly isBlackhole?: boolean
+}
+
+/** In the place of one with the same destination, table and metric, without a moment in between. */
+export function replaceRoute(linkIndex: number, route: Route): NetlinkRequest {
+  return { ...routeMessage('replace', linkIndex, route), type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE }
 }
 
 /** @throws KernelError EEXIST, on sending, when the same destination, table and metric is there already */
@@ -82,13 +93,23 @@ function dumpRoutes(netlink: Netlink, family: Family): Promise<NetlinkMessage[]>
   return netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
 }
 
+/** The blackhole routes of all tables; their link says nothing. */
+export async function listBlackholes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
+  const messages = (await dumpRoutes(netlink, family)).filter(({ body }) => body[7] === RTN_BLACKHOLE)
+  return messages.map((message) => ({ ...readRoute(message, 0), isBlackhole: true }))
+}
+
 /** @returns undefined for what is no unicast route over one link (local, multicast, blackhole, cached, multipath) */
-export function parseRoute({ body }: NetlinkMessage): ListedRoute | undefined {
-  const family: Family = body[0] === AF[4] ? 4 : 6
+export function parseRoute(message: NetlinkMessage): ListedRoute | undefined {
+  const { body } = message
   if (body[7] !== RTN_UNICAST || body.readUInt32LE(8) & RTM_F_CLONED) return undefined
+  const linkIndex = readU32(readAttributes(body.subarray(INFO_BYTES)).get(RTA_OIF))
+  return linkIndex === undefined ? undefined : readRoute(message, linkIndex)
+}
+
+function readRoute({ body }: NetlinkMessage, linkIndex: number): ListedRoute {
+  const family: Family = body[0] === AF[4] ? 4 : 6
   const attributes = readAttributes(body.subarray(INFO_BYTES))
-  const linkIndex = readU32(attributes.get(RTA_OIF))
-  if (linkIndex === undefined) return undefined
   const destination = attributes.get(RTA_DST)
   const gateway = attributes.get(RTA_GATEWAY)
   return {
@@ -113,21 +134,22 @@ export function hostOf(route: Route): string | undefined {
 
 function routeMessage(verb: string, linkIndex: number, route: Route) {
   const [address = '', prefixLength = '0'] = route.destination.split('/')
-  const via = route.gateway ? ` via ${route.gateway}` : ''
+  const over = route.isBlackhole ? '' : `${route.gateway ? ` via ${route.gateway}` : ''} dev ${linkIndex}`
   const info = Buffer.alloc(INFO_BYTES)
   info[0] = AF[familyOf(address)]
   info[1] = Number(prefixLength)
   info[5] = route.protocol
-  info[6] = route.gateway || familyOf(address) === 6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK
-  info[7] = RTN_UNICAST
+  info[6] = route.gateway || route.isBlackhole || familyOf(address) === 6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK
+  info[7] = route.isBlackhole ? RTN_BLACKHOLE : RTN_UNICAST
+  info.writeUInt32LE(route.isOnlink ? RTNH_F_ONLINK : 0, 8)
   return {
-    name: `route ${verb} ${route.destination}${via} dev ${linkIndex}`,
+    name: `route ${verb} ${route.isBlackhole ? 'blackhole ' : ''}${route.destination}${over}`,
     body: Buffer.concat([
       info,
       ...(prefixLength === '0' ? [] : [attribute(RTA_DST, addressBytes(address))]),
       ...(route.gateway ? [attribute(RTA_GATEWAY, addressBytes(route.gateway))] : []),
       ...(route.metric ? [u32(RTA_PRIORITY, route.metric)] : []),
-      u32(RTA_OIF, linkIndex),
+      ...(route.isBlackhole ? [] : [u32(RTA_OIF, linkIndex)]),
       u32(RTA_TABLE, route.table),
     ]),
   }

@@ -49,6 +49,9 @@ t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
     socket: '/run/bramble/agent.sock',
     stateDir: '/run/bramble',
     mtuBytes: 0,
+    routing: 'auto',
+    vxlanVni: 4096,
+    vxlanPort: 4789,
     logLevel: 'info',
   })
 })
@@ -61,11 +64,16 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     socket: '/run/x/y.sock',
     stateDir: '/run/z',
     mtuBytes: 1400,
+    clusterDir: '/etc/nodes',
+    routing: 'vxlan',
+    vxlanVni: 7,
+    vxlanPort: 8472,
     logLevel: 'debug',
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
     ...['--socket=/run/x/y.sock', '--state-dir=/run/z', '--mtu=1400', '--log-level=debug'],
+    ...['--cluster-dir=/etc/nodes', '--routing=vxlan', '--vxlan-vni=7', '--vxlan-port=8472'],
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -74,6 +82,10 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_SOCKET: '/run/x/y.sock',
     BRAMBLE_STATE_DIR: '/run/z',
     BRAMBLE_MTU: '1400',
+    BRAMBLE_CLUSTER_DIR: '/etc/nodes',
+    BRAMBLE_ROUTING: 'vxlan',
+    BRAMBLE_VXLAN_VNI: '7',
+    BRAMBLE_VXLAN_PORT: '8472',
     BRAMBLE_LOG_LEVEL: 'debug',
   }
   const yaml = `
@@ -83,6 +95,10 @@ pod-cidr: [10.42.0.0/24, "fd42::/64"]
 socket: /run/x/y.sock
 state-dir: /run/z
 mtu: 1400
+cluster-dir: /etc/nodes
+routing: vxlan
+vxlan-vni: 7
+vxlan-port: 8472
 log-level: debug # as long as it is new
 `
   const json = JSON.stringify({
@@ -92,6 +108,10 @@ log-level: debug # as long as it is new
     socket: '/run/x/y.sock',
     'state-dir': '/run/z',
     mtu: 1400,
+    'cluster-dir': '/etc/nodes',
+    routing: 'vxlan',
+    'vxlan-vni': 7,
+    'vxlan-port': 8472,
     'log-level': 'debug',
   })
   t.same(await parse({ argv: flags }), expected)

@@ -13,6 +13,9 @@ export interface AgentSettings {
   readonly args?: readonly string[]
   readonly podCidrs?: readonly string[]
   readonly stateDir?: string
+  readonly nodeName?: string
+  /** The name of a network namespace that is the node; the scratch node itself without it. */
+  readonly netns?: string
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -36,18 +39,20 @@ export class Agent {
     return agent
   }
 
-  static spawn({ args = [], podCidrs = ['10.42.0.0/24', 'fd42::/64'], stateDir, env }: AgentSettings = {}): Agent {
-    const dir = stateDir ?? '/run/bramble'
+  static spawn(settings: AgentSettings = {}): Agent {
+    const { args = [], podCidrs = ['10.42.0.0/24', 'fd42::/64'], nodeName = 'n1', netns, env } = settings
+    const dir = settings.stateDir ?? '/run/bramble'
     // Ends with the test, however that ends.
     const child = spawn(
       'setpriv',
       [
         '--pdeathsig',
         'KILL',
+        ...(netns ? ['nsenter', `--net=/run/netns/${netns}`] : []),
         process.execPath,
         AGENT,
         '--node-name',
-        'n1',
+        nodeName,
         '--state-dir',
         dir,
         ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`),

@@ -29,6 +29,7 @@ function linkOf(lease: Lease, index: number, change: Partial<Link> = {}): Link {
     group: LINK_GROUP.pods,
     alias: formatAlias(lease),
     peerIndex: 2,
+    parameters: Buffer.alloc(0),
     ...change,
   }
 }

@@ -22,6 +22,7 @@ const link = (side: LinkSide): Link => ({
   group: 0,
   alias: '',
   peerIndex: 2,
+  parameters: Buffer.alloc(0),
 })
 
 /** The kernel's picture right after ADD. */

@@ -26,6 +26,7 @@ const link = (change: Partial<Link> = {}): Link => ({
   group: LINK_GROUP.pods,
   alias: formatAlias(RECORD),
   peerIndex: 2,
+  parameters: Buffer.alloc(0),
   ...change,
 })
 

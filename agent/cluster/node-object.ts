@@ -1,0 +1,72 @@
+import { AddressError, type Cidr, familyOf, parseAddress, parseCidr } from '../../ipam/address.ts'
+import type { ClusterNode } from './view.ts'
+
+/** A Node of Kubernetes cannot be used; the message names the field and what to write there. */
+export class NodeObjectError extends Error {
+  override readonly name = 'NodeObjectError'
+  readonly code = 'NODE_OBJECT' as const
+}
+
+/**
+ * From a Kubernetes Node (v1) to what we need of it. Pure; reads nothing but
+ * metadata.name, spec.podCIDRs (or spec.podCIDR) and status.addresses.
+ * @throws NodeObjectError
+ */
+export function parseNodeObject(object: unknown): ClusterNode {
+  const node = field(object, 'the object', 'a mapping')
+  if (node.kind !== 'Node' || node.apiVersion !== 'v1')
+    throw new NodeObjectError(`apiVersion ${quote(node.apiVersion)}, kind ${quote(node.kind)}: expected v1, Node`)
+  const { name } = field(node.metadata, 'metadata', 'a mapping with the name')
+  if (typeof name !== 'string' || !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name))
+    throw new NodeObjectError(`metadata.name is ${quote(name)}; a host name is expected`)
+  return { name, podCidrs: podCidrs(node.spec), addresses: internalAddresses(node.status) }
+}
+
+function podCidrs(spec: unknown): Cidr[] {
+  if (spec === undefined || spec === null) return []
+  const { podCIDRs, podCIDR } = field(spec, 'spec', 'a mapping')
+  const texts = podCIDRs ?? (podCIDR === undefined || podCIDR === '' ? [] : [podCIDR])
+  if (!Array.isArray(texts)) throw new NodeObjectError(`spec.podCIDRs is ${quote(texts)}; a list is expected`)
+  const cidrs = texts.map((text) => {
+    try {
+      return parseCidr(String(text))
+    } catch (error) {
+      throw error instanceof AddressError ? new NodeObjectError(`spec.podCIDRs: ${error.message}`) : error
+    }
+  })
+  if (new Set(cidrs.map(({ family }) => family)).size < cidrs.length)
+    throw new NodeObjectError(`spec.podCIDRs has two of one family: ${texts.join(', ')}; one of each is expected`)
+  return cidrs
+}
+
+/** The first InternalIP of each family. */
+function internalAddresses(status: unknown): string[] {
+  if (status === undefined || status === null) return []
+  const { addresses = [] } = field(status, 'status', 'a mapping')
+  if (!Array.isArray(addresses))
+    throw new NodeObjectError(`status.addresses is ${quote(addresses)}; a list is expected`)
+  const first = new Map<number, string>()
+  for (const entry of addresses) {
+    const { type, address } = field(entry, 'status.addresses[]', 'a mapping with type and address')
+    if (type !== 'InternalIP') continue
+    const text = String(address)
+    try {
+      parseAddress(text)
+    } catch (error) {
+      throw error instanceof AddressError ? new NodeObjectError(`status.addresses: ${error.message}`) : error
+    }
+    if (!first.has(familyOf(text))) first.set(familyOf(text), text)
+  }
+  return [...first.values()]
+}
+
+function field(value: unknown, name: string, expected: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new NodeObjectError(`${name} is ${quote(value)}; ${expected} is expected`)
+  return value as Record<string, unknown>
+}
+
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'missing'
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
+}

@@ -1,0 +1,49 @@
+import t from 'tap'
+import { NodeObjectError, parseNodeObject } from '../../../agent/cluster/node-object.ts'
+
+const NODE = {
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: 'pi-1', labels: { any: 'thing' } },
+  spec: { podCIDR: '10.42.1.0/24', podCIDRs: ['10.42.1.0/24', 'fd42:0:0:1::/64'] },
+  status: {
+    addresses: [
+      { type: 'Hostname', address: 'pi-1' },
+      { type: 'InternalIP', address: '192.168.1.1' },
+      { type: 'InternalIP', address: '192.168.7.1' },
+      { type: 'InternalIP', address: '2001:db8::1' },
+    ],
+  },
+}
+
+t.test('name, pod CIDRs and the first InternalIP of each family are read', async (t) => {
+  t.match(parseNodeObject(NODE), {
+    name: 'pi-1',
+    podCidrs: [{ text: '10.42.1.0/24' }, { text: 'fd42:0:0:1::/64' }],
+    addresses: ['192.168.1.1', '2001:db8::1'],
+  })
+})
+
+t.test('spec.podCIDR is read where there is no list; a node without either has none yet', async (t) => {
+  t.match(parseNodeObject({ ...NODE, spec: { podCIDR: '10.42.9.0/24' } }).podCidrs, [{ text: '10.42.9.0/24' }])
+  t.same(parseNodeObject({ ...NODE, spec: {} }).podCidrs, [])
+  t.same(parseNodeObject({ ...NODE, spec: undefined, status: undefined }).addresses, [])
+})
+
+t.test('what cannot be used is refused by the name of its field', async (t) => {
+  for (const [change, message] of [
+    [{ kind: 'Pod' }, 'apiVersion "v1", kind "Pod": expected v1, Node'],
+    [{ metadata: { name: 'Pi_1' } }, 'metadata.name is "Pi_1"; a host name is expected'],
+    [{ metadata: null }, 'metadata is null; a mapping with the name is expected'],
+    [{ spec: { podCIDRs: '10.42.1.0/24' } }, 'spec.podCIDRs is "10.42.1.0/24"; a list is expected'],
+    [{ spec: { podCIDRs: ['10.42.1.7/24'] } }, /^spec\.podCIDRs: .*10\.42\.1\.0\/24/],
+    [{ spec: { podCIDRs: ['10.1.0.0/24', '10.2.0.0/24'] } }, /^spec\.podCIDRs has two of one family/],
+    [{ status: { addresses: [{ type: 'InternalIP', address: 'pi-1.local' }] } }, /^status\.addresses: /],
+    [
+      { status: { addresses: ['192.168.1.1'] } },
+      'status.addresses[] is "192.168.1.1"; a mapping with type and address is expected',
+    ],
+  ] as const)
+    t.throws(() => parseNodeObject({ ...NODE, ...change }), { code: 'NODE_OBJECT', message })
+  for (const noise of [null, undefined, 'Node', 7, [], {}]) t.throws(() => parseNodeObject(noise), NodeObjectError)
+})
