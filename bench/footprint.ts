@@ -9,7 +9,7 @@ const AT_ONCE = 8
 const CHURN = 2000
 /** The agent tidies up 5 s after the last call. */
 const SETTLE_MS = 7000
-const CHURN_PODS = 100
+const CHURN_PODS = 200
 
 /** Memory after as many pods as a node takes, and what a long life adds to it. */
 export async function footprint(lab: Lab): Promise<Row[]> {

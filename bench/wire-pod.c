@@ -33,6 +33,11 @@ struct pod {
 
 /* ---- the kernel's nouns ---- */
 
+static void one_queue(struct batch *batch) {
+  attribute_u32(batch, IFLA_NUM_TX_QUEUES, 1);
+  attribute_u32(batch, IFLA_NUM_RX_QUEUES, 1);
+}
+
 /* Both ends in one request: the peer is born inside the pod, named, with its MAC and MTU. */
 static void add_veth(struct batch *batch, const struct pod *pod, int netns) {
   uint32_t mtu_bytes = MTU_BYTES;
@@ -41,6 +46,7 @@ static void add_veth(struct batch *batch, const struct pod *pod, int netns) {
   attribute_u32(batch, IFLA_MTU, mtu_bytes);
   attribute(batch, IFLA_ADDRESS, HOST_MAC, sizeof HOST_MAC);
   attribute_u32(batch, IFLA_GROUP, LINK_GROUP);
+  one_queue(batch);
   struct rtattr *info = begin_nest(batch, IFLA_LINKINFO);
   attribute_text(batch, IFLA_INFO_KIND, "veth");
   struct rtattr *data = begin_nest(batch, IFLA_INFO_DATA);
@@ -50,6 +56,7 @@ static void add_veth(struct batch *batch, const struct pod *pod, int netns) {
   attribute_u32(batch, IFLA_MTU, mtu_bytes);
   attribute(batch, IFLA_ADDRESS, pod->mac, sizeof pod->mac);
   attribute_u32(batch, IFLA_NET_NS_FD, (uint32_t)netns);
+  one_queue(batch);
   end_nest(batch, peer);
   end_nest(batch, data);
   end_nest(batch, info);
@@ -197,8 +204,8 @@ static void wire(struct batch *host, int home, const struct pod *pod, const char
   set_host_sysctls(pod->host_link);
   wire_host(host, links[0], pod);
   wire_inside(&inside, links[1], pod);
-  get_link(host, pod->host_link); /* makes the kernel's link watch see the carrier now: agent/pods/wire.ts, untilRunning */
   set_alias(host, links[0], pod->alias);
+  get_link(host, pod->host_link); /* makes the kernel's link watch see the carrier now: agent/pods/wire.ts, untilRunning */
   perform(host, NULL);
   close(inside.socket);
   close(netns);
