@@ -1,6 +1,6 @@
 import { faultPoint } from '../fault.ts'
 import { KernelError } from '../kernel/errors.ts'
-import { getLink, type Link, parseLink, setLinkGroup } from '../kernel/links.ts'
+import { getLink, parseLink, setLinkGroup } from '../kernel/links.ts'
 import { deleteNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, openNetns } from '../kernel/netns.ts'
@@ -19,22 +19,22 @@ import type { PodNetwork } from './network.ts'
  */
 export async function deletePod(network: PodNetwork, containerId: string, ifname: string, netns = ''): Promise<void> {
   faultPoint('del:started')
-  const link = await findPodLink(network, hostLinkName(containerId, ifname))
+  const link =
+    findKnownLink(network, containerId, ifname) ?? (await findPodLink(network, hostLinkName(containerId, ifname)))
   // Where the link's record could not be read, the lease stands under the link's name.
   const owner = (link && network.links.get(link.index)) ?? { containerId, ifname }
   if (link) {
-    const lease = network.leases.get(owner.containerId, owner.ifname)
-    const addresses = lease?.addresses ?? parseAlias(link.alias)?.addresses ?? []
+    const { index, addresses = network.leases.get(owner.containerId, owner.ifname)?.addresses ?? [] } = link
     const { host } = desiredAttachment({ containerId, ifname, addresses, mtuBytes: 0, hasIpv6: network.hasIpv6 })
     // Condemned first: from here on the link is gone for every later agent, however this one ends.
     const outcomes = await network.netlink.trySend([
-      setLinkGroup(link.index, LINK_GROUP.condemned),
-      ...host.routes.map((route) => deleteRoute(link.index, route)),
-      ...host.neighbours.map((neighbour) => deleteNeighbour(link.index, neighbour)),
+      setLinkGroup(index, LINK_GROUP.condemned),
+      ...host.routes.map((route) => deleteRoute(index, route)),
+      ...host.neighbours.map((neighbour) => deleteNeighbour(index, neighbour)),
     ])
     if (outcomes[0] instanceof KernelError && outcomes[0].errno !== 'ENODEV') throw outcomes[0]
     faultPoint('del:unrouted')
-    network.links.delete(link.index)
+    network.links.delete(index)
     network.condemned.added()
   }
   if (netns) await deletePodRules(netns, ifname)
@@ -43,11 +43,27 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   faultPoint('del:released')
 }
 
-async function findPodLink(network: PodNetwork, name: string): Promise<Link | undefined> {
+interface FoundLink {
+  readonly index: number
+  /** As the link's own record says, where no lease does. */
+  readonly addresses?: readonly string[]
+}
+
+/** The link that this agent made or adopted: the kernel gives an index to one link only, so nothing has to be asked. */
+function findKnownLink(network: PodNetwork, containerId: string, ifname: string): FoundLink | undefined {
+  for (const [index, owner] of network.links)
+    if (owner.containerId === containerId && owner.ifname === ifname) return { index }
+  return undefined
+}
+
+async function findPodLink(network: PodNetwork, name: string): Promise<FoundLink | undefined> {
   const [shown] = await network.netlink.trySend([getLink(name)])
   if (!Array.isArray(shown) || !shown[0]) return undefined
   const link = parseLink(shown[0])
-  return isPodLink(link) ? link : undefined
+  if (!isPodLink(link)) return undefined
+  const owner = network.links.get(link.index)
+  const lease = owner && network.leases.get(owner.containerId, owner.ifname)
+  return { index: link.index, addresses: lease?.addresses ?? parseAlias(link.alias)?.addresses ?? [] }
 }
 
 /** Rules do not go with the link, which may be gone long since; where the namespace is gone, so are they. */
