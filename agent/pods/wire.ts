@@ -60,9 +60,13 @@ export async function wire(
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
     signal.throwIfAborted()
-    const [, shown] = await network.netlink.send([setLinkAlias(link.index, formatAlias(lease)), getLink(host.linkName)])
+    const [[, hostShown], [podShown]] = await Promise.all([
+      network.netlink.send([setLinkAlias(link.index, formatAlias(lease)), getLink(host.linkName)]),
+      podNetlink.send([getLink(pod.linkName)]),
+    ])
     faultPoint('add:recorded')
-    await untilRunning(network, host.linkName, shown?.[0])
+    await untilRunning(network.netlink, host.linkName, hostShown?.[0])
+    await untilRunning(podNetlink, pod.linkName, podShown?.[0])
     signal.throwIfAborted()
   } catch (error) {
     network.links.delete(link.index)
@@ -75,14 +79,14 @@ export async function wire(
 
 /**
  * The end that is up first gets its carrier from the other's, and its queue drops what is sent until the kernel's link
- * watch has run. Linux 6.8 and newer run it for the question itself (rtnl_getlink), older ones within milliseconds.
+ * watch has run. Which end that is nobody knows: they are set up over two sockets. Linux 6.8 and newer run it for the question itself (rtnl_getlink), older ones within milliseconds.
  */
-async function untilRunning(network: PodNetwork, linkName: string, first?: NetlinkMessage): Promise<void> {
+async function untilRunning(netlink: Netlink, linkName: string, first?: NetlinkMessage): Promise<void> {
   const deadlineMs = performance.now() + RUNNING_DEADLINE_MS
   for (let shown = first; !shown || !parseLink(shown).isRunning; ) {
     if (performance.now() > deadlineMs) throw new KernelError(`link ${linkName} has no carrier`, 'ENOLINK')
     await new Promise((resolve) => setTimeout(resolve, 1))
-    const [messages] = await network.netlink.send([getLink(linkName)])
+    const [messages] = await netlink.send([getLink(linkName)])
     shown = messages?.[0]
   }
 }
