@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Agent, until } from './agent.ts'
+import { Agent, sleep, until } from './agent.ts'
 import { addUplink, link, linkNames, pings } from './node.ts'
 import { Pod } from './pod.ts'
 import { capture, enterScratchNode, run } from './scratch.ts'
@@ -7,6 +7,8 @@ import { capture, enterScratchNode, run } from './scratch.ts'
 /** hard-cases.md 15: the agent while the kernel's tables change faster than anybody can list them. */
 const FREE_WITHIN_MS = 1_000
 const ROUNDS = 8
+/** All namespaces share one lock for such changes (RTNL): tests beside this one need it, too. */
+const PAUSE_MS = 10
 /** Enough for a listing to need many reads, between which it can be interrupted. */
 const STANDING_LINKS = 150
 const STANDING_ADDRESSES = 1_000
@@ -118,7 +120,10 @@ function startChurn(): { readonly rounds: number; stop(): Promise<void> } {
     (address) => [`address add ${address} dev standing1`, `address del ${address} dev standing1`],
   )
   const repeat = async (commands: readonly string[]) => {
-    for (; !isStopped && rounds < 1_000; rounds++) await ipBatch(commands)
+    for (; !isStopped && rounds < 1_000; rounds++) {
+      await ipBatch(commands)
+      await sleep(PAUSE_MS)
+    }
   }
   const work = Promise.all([repeat(links.flat()), repeat(routes), repeat(addresses)])
   return {
