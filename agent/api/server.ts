@@ -2,6 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
+import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import {
   type Answer,
   decodeRequest,
@@ -21,7 +22,7 @@ const CONNECTIONS_MAX = 1024
 const LOOK_EVERY_MS = 1_000
 
 /** The reason of an ADD that is undone because its caller was killed. */
-const GONE = new Error('the plugin that asked for it is gone')
+const GONE = new CniError(CNI_ERROR.tryAgainLater, 'the plugin that asked for it is gone; all of it was undone')
 
 export type Handler = (request: Request, gone: AbortSignal) => Promise<Answer>
 
