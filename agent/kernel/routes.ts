@@ -17,7 +17,9 @@ const RTA_MULTIPATH = 9
 const NEXTHOP_BYTES = 8
 const RTA_TABLE = 15
 const RTN_UNICAST = 1
+const RTN_LOCAL = 2
 const RTN_BLACKHOLE = 6
+const RTPROT_KERNEL = 2
 const RTNH_F_ONLINK = 4
 const RT_SCOPE_UNIVERSE = 0
 const RT_SCOPE_LINK = 253
@@ -99,6 +101,13 @@ export async function listBlackholes(netlink: Netlink, family: Family): Promise<
   return messages.map((message) => ({ ...readRoute(message, 0), isBlackhole: true }))
 }
 
+/** Whether somebody routes something by this: it is not of the protocol that is left out, and did not come with an address. */
+export function concernsRouting({ body }: NetlinkMessage, leftOut: number): boolean {
+  const [, , , , , protocol, , type] = body
+  if (type !== RTN_UNICAST && type !== RTN_BLACKHOLE) return false
+  return protocol !== leftOut && protocol !== RTPROT_KERNEL
+}
+
 /** @returns undefined for what is no unicast route over one link (local, multicast, blackhole, cached, multipath) */
 export function parseRoute(message: NetlinkMessage): ListedRoute | undefined {
   const { body } = message
@@ -120,6 +129,23 @@ function readRoute({ body }: NetlinkMessage, linkIndex: number): ListedRoute {
     protocol: body[5] ?? 0,
     linkIndex,
   }
+}
+
+/** Where would a packet to this address go? The answer is one message, for isLocalRoute. */
+export function getRoute(address: string): NetlinkRequest {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[familyOf(address)]
+  info[1] = ADDRESS_BITS[familyOf(address)]
+  return {
+    name: `route get ${address}`,
+    type: RTM_GETROUTE,
+    body: Buffer.concat([info, attribute(RTA_DST, addressBytes(address))]),
+  }
+}
+
+/** The packet would be taken in here. */
+export function isLocalRoute({ body }: NetlinkMessage): boolean {
+  return body[7] === RTN_LOCAL
 }
 
 export function anyAddress(family: Family): string {

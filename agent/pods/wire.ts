@@ -1,3 +1,4 @@
+import { familyOf } from '../../ipam/address.ts'
 import type { Lease } from '../../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { faultPoint, faultPointAfter } from '../fault.ts'
@@ -5,19 +6,19 @@ import { addAddress } from '../kernel/addresses.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
 import {
   addVethPair,
-  deleteLink,
   getLink,
   type Link,
   parseLink,
   setLinkAddressGenerationOff,
   setLinkAlias,
+  setLinkGroup,
   setLinkUp,
 } from '../kernel/links.ts'
 import type { NetlinkMessage, NetlinkRequest } from '../kernel/message.ts'
 import { addNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
-import { addRoute } from '../kernel/routes.ts'
+import { addRoute, getRoute, isLocalRoute } from '../kernel/routes.ts'
 import { addRule, deleteRuleLike } from '../kernel/rules.ts'
 import { putSysctl } from '../kernel/sysctl.ts'
 import { isPodLink, LINK_GROUP } from '../ownership.ts'
@@ -25,7 +26,8 @@ import { formatAlias } from './alias.ts'
 import { type Attachment, type LinkSide, podRule } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 
-const RUNNING_DEADLINE_MS = 2_000
+const SETTLE_DEADLINE_MS = 2_000
+const isIpv6 = (address: string) => familyOf(address) === 6
 
 /**
  * Makes the links of an attachment and all that goes with them, and records it as finished. What was made is taken
@@ -52,42 +54,74 @@ export async function wire(
     })
     faultPoint('add:entered')
     for (const sysctl of host.sysctls) putSysctl(sysctl)
+    // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
+    await deleteRules(podNetlink, pod.linkName)
     const onHost = network.netlink.send(sideRequests(link.index, host, attachment.hasIpv6))
     await faultPointAfter('add:host-wired', onHost)
-    // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
-    const rule = podRule(pod.linkName)
-    if (rule) await podNetlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)])
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
     signal.throwIfAborted()
-    const [[, hostShown], [podShown]] = await Promise.all([
-      network.netlink.send([setLinkAlias(link.index, formatAlias(lease)), getLink(host.linkName)]),
-      podNetlink.send([getLink(pod.linkName)]),
+    await Promise.all([
+      network.netlink.send([setLinkAlias(link.index, formatAlias(lease))]),
+      untilMet(network.netlink, [isRunning(host.linkName)]),
+      untilMet(podNetlink, [isRunning(pod.linkName), ...lease.addresses.filter(isIpv6).map(isTakenIn)]),
     ])
     faultPoint('add:recorded')
-    await untilRunning(network.netlink, host.linkName, hostShown?.[0])
-    await untilRunning(podNetlink, pod.linkName, podShown?.[0])
     signal.throwIfAborted()
   } catch (error) {
-    network.links.delete(link.index)
-    await network.netlink.trySend([deleteLink(link.index)]) // takes addresses, routes and neighbours along
+    if (podNetlink) await deleteRules(podNetlink, pod.linkName)
+    await takeBack(network, link.index) // with it go addresses, routes and neighbours
     throw error
   } finally {
     podNetlink?.close()
   }
 }
 
+/** Something that the kernel brings about by itself, a moment after it has acknowledged the request for it. */
+interface Condition {
+  readonly request: NetlinkRequest
+  readonly isMet: (answer: NetlinkMessage) => boolean
+}
+
+async function deleteRules(podNetlink: Netlink, ifname: string): Promise<void> {
+  const rule = podRule(ifname)
+  if (rule) await podNetlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)])
+}
+
+/** As DEL does it: condemned first, so that the link goes even if this agent does not live to see it. */
+async function takeBack(network: PodNetwork, linkIndex: number): Promise<void> {
+  network.links.delete(linkIndex)
+  await network.netlink.trySend([setLinkGroup(linkIndex, LINK_GROUP.condemned)])
+  network.condemned.added()
+  await network.condemned.flush().catch(() => {}) // logged there, and tried again
+}
+
 /**
  * The end that is up first gets its carrier from the other's, and its queue drops what is sent until the kernel's link
- * watch has run. Which end that is nobody knows: they are set up over two sockets. Linux 6.8 and newer run it for the question itself (rtnl_getlink), older ones within milliseconds.
+ * watch has run. Which end that is nobody knows: they are set up over two sockets. Linux 6.8 and newer run it for the
+ * question itself (rtnl_getlink), older ones within milliseconds.
  */
-async function untilRunning(netlink: Netlink, linkName: string, first?: NetlinkMessage): Promise<void> {
-  const deadlineMs = performance.now() + RUNNING_DEADLINE_MS
-  for (let shown = first; !shown || !parseLink(shown).isRunning; ) {
-    if (performance.now() > deadlineMs) throw new KernelError(`link ${linkName} has no carrier`, 'ENOLINK')
+function isRunning(linkName: string): Condition {
+  return { request: getLink(linkName), isMet: (answer) => parseLink(answer).isRunning }
+}
+
+/** An IPv6 address is taken for a stranger's until a work queue has made its route (addrconf_dad_work), DAD or not. */
+function isTakenIn(address: string): Condition {
+  return { request: getRoute(address), isMet: isLocalRoute }
+}
+
+/** @throws KernelError that names the first question whose answer stays bad */
+async function untilMet(netlink: Netlink, conditions: readonly Condition[]): Promise<void> {
+  const deadlineMs = performance.now() + SETTLE_DEADLINE_MS
+  for (;;) {
+    const answers = await netlink.trySend(conditions.map(({ request }) => request))
+    const unmet = conditions.find(({ isMet }, index) => {
+      const answer = answers[index]
+      return !Array.isArray(answer) || !answer[0] || !isMet(answer[0])
+    })
+    if (!unmet) return
+    if (performance.now() > deadlineMs) throw new KernelError(unmet.request.name, 'ETIMEDOUT')
     await new Promise((resolve) => setTimeout(resolve, 1))
-    const [messages] = await netlink.send([getLink(linkName)])
-    shown = messages?.[0]
   }
 }
 
@@ -117,6 +151,8 @@ async function createPair(network: PodNetwork, netns: Netns, attachment: Attachm
     if (created instanceof KernelError) {
       const inTheWay = Array.isArray(shown) && shown[0] ? parseLink(shown[0]) : undefined
       if (isAlreadyExists(created) && !isRetry && (await clearTheWay(network, inTheWay))) continue
+      // Refused for another reason, or unanswered: what may be there all the same is nobody's.
+      if (!isAlreadyExists(created) && inTheWay && isNobodys(network, inTheWay)) await takeBack(network, inTheWay.index)
       throw isAlreadyExists(created) ? alreadyThere(inTheWay, pod.linkName) : created
     }
     if (shown instanceof KernelError) throw shown
@@ -131,13 +167,15 @@ async function createPair(network: PodNetwork, netns: Netns, attachment: Attachm
  * @returns whether anything was removed
  */
 async function clearTheWay(network: PodNetwork, inTheWay: Link | undefined): Promise<boolean> {
-  if (network.condemned.count > 0) {
-    await network.condemned.flush()
-    return true
-  }
-  if (!inTheWay || !isPodLink(inTheWay) || network.links.has(inTheWay.index)) return false
-  await network.netlink.trySend([deleteLink(inTheWay.index)])
+  if (inTheWay && isNobodys(network, inTheWay)) await takeBack(network, inTheWay.index)
+  else if (network.condemned.count > 0) await network.condemned.flush()
+  else return false
   return true
+}
+
+/** A link of ours that belongs to no attachment. */
+function isNobodys(network: PodNetwork, link: Link): boolean {
+  return isPodLink(link) && !network.links.has(link.index)
 }
 
 function alreadyThere(inTheWay: Link | undefined, ifname: string): CniError {
