@@ -54,6 +54,7 @@ t.test('hard case 15: no listing that was interrupted is taken for whole: the MT
   const churn = startChurn()
   for (const mtu of [1400, 1450, 1500]) {
     await run('ip', 'link', 'set', 'uplink', 'mtu', String(mtu))
+    await until('the agent has heard of it', async () => (await agent.ask('status')).mtuBytes === mtu)
     const pod = await Pod.add()
     t.equal((await link(pod.netns, 'eth0')).mtu, mtu)
     t.match(await pod.del(), { exitCode: 0 })
