@@ -1,4 +1,4 @@
-import { constants, mkdirSync, openSync } from 'node:fs'
+import { constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './kernel/libc.ts'
 
@@ -40,8 +40,22 @@ export function lockNode(): void {
   try {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
+    // Everybody may open that file, and so lock it; only root's lock is an agent's.
+    if (!holders(fstatSync(fd).ino).some(isRoots)) return
     throw new LockedError('another bramble-agent works on this node, in the same network namespace; stop it first', {
       cause: error,
     })
   }
+}
+
+/** The processes that hold a lock on a file, from /proc/locks: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF`. */
+function holders(inode: number): string[] {
+  return readFileSync('/proc/locks', 'utf8')
+    .split('\n')
+    .map((line) => line.split(/\s+/))
+    .flatMap(([, kind, , , pid = '', file = '']) => (kind === 'FLOCK' && file.endsWith(`:${inode}`) ? [pid] : []))
+}
+
+function isRoots(pid: string): boolean {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === 0
 }

@@ -7,11 +7,14 @@ import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
 import { clusterSource } from './cluster/source.ts'
+import { EMPTY_VIEW } from './cluster/view.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { lockNode, lockStateDir } from './lock.ts'
+import { readFacts } from './nodes/facts.ts'
 import { NodeNetwork } from './nodes/network.ts'
+import { refuseOverlap } from './nodes/overlap.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -21,9 +24,12 @@ import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 import { UplinkMtu } from './uplink-mtu.ts'
 
+/** Pods may start before this node knows its peers; their MTU had better not. */
+const FIRST_NETWORK_MS = 3_000
+
 /**
  * The daemon, from its start to SIGTERM, or until somebody removes its socket. What it programs into the kernel stays when it ends.
- * @throws LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket was removed
+ * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket was removed
  */
 export async function main(options: Options, version: string): Promise<void> {
   const log = pino({ level: options.logLevel, base: null })
@@ -39,6 +45,8 @@ export async function main(options: Options, version: string): Promise<void> {
   )
 
   const netlink = new Netlink()
+  const { networks } = await readFacts(netlink, EMPTY_VIEW, options.nodeName, options.podCidrs, 0)
+  refuseOverlap(options.podCidrs, networks)
   const uplinkMtu = new UplinkMtu(netlink, log)
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
@@ -87,6 +95,7 @@ export async function main(options: Options, version: string): Promise<void> {
   await deletePending(network)
   const source = await clusterSource(options)
   source?.start((view, problems) => nodes.setView(view, problems))
+  await nodes.settled(FIRST_NETWORK_MS)
   ready.resolve()
   log.info({ socket: options.socket }, 'ready')
 

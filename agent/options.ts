@@ -43,6 +43,13 @@ export class OptionError extends Error {
  */
 export async function parseOptions(argv: readonly string[], version: string): Promise<Options | undefined> {
   let isAnswered = false
+  // Kubernetes sets these for every Service of the namespace; one named bramble… must not look like options of ours.
+  for (const name of Object.keys(process.env))
+    if (
+      /^BRAMBLE_.*(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_(TCP|UDP|SCTP).*)$/.test(name) &&
+      name !== 'BRAMBLE_VXLAN_PORT'
+    )
+      delete process.env[name]
   const wantsFile = process.env.BRAMBLE_CONFIG !== undefined || argv.some((word) => /^--config(=|$)/.test(word))
   const yaml = wantsFile ? await import('yaml') : undefined // 1.5 MiB that few agents need
   const parser = yargs([...argv])

@@ -27,6 +27,9 @@ export class PoolExhaustedError extends Error {
   }
 }
 
+/** Of each pool; enough that their order and their rest outlive a restart on any node that people have. */
+const FREED_REMEMBERED = 4_096
+
 /** What remembers freed addresses over a restart of the agent. */
 export interface FreedStore {
   append(addresses: readonly string[], freedAtMs: number): void
@@ -98,9 +101,9 @@ export class Leases {
     for (const { address, freedAtMs } of freed) this.#poolOf(address)?.rest(address, freedAtMs)
   }
 
-  /** What rests or has rested, oldest first. */
+  /** What was freed last, oldest first. */
   freed(): FreedAddress[] {
-    return this.#pools.flatMap((pool) => [...pool.freed()])
+    return this.#pools.flatMap((pool) => pool.freed(FREED_REMEMBERED)).sort((a, b) => a.freedAtMs - b.freedAtMs)
   }
 
   /** Absent is success. */

@@ -80,10 +80,12 @@ export class Pool {
     if (offset !== undefined && !this.#held.has(offset)) this.#freed.add(offset, freedAtMs)
   }
 
-  /** The freed addresses, oldest first. */
-  *freed(): Generator<FreedAddress> {
-    for (const { offset, freedAtMs } of this.#freed)
-      yield { address: formatAddress(this.cidr.family, this.cidr.first + BigInt(offset)), freedAtMs }
+  /** The addresses that were freed last, oldest first. @param most so many at most */
+  freed(most = Number.POSITIVE_INFINITY): FreedAddress[] {
+    return [...this.#freed].slice(-most).map(({ offset, freedAtMs }) => ({
+      address: formatAddress(this.cidr.family, this.cidr.first + BigInt(offset)),
+      freedAtMs,
+    }))
   }
 
   use(nowMs: number): PoolUse {

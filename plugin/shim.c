@@ -331,7 +331,7 @@ static int end_del_without_agent(void)
   DIR *folder = fd < 0 ? NULL : fdopendir(fd);
   const char *trouble = folder == NULL ? strerror(errno) : leave_note(folder);
 
-  if (exchange(now_ms() + SECOND_TRY_MS) == ANSWERED && get32(answer + 4) == 0) {
+  if (exchange(now_ms() + SECOND_TRY_MS) == ANSWERED) { /* an error, too: the caller hears it and will come again */
     if (folder != NULL)
       unlinkat(dirfd(folder), note, 0);
     return deliver_answer();
@@ -437,7 +437,7 @@ static short wait_for(int fd, short events, int64_t deadline)
     const int ready = poll(&polled, 1, left > 0 ? (int)left : 0);
     if (ready > 0)
       return polled.revents;
-    if (ready == 0 && left <= 0)
+    if (left <= 0 || (ready < 0 && errno != EINTR))
       return 0;
   }
 }

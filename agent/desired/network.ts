@@ -1,4 +1,4 @@
-import type { Family } from '../../ipam/address.ts'
+import { type Family, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import type { FdbEntry, LinkAddress, LinkNeighbour, NodeRoute, VxlanLink } from './objects.ts'
 import { desiredPeer, tunnelAddress, VXLAN_LINK, vtepMac } from './peer.ts'
@@ -37,8 +37,10 @@ export const VXLAN_OVERHEAD_BYTES: Record<Family, number> = { 4: 50, 6: 70 }
 /** Pure: (view, this node) to the kernel objects that should exist. */
 export function desiredNetwork(view: ClusterView, facts: LocalFacts, settings: NetworkSettings): DesiredNetwork {
   const { self, networks } = facts
-  const peers = [...view.nodes.values()]
-    .filter(({ name }) => name !== self.name)
+  const others = [...view.nodes.values()].filter(({ name }) => name !== self.name)
+  const doubled = overlapping(others)
+  const peers = others
+    .filter(({ name }) => !doubled.has(name))
     .map((peer) => desiredPeer(peer, self, settings.routing, networks))
   const needsTunnel = peers.some(({ fdb }) => fdb.length > 0)
   const local = addressOf(self, underlayFamily(self))
@@ -55,8 +57,29 @@ export function desiredNetwork(view: ClusterView, facts: LocalFacts, settings: N
       ...self.podCidrs.map(({ text }) => ({ destination: text })),
       ...peers.flatMap(({ routes }) => routes),
     ],
-    problems: peers.flatMap(({ problems }) => problems),
+    problems: [...doubled.values(), ...peers.flatMap(({ problems }) => problems)],
   }
+}
+
+/** Nodes whose pod CIDRs overlap those of another one, by name; of two, the one that comes second by name. */
+function overlapping(nodes: readonly ClusterNode[]): Map<string, string> {
+  const found = new Map<string, string>()
+  const byAddress = nodes
+    .flatMap((node) => node.podCidrs.map((cidr) => ({ node, cidr })))
+    .sort((a, b) => a.cidr.family - b.cidr.family || (a.cidr.first < b.cidr.first ? -1 : 1))
+  let last: (typeof byAddress)[number] | undefined
+  for (const one of byAddress) {
+    if (!last || !overlaps(last.cidr, one.cidr)) {
+      last = one // in this order a CIDR can overlap only the last that reaches as far
+      continue
+    }
+    const [first, second] = last.node.name < one.node.name ? [last, one] : [one, last]
+    found.set(
+      second.node.name,
+      `the pod CIDR ${second.cidr.text} of ${second.node.name} overlaps ${first.cidr.text} of ${first.node.name}; give one of them another`,
+    )
+  }
+  return found
 }
 
 function vxlanLink(local: string, facts: LocalFacts, settings: NetworkSettings): VxlanLink {

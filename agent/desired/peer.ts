@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ADDRESS_BITS, type Cidr, formatAddress } from '../../ipam/address.ts'
+import { type Cidr, formatAddress, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { formatMac } from '../kernel/mac.ts'
 import type { FdbEntry, LinkNeighbour, NodeRoute, PeerObjects } from './objects.ts'
@@ -22,6 +22,11 @@ export function desiredPeer(
   const fdb = new Map<string, FdbEntry>()
   const problems: string[] = []
   for (const cidr of peer.podCidrs) {
+    const taken = takenBy(cidr, self, networks)
+    if (taken) {
+      problems.push(`the pod CIDR ${cidr.text} of ${peer.name} overlaps ${taken}; give that node another one`)
+      continue
+    }
     const way = wayTo(peer, self, cidr.family, routing, networks)
     if (way.kind === 'none') problems.push(way.reason)
     else if (way.kind === 'direct') routes.push({ destination: cidr.text, link: way.link, gateway: way.address })
@@ -36,6 +41,14 @@ export function desiredPeer(
   return { routes, neighbours, fdb: [...fdb.values()], problems }
 }
 
+/** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on. */
+function takenBy(cidr: Cidr, self: ClusterNode, networks: readonly OnLinkNetwork[]): string | undefined {
+  const own = self.podCidrs.find((one) => overlaps(one, cidr))
+  if (own) return `${own.text}, which are the pods of ${self.name}`
+  const network = networks.find((one) => overlaps(one.cidr, cidr))
+  return network && `${network.cidr.text}, the network on ${network.link} of ${self.name}`
+}
+
 /** The first address of a node's pod CIDR, which no pod gets, is the node's own end of the tunnel. */
 export function tunnelAddress(cidr: Cidr): string {
   return formatAddress(cidr.family, cidr.first)
@@ -47,9 +60,4 @@ export function tunnelAddress(cidr: Cidr): string {
  */
 export function vtepMac(nodeName: string): string {
   return formatMac(Buffer.concat([Uint8Array.of(0x66), createHash('sha1').update(nodeName).digest().subarray(0, 5)]))
-}
-
-/** A tunnel address as an address of the link. */
-export function tunnelCidr(cidr: Cidr): string {
-  return `${tunnelAddress(cidr)}/${ADDRESS_BITS[cidr.family]}`
 }

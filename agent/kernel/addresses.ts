@@ -1,6 +1,6 @@
 import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
 import { attribute, readAttributes, u32 } from './attributes.ts'
-import { type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_addr.h
@@ -43,6 +43,13 @@ export function addAddress(linkIndex: number, { address, prefixLength }: Address
       u32(IFA_FLAGS, familyOf(address) === 6 ? IFA_F_NODAD : IFA_F_NOPREFIXROUTE),
     ]),
   }
+}
+
+/** The address that an RTM_NEWADDR or RTM_DELADDR is about. */
+export function addressIn({ body }: NetlinkMessage): string | undefined {
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
+  return bytes && addressOf(bytes)
 }
 
 export function deleteAddress(linkIndex: number, { address, prefixLength }: Address): NetlinkRequest {

@@ -13,6 +13,8 @@ import {
 } from './socket-options.ts'
 
 const NETLINK_ROUTE = 0
+/** nl_pid of the kernel itself: netlink(7). */
+const KERNEL_PORT = 0
 /** struct sockaddr_nl: family, padding, port, groups. */
 const SOCKADDR_BYTES = 12
 /** include/uapi/linux/sock_diag.h: SO_MEMINFO gives SK_MEMINFO_VARS numbers, SK_MEMINFO_DROPS among them. */
@@ -43,6 +45,23 @@ export class NetlinkSocket {
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
     this.raw.unref()
+  }
+
+  /**
+   * Hands over what the kernel sends. What another process sends is dropped: the port is no secret in a pod's
+   * namespace. An exception does not get into the native callback, where it would end the process without a word.
+   */
+  onMessage(receive: (bytes: Buffer) => void): void {
+    this.raw.on('message', (bytes, { port }) => {
+      if (port !== KERNEL_PORT) return
+      try {
+        receive(bytes)
+      } catch (error) {
+        setImmediate(() => {
+          throw error
+        })
+      }
+    })
   }
 
   /** How many messages were lost so far because the buffer was full. */

@@ -37,7 +37,9 @@ export const RTNLGRP = {
   ipv6Route: 11,
 } as const
 
-const REQUEST_DEADLINE_MS = 5_000
+/** A request has five seconds. */
+const TICK_MS = 1_000
+const DEADLINE_TICKS = 5
 /** A dump is interrupted when the table changes under it; under churn that happens dozens of times in a row. */
 const DUMP_TRIES_MAX = 200
 /** So many requests go out in one system call: their answers must find room in the receive buffer, 208 KiB by default. */
@@ -48,7 +50,8 @@ const EVENT_BUFFER_BYTES = 1024 * 1024
 interface Pending {
   readonly messages: NetlinkMessage[]
   interrupted: boolean
-  readonly expiresAtMs: number
+  /** How often the clock below has ticked since it was sent. */
+  ticks: number
   /** @param words the kernel's own about the refusal */
   settle(errno: number | string | undefined, words?: string): void
 }
@@ -64,7 +67,7 @@ export class Netlink {
   /** The socket belongs to the network namespace that the thread is in at this moment, and stays there. */
   constructor() {
     this.#socket = new NetlinkSocket()
-    this.#socket.raw.on('message', (bytes) => this.#receive(bytes))
+    this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
   }
 
@@ -133,7 +136,7 @@ export class Netlink {
       const pending: Pending = {
         messages: [],
         interrupted: false,
-        expiresAtMs: performance.now() + REQUEST_DEADLINE_MS,
+        ticks: 0,
         settle: (errno, words) => {
           this.#pending.delete(sequence)
           if (this.#pending.size === 0 && this.#open) this.#socket.raw.unref()
@@ -150,11 +153,12 @@ export class Netlink {
   #watch(): void {
     if (!this.#open) return
     this.#socket.raw.ref()
+    // Ticks and not time: while the process stood still (paged out, frozen) the answers came, and wait to be read.
     this.#overdue ??= setInterval(() => {
-      const nowMs = performance.now()
-      for (const pending of [...this.#pending.values()]) if (pending.expiresAtMs < nowMs) pending.settle('ETIMEDOUT')
+      for (const pending of [...this.#pending.values()])
+        if (++pending.ticks > DEADLINE_TICKS) pending.settle('ETIMEDOUT')
       if (this.#pending.size === 0) this.#stopWatch()
-    }, REQUEST_DEADLINE_MS / 5).unref()
+    }, TICK_MS).unref()
   }
 
   #stopWatch(): void {
@@ -212,7 +216,7 @@ export class NetlinkEvents {
   constructor(groups: readonly number[], listeners: readonly EventListener[]) {
     this.#listeners = listeners
     this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
-    this.#socket.raw.on('message', (bytes) => this.#receive(bytes))
+    this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', () => this.#reportGap())
     for (const group of groups) this.#socket.raw.addMembership(group)
   }

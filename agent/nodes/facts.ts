@@ -51,7 +51,9 @@ export function localFacts(
   const networks = routes.flatMap(({ destination, gateway, linkIndex, protocol, table }) => {
     const link = foreign.get(linkIndex)
     const isOurs = protocol === ROUTE_PROTOCOL || protocol === NODE_ROUTE_PROTOCOL
-    if (!link || gateway || isOurs || table !== RT_TABLE_MAIN || destination.startsWith('fe80:')) return []
+    const isEverything = destination.endsWith('/0') // over PPP and the like: on the link, and yet anywhere
+    if (!link || gateway || isOurs || isEverything || table !== RT_TABLE_MAIN || destination.startsWith('fe80:'))
+      return []
     return [{ cidr: parseCidr(destination), link: link.name }]
   })
   return { self, networks, uplinkMtuBytes }

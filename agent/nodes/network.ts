@@ -3,11 +3,12 @@ import type { Cidr } from '../../ipam/address.ts'
 import { type ClusterView, EMPTY_VIEW, type ViewProblem } from '../cluster/view.ts'
 import { type DesiredNetwork, desiredNetwork, type NetworkSettings, VXLAN_OVERHEAD_BYTES } from '../desired/network.ts'
 import { underlayFamily } from '../desired/way.ts'
+import { addressIn } from '../kernel/addresses.ts'
 import { linkIndexOf, parseLink, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import { neighbourLinkOf, RTM_DELNEIGH, RTM_NEWNEIGH } from '../kernel/neighbours.ts'
 import type { EventListener, Netlink } from '../kernel/netlink.ts'
-import { parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
+import { concernsRouting, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
 import { isPodLink, ROUTE_PROTOCOL } from '../ownership.ts'
 import { apply, type Outcome } from '../reconcile/apply.ts'
 import { readFacts } from './facts.ts'
@@ -16,6 +17,8 @@ import { nodeSubsystems } from './subsystems.ts'
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
+
+const CANNOT = 'the network between nodes is not as it should be; see the log of bramble-agent'
 
 export interface NodeNetworkInput {
   readonly netlink: Netlink
@@ -39,6 +42,7 @@ export class NodeNetwork implements EventListener {
   #viewProblems: readonly ViewProblem[] = []
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
+  readonly #first = Promise.withResolvers<void>()
   #dueAtMs = Number.POSITIVE_INFINITY
   #retryMs: number = RETRY_MS.first
   #overheadBytes = 0
@@ -81,6 +85,12 @@ export class NodeNetwork implements EventListener {
     this.#dirty(SETTLE_MS)
   }
 
+  /** Waits until the first view has been carried out, so that the first pods get the MTU of all; not for ever. */
+  async settled(timeoutMs: number): Promise<void> {
+    if (!this.#view) return
+    await Promise.race([this.#first.promise, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())])
+  }
+
   /** Waits for what runs; leaves the kernel as it is. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
@@ -110,9 +120,11 @@ export class NodeNetwork implements EventListener {
       this.#overheadBytes = desired.links.length > 0 ? VXLAN_OVERHEAD_BYTES[underlayFamily(facts.self)] : 0
       const outcome = await this.#bringAbout(desired)
       this.#report(desired, outcome)
+      this.#first.resolve()
       if (outcome.failures.length > 0) throw new Error(`${outcome.failures.length} objects could not be set`)
       this.#retryMs = RETRY_MS.first
     } catch (error) {
+      this.#problems = [...this.#problems.filter((one) => one !== CANNOT), CANNOT]
       log.error(
         { err: error, retryMs: this.#retryMs },
         'the network between nodes is not as it should be; trying again',
@@ -160,12 +172,12 @@ export class NodeNetwork implements EventListener {
         return linkIndexOf(message) !== 1 && !isPodLink(parseLink(message))
       case RTM_NEWROUTE:
       case RTM_DELROUTE:
-        return parseRoute(message)?.protocol !== ROUTE_PROTOCOL
+        return concernsRouting(message, ROUTE_PROTOCOL)
       case RTM_NEWNEIGH:
       case RTM_DELNEIGH: // fdb entries, too
         return this.#subsystems.isTunnel(neighbourLinkOf(message))
       default:
-        return true // addresses
+        return !addressIn(message)?.startsWith('fe80:') // as every link has
     }
   }
 }

@@ -1,7 +1,7 @@
 import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
 import type { FdbEntry, LinkAddress, LinkNeighbour, NodeRoute, VxlanLink } from '../desired/objects.ts'
 import { addAddress, deleteAddress, listAddresses } from '../kernel/addresses.ts'
-import { isNotFound, KernelError } from '../kernel/errors.ts'
+import { isAlreadyExists, isNotFound, KernelError } from '../kernel/errors.ts'
 import { addFdbEntry, deleteFdbEntry, listFdb } from '../kernel/fdb.ts'
 import {
   deleteLink,
@@ -17,6 +17,7 @@ import type { NetlinkRequest } from '../kernel/message.ts'
 import { addNeighbour, deleteNeighbour, listNeighbours } from '../kernel/neighbours.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import {
+  addRoute,
   deleteRoute,
   type ListedRoute,
   listBlackholes,
@@ -84,7 +85,8 @@ export function nodeSubsystems(netlink: Netlink, hasIpv6: boolean) {
           attempt(async () => {
             const index = await indexOf(name)
             tunnels.delete(name)
-            if (index !== undefined) await netlink.trySend([deleteLink(index)])
+            const [outcome] = index === undefined ? [] : await netlink.trySend([deleteLink(index)])
+            if (outcome instanceof KernelError && !isNotFound(outcome)) throw outcome
           }),
         ),
       ),
@@ -152,7 +154,16 @@ export function nodeSubsystems(netlink: Netlink, hasIpv6: boolean) {
         .filter(({ protocol, table }) => protocol === NODE_ROUTE_PROTOCOL && table === RT_TABLE_MAIN)
         .map((route) => readNodeRoute(route, names))
     },
-    put: (objects) => sendEach(objects, (index, object) => replaceRoute(index, kernelRoute(object)), false),
+    // Replacing goes by destination and does not ask whose the route is: only over our own, which diff found.
+    put: async (objects) => {
+      const ours = new Set((await routes.list()).map(routes.key))
+      const request = (index: number, object: NodeRoute) =>
+        (ours.has(routes.key(object)) ? replaceRoute : addRoute)(index, kernelRoute(object))
+      const errors = await sendEach(objects, request, false)
+      return errors.map((error) =>
+        isAlreadyExists(error) ? new KernelError('another program has this route', 'EEXIST') : error,
+      )
+    },
     // By what the kernel listed: the link may have lost its name meanwhile.
     remove: async (objects) => {
       const requests = objects.map((object) => deleteRoute(object.linkIndex ?? 0, kernelRoute(object)))

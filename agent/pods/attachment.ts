@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
 import type { Address } from '../kernel/addresses.ts'
 import { linkLocalOf } from '../kernel/mac.ts'
@@ -53,7 +54,7 @@ export const GATEWAY = { 4: '169.254.1.1', 6: linkLocalOf(HOST_MAC) } as const
 const RTPROT_BOOT = 3
 /** Before the main table's rule, 32766. */
 const RULE_PRIORITY = 1000
-const FURTHER_TABLES_FIRST = 32_768
+const FURTHER_TABLES_FIRST = 2 ** 30
 
 export function desiredAttachment(input: AttachmentInput): Attachment {
   const { mtuBytes, addresses, ifname } = input
@@ -147,17 +148,7 @@ function furtherTables(ifname: string) {
   ]
 }
 
+/** Of 2^30 numbers: two interface names of one pod do not meet. */
 function tableOf(ifname: string): number {
-  return FURTHER_TABLES_FIRST + (checksum16(ifname) % FURTHER_TABLES_FIRST)
-}
-
-/** Fletcher-16: two interface names of one pod differ in it, as good as always (`eth1`, `eth2`, `net1` do). */
-function checksum16(text: string): number {
-  let low = 0
-  let high = 0
-  for (const byte of Buffer.from(text)) {
-    low = (low + byte) % 255
-    high = (high + low) % 255
-  }
-  return high * 256 + low
+  return FURTHER_TABLES_FIRST + (createHash('sha256').update(ifname).digest().readUInt32LE(0) % FURTHER_TABLES_FIRST)
 }

@@ -4,10 +4,6 @@ import { KernelError } from '../kernel/errors.ts'
 /** A failure in the words of the person who has to do something about it. */
 export function explain(error: unknown, what: string): unknown {
   if (error instanceof CniError) return error
-  if (error instanceof DOMException)
-    return new CniError(CNI_ERROR.tryAgainLater, `${what} was undone: ${error.message}`, 'ADD it again', {
-      cause: error,
-    })
   if (!(error instanceof KernelError)) return error
   return new CniError(CNI_ERROR.kernel, `Cannot set up ${what}: ${error.message}`, remedy(error), { cause: error })
 }

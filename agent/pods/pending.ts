@@ -1,4 +1,4 @@
-import { type Dirent, existsSync, readdirSync, unlinkSync } from 'node:fs'
+import { type Dirent, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isContainerId, isIfname } from '../../plugin/request.ts'
 import { faultPoint } from '../fault.ts'
@@ -45,7 +45,7 @@ export async function deleteIfPending(network: PodNetwork, containerId: string, 
 async function carryOut(network: PodNetwork, containerId: string, ifname: string): Promise<void> {
   await deletePod(network, containerId, ifname)
   faultPoint('pending:deleted')
-  unlinkSync(join(network.pendingDir, `${containerId}:${ifname}`))
+  rmSync(join(network.pendingDir, `${containerId}:${ifname}`), { force: true }) // the plugin may have been faster
   faultPoint('pending:forgotten')
   network.log.info({ containerId, ifname }, 'carried out a DEL that had found no agent')
 }

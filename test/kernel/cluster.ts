@@ -14,6 +14,7 @@ export interface LabNode {
 }
 
 export const podAddresses = ({ number }: LabNode) => [`10.42.${number}.1`, `fd42:0:0:${number}::1`]
+const podCidrsOf = ({ number }: LabNode) => [`10.42.${number}.0/24`, `fd42:0:0:${number}::/64`]
 export const lanAddress = ({ lan, number }: LabNode) => `192.168.${lan === 'a' ? 1 : 2}.${number}`
 
 /** Two LAN segments, joined by a router, which is the scratch node itself. */
@@ -43,13 +44,13 @@ export async function plugIn(node: LabNode): Promise<void> {
 }
 
 /** Writes the node's manifest, where all agents see it. */
-export function announce(node: LabNode, address = lanAddress(node)): void {
-  const { name, number } = node
+export function announce(node: LabNode, address = lanAddress(node), podCIDRs = podCidrsOf(node)): void {
+  const { name } = node
   const object = {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name },
-    spec: { podCIDRs: [`10.42.${number}.0/24`, `fd42:0:0:${number}::/64`] },
+    spec: { podCIDRs },
     status: { addresses: [{ type: 'InternalIP', address }] },
   }
   writeFileSync(`${FOLDER}/${name}.json`, JSON.stringify(object))
@@ -59,12 +60,13 @@ export function withdraw({ name }: LabNode): void {
   rmSync(`${FOLDER}/${name}.json`)
 }
 
-export function startNode({ name, number }: LabNode, ...args: string[]): Promise<Agent> {
+export function startNode(node: LabNode, ...args: string[]): Promise<Agent> {
+  const { name } = node
   return Agent.start({
     netns: name,
     nodeName: name,
     stateDir: `/run/bramble-${name}`,
-    podCidrs: [`10.42.${number}.0/24`, `fd42:0:0:${number}::/64`],
+    podCidrs: podCidrsOf(node),
     args: ['--cluster-dir', FOLDER, ...args],
   })
 }

@@ -127,6 +127,28 @@ t.test("what is not ours stays: another's routes, VXLAN links, neighbours", asyn
   t.match(await run('ip', '-n', 'n2', 'neighbour'), '192.168.1.77')
 })
 
+t.test("a peer never gets another's route, nor the addresses of the network that the node is on", async (t) => {
+  await run('ip', '-n', 'n1', 'route', 'add', '10.50.0.0/24', 'via', '192.168.1.254', 'proto', 'static')
+  const [agent] = agents
+  const problems = async () => (await agent?.ask('status'))?.problems ?? []
+  for (const [number, podCidr] of [
+    [50, '10.50.0.0/24'],
+    [51, '192.168.1.0/24'],
+    [52, '0.0.0.0/0'],
+    [53, '10.42.2.0/25'],
+  ] as const) {
+    const intruder: LabNode = { name: `x${number}`, number, lan: 'a' }
+    announce(intruder, '192.168.1.66', [podCidr])
+    await until(`refused: ${podCidr}`, async () => (await problems()).some((one) => one.includes(podCidr)))
+    withdraw(intruder)
+    await until('forgotten', async () => (await problems()).length === 0)
+  }
+  const table = await run('ip', '-n', 'n1', 'route')
+  for (const route of ['10.50.0.0/24 via 192.168.1.254', '192.168.1.0/24 dev eth0', 'default via 192.168.1.254'])
+    t.match(table, route)
+  t.ok(await reaches('pod-n1', '10.42.2.1'))
+})
+
 t.test('a node that moves to another address is followed, and nothing of the old one stays', async (t) => {
   await run('ip', '-n', 'n3', 'address', 'add', '192.168.2.33/24', 'dev', 'eth0')
   announce(N3, '192.168.2.33')
@@ -177,6 +199,7 @@ t.test('an agent that ends leaves the ways between nodes; the next one finds not
   t.equal(await ours(N1), before)
   t.ok(await reaches('pod-n2', '10.42.1.1'))
   agents[0] = await startNode(N1)
+  t.equal((await agents[0].ask('status')).mtuBytes, MTU_BYTES, 'from its first answer on')
   await until('it has looked', async () => (await agents[0]?.ask('status'))?.peers === 2)
   t.equal(await ours(N1), before)
   t.equal(agents[0]?.log.filter(({ msg }) => msg === 'network between nodes set').length, 0)
