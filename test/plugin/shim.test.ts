@@ -543,14 +543,14 @@ t.test('a DEL takes its note back when an agent does the work by then', ALONE, a
   t.same(notes(agent.socket), [])
 })
 
-t.test('a DEL keeps its note when that agent fails', ALONE, async (t) => {
+t.test('what that agent refuses is told to the caller, who will come again, and no note is kept', ALONE, async (t) => {
   const agent = await play(t, (_request, socket) => {
     if (notes(agent.socket).length === 1) return { exitCode: 1, body: Buffer.from('{"code":100}') }
     socket.destroy()
     return undefined
   })
-  t.match(await ask('DEL', agent.socket), { exitCode: 0, stdout: '', stderr: /tells the next one/ })
-  t.same(notes(agent.socket), ['c0ffee:eth0'])
+  t.match(await ask('DEL', agent.socket), { exitCode: 1, stdout: '{"code":100}', stderr: '' })
+  t.same(notes(agent.socket), [])
 })
 
 t.test('the folder takes 4096 notes and not one more; a DEL still ends well', ALONE, async (t) => {
