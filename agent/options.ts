@@ -51,7 +51,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     )
       delete process.env[name]
   const wantsFile = process.env.BRAMBLE_CONFIG !== undefined || argv.some((word) => /^--config(=|$)/.test(word))
-  const yaml = wantsFile ? await import('yaml') : undefined // 1.5 MiB that few agents need
+  const yaml = wantsFile ? (await import('yaml')).default : undefined // 1.5 MiB that few agents need
   const parser = yargs([...argv])
     .scriptName('bramble-agent')
     .usage('$0 [options]\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket.')

@@ -5,6 +5,8 @@ import { version } from '../agent/version.ts'
 try {
   const options = await parseOptions(process.argv.slice(2), version())
   if (options) {
+    if (process.geteuid?.() !== 0)
+      throw new Error('needs root: it makes links, routes and namespaces of pods; try sudo')
     const { main } = await import('../agent/main.ts') // only now: a wrong option touches nothing
     await main(options, version())
   }

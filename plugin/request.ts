@@ -216,7 +216,7 @@ function parseConfig(stdin: Buffer, command: string): NetworkConfig {
     )
   if (prevResult !== undefined && !isObject(prevResult))
     throw new CniError(CNI_ERROR.invalidConfig, `"prevResult" is ${quote(prevResult)}`, 'it must be a result object')
-  const dns = parseRuntimeConfig(json.runtimeConfig) ?? parseDns(json.dns)
+  const dns = parseRuntimeConfig(lowerKeys(json).runtimeconfig) ?? parseDns(json.dns)
   return {
     cniVersion,
     name,

@@ -22,18 +22,20 @@ export class ManifestFolder implements ClusterSource {
   #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
   #lastSaid = ''
+  #isListed = false
 
   constructor(folder: string, parse: ParseManifests) {
     this.#folder = folder
     this.#parse = parse
   }
 
-  start(onView: (view: ClusterView, problems: readonly ViewProblem[]) => void): void {
+  start(onView: (view: ClusterView | undefined, problems: readonly ViewProblem[]) => void): void {
     const look = () => {
       const { nodes, problems } = this.#read()
       // A Map says nothing to JSON.stringify, a list does; bigints become text.
       const said = JSON.stringify([nodes, problems], (_, value) => (typeof value === 'bigint' ? String(value) : value))
-      if (said !== this.#lastSaid) onView({ nodes: new Map(nodes.map((node) => [node.name, node])) }, problems)
+      const view = this.#isListed ? { nodes: new Map(nodes.map((node) => [node.name, node])) } : undefined
+      if (said !== this.#lastSaid) onView(view, problems)
       this.#lastSaid = said
       this.#timer = setTimeout(look, LOOK_EVERY_MS).unref()
     }
@@ -59,6 +61,7 @@ export class ManifestFolder implements ClusterSource {
     let names: string[] = []
     try {
       names = readdirSync(this.#folder).filter((name) => /^[^.].*\.(ya?ml|json)$/.test(name))
+      this.#isListed = true
       for (const known of this.#lastGood.keys()) if (!names.includes(known)) this.#lastGood.delete(known)
     } catch (error) {
       problems.push({ object: this.#folder, reason: `cannot be read: ${(error as NodeJS.ErrnoException).code}` })
@@ -77,6 +80,7 @@ export class ManifestFolder implements ClusterSource {
   #readFile(name: string): ClusterNode[] {
     const documents = this.#parse(readFileSync(join(this.#folder, name), 'utf8'))
     const objects = documents.flatMap((document) => itemsOf(document))
+    if (objects.length === 0) throw new NodeObjectError('is empty; write a file beside it and rename that')
     return objects.filter((object) => (object as { kind?: unknown } | null)?.kind === 'Node').map(parseNodeObject)
   }
 }

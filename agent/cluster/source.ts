@@ -7,9 +7,9 @@ export async function clusterSource({
   readonly clusterDir?: string
 }): Promise<ClusterSource | undefined> {
   if (clusterDir === undefined) return undefined
-  const [{ ManifestFolder }, { parseAllDocuments }] = await Promise.all([import('./local.ts'), import('yaml')])
+  const [{ ManifestFolder }, { default: yaml }] = await Promise.all([import('./local.ts'), import('yaml')])
   return new ManifestFolder(clusterDir, (text) =>
-    parseAllDocuments(text).map((document) => {
+    yaml.parseAllDocuments(text).map((document) => {
       const [error] = document.errors
       if (error) throw new Error(error.message.split('\n')[0])
       return document.toJS()

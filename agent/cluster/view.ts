@@ -25,7 +25,7 @@ export const EMPTY_VIEW: ClusterView = { nodes: new Map() }
 
 /** Where the view comes from. */
 export interface ClusterSource {
-  /** Listens from now on; the first view comes when everything has been listed once. */
-  start(onView: (view: ClusterView, problems: readonly ViewProblem[]) => void): void
+  /** Listens from now on. The view is undefined until everything has been listed once; what is wrong is told meanwhile. */
+  start(onView: (view: ClusterView | undefined, problems: readonly ViewProblem[]) => void): void
   close(): void
 }

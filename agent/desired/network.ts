@@ -57,8 +57,26 @@ export function desiredNetwork(view: ClusterView, facts: LocalFacts, settings: N
       ...self.podCidrs.map(({ text }) => ({ destination: text })),
       ...peers.flatMap(({ routes }) => routes),
     ],
-    problems: [...doubled.values(), ...peers.flatMap(({ problems }) => problems)],
+    problems: [...aboutSelf(view, self), ...doubled.values(), ...peers.flatMap(({ problems }) => problems)],
   }
+}
+
+/** What the others are told of this node must be what it does. */
+function aboutSelf(view: ClusterView, self: ClusterNode): string[] {
+  const told = view.nodes.get(self.name)
+  if (!told)
+    return view.nodes.size === 0
+      ? []
+      : [`the cluster has no node ${self.name}: the others do not know this one; see --node-name`]
+  const [ours, theirs] = [self, told].map(({ podCidrs }) =>
+    podCidrs
+      .map(({ text }) => text)
+      .sort()
+      .join(', '),
+  )
+  return ours === theirs
+    ? []
+    : [`the cluster says that ${self.name} has the pods ${theirs || 'none'}; --pod-cidr says ${ours}`]
 }
 
 /** Nodes whose pod CIDRs overlap those of another one, by name; of two, the one that comes second by name. */

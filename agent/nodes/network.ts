@@ -67,13 +67,14 @@ export class NodeNetwork implements EventListener {
     return nodes.size - (nodes.has(this.#input.nodeName) ? 1 : 0)
   }
 
-  setView(view: ClusterView, problems: readonly ViewProblem[]): void {
+  setView(view: ClusterView | undefined, problems: readonly ViewProblem[]): void {
     const { log } = this.#input
     for (const { object, reason } of problems)
       log.warn({ object, reason }, 'the cluster has something that cannot be used')
+    this.#viewProblems = problems
+    if (!view) return
     log.info({ nodes: view.nodes.size }, 'the cluster changed')
     this.#view = view
-    this.#viewProblems = problems
     this.#dirty(0)
   }
 

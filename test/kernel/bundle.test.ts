@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { until } from './agent.ts'
+import { capture, enterScratchNode, makeNetns } from './scratch.ts'
+
+await enterScratchNode()
+const program = (name: string) => fileURLToPath(new URL(`../../dist/bin/${name}`, import.meta.url))
+
+t.test(
+  'what is built works as it is installed: by its configuration file, a folder of nodes, through a link',
+  async (t) => {
+    mkdirSync('/run/nodes')
+    const node = (name: string, number: number, address: string) =>
+      `apiVersion: v1\nkind: Node\nmetadata: {name: ${name}}\nspec: {podCIDRs: [10.42.${number}.0/24]}\nstatus: {addresses: [{type: InternalIP, address: ${address}}]}\n`
+    writeFileSync('/run/nodes/all.yaml', [node('pi-1', 1, '192.168.1.1'), node('pi-2', 2, '192.168.1.2')].join('---\n'))
+    writeFileSync('/run/agent.yaml', 'node-name: pi-1\npod-cidr:\n  - 10.42.1.0/24\ncluster-dir: /run/nodes\n')
+    symlinkSync(program('bramblectl'), '/run/bramblectl')
+
+    const agent = spawn('setpriv', ['--pdeathsig', 'KILL', program('bramble-agent'), '--config', '/run/agent.yaml'], {
+      cwd: '/',
+    })
+    let log = ''
+    agent.stdout.setEncoding('utf8').on('data', (text: string) => (log += text))
+    agent.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
+    await until(`ready: ${log}`, () => log.includes('"msg":"ready"'))
+
+    await makeNetns('pod')
+    const env = ['CNI_COMMAND=ADD', 'CNI_CONTAINERID=one', 'CNI_NETNS=/run/netns/pod', 'CNI_IFNAME=eth0']
+    const added = await capture(
+      'env',
+      [...env, program('bramble')],
+      '{"cniVersion":"1.0.0","name":"b","type":"bramble"}',
+    )
+    t.match(JSON.parse(added.stdout), { ips: [{ address: '10.42.1.1/32' }] })
+    const status = JSON.parse((await capture('/run/bramblectl', ['status', '-o', 'json'])).stdout)
+    t.match(status, { nodeName: 'pi-1', pods: 1, peers: 1, podCidrs: ['10.42.1.0/24'] })
+
+    const exited = once(agent, 'exit')
+    agent.kill('SIGTERM')
+    t.same(await exited, [0, null])
+  },
+)
+
+t.test('the faults of tests are not in what is built', async (t) => {
+  const found = await capture('grep', [
+    '-rl',
+    'BRMTEST_FAULT',
+    fileURLToPath(new URL('../../dist/lib', import.meta.url)),
+  ])
+  t.equal(found.stdout, '')
+})
