@@ -28,8 +28,10 @@ import { UplinkMtu } from './uplink-mtu.ts'
 const FIRST_NETWORK_MS = 3_000
 
 /**
- * The daemon, from its start to SIGTERM, or until somebody removes its socket. What it programs into the kernel stays when it ends.
- * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket was removed
+ * The daemon, from its start to SIGTERM, or until somebody removes its socket. What it programs into the kernel stays
+ * when it ends.
+ * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket
+ * was removed
  */
 export async function main(options: Options, version: string): Promise<void> {
   const log = pino({ level: options.logLevel, base: null })
@@ -39,14 +41,14 @@ export async function main(options: Options, version: string): Promise<void> {
   )
   lockStateDir(options.stateDir)
   lockNode()
+  const netlink = new Netlink()
+  const { networks } = await readFacts(netlink, EMPTY_VIEW, options.nodeName, options.podCidrs, 0)
+  refuseOverlap(options.podCidrs, networks)
   enableForwarding(
     options.podCidrs.map(({ family }) => family),
     log,
   )
 
-  const netlink = new Netlink()
-  const { networks } = await readFacts(netlink, EMPTY_VIEW, options.nodeName, options.podCidrs, 0)
-  refuseOverlap(options.podCidrs, networks)
   const uplinkMtu = new UplinkMtu(netlink, log)
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
