@@ -6,6 +6,7 @@ import { renderError, renderResult } from '../../plugin/result.ts'
 import { addPod } from '../pods/add.ts'
 import { checkPod } from '../pods/check.ts'
 import { deletePod } from '../pods/delete.ts'
+import { explain } from '../pods/explain.ts'
 import { collectGarbage } from '../pods/garbage.ts'
 import type { PodNetwork } from '../pods/network.ts'
 import { deleteIfPending } from '../pods/pending.ts'
@@ -38,7 +39,8 @@ export async function answerCall(
     const result = await withDeadline(gone, (signal) => carryOut(network, turns, request, signal))
     report(command === 'STATUS' ? 'debug' : 'info', {}, 'done')
     return { exitCode: 0, body: Buffer.from(result ? JSON.stringify(result) : '') }
-  } catch (error) {
+  } catch (cause) {
+    const error = explain(cause, `carry out ${command}`)
     if (error instanceof CniError) report('warn', { code: error.code, reason: error.message }, 'refused')
     else report('error', { err: error }, 'failed')
     return { exitCode: 1, body: Buffer.from(JSON.stringify(renderError(versionForErrors(stdin), error))) }

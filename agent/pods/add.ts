@@ -52,7 +52,7 @@ export async function addPod(
       return summarize(attachment, addresses, request.netns)
     } catch (error) {
       network.leases.release(containerId, ifname)
-      throw explain(error, `${ifname} of container ${containerId}`)
+      throw explain(error, `set up ${ifname} of container ${containerId}`)
     }
   } finally {
     netns.close()

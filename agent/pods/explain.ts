@@ -1,11 +1,14 @@
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { KernelError } from '../kernel/errors.ts'
 
-/** A failure in the words of the person who has to do something about it. */
+/**
+ * A failure in the words of the person who has to do something about it.
+ * @param what `set up eth0 of container …`
+ */
 export function explain(error: unknown, what: string): unknown {
   if (error instanceof CniError) return error
   if (!(error instanceof KernelError)) return error
-  return new CniError(CNI_ERROR.kernel, `Cannot set up ${what}: ${error.message}`, remedy(error), { cause: error })
+  return new CniError(CNI_ERROR.kernel, `Cannot ${what}: ${error.message}`, remedy(error), { cause: error })
 }
 
 function remedy({ errno, request }: KernelError): string {
