@@ -90,12 +90,14 @@ export async function main(options: Options, version: string): Promise<void> {
     },
     log,
   )
-  const events = new NetlinkEvents(Object.values(RTNLGRP), [watchPodLinks(network), uplinkMtu, nodes])
+  const source = await clusterSource(options)
+  const events = source
+    ? new NetlinkEvents(Object.values(RTNLGRP), [watchPodLinks(network), uplinkMtu, nodes])
+    : new NetlinkEvents([RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route], [watchPodLinks(network), uplinkMtu])
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
-  const source = await clusterSource(options)
   source?.start((view, problems) => nodes.setView(view, problems))
   await nodes.settled(FIRST_NETWORK_MS)
   ready.resolve()

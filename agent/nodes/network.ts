@@ -79,7 +79,7 @@ export class NodeNetwork implements EventListener {
   }
 
   onMessage(message: NetlinkMessage): void {
-    if (this.#concernsNodes(message)) this.#dirty(SETTLE_MS)
+    if (this.#view && this.#concernsNodes(message)) this.#dirty(SETTLE_MS)
   }
 
   onGap(): void {
