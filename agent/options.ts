@@ -137,6 +137,9 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   if (isAnswered) return undefined
 
   const stateDir = absolute('--state-dir', given['state-dir'])
+  // Node's mkdir never comes back from there.
+  if (/^\/(proc|sys)(\/|$)/.test(stateDir))
+    throw new OptionError(`--state-dir ${stateDir} is no place for files; take one on tmpfs, like /run/bramble`)
   const socket = absolute('--socket', given.socket ?? join(stateDir, 'agent.sock'))
   if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
     throw new OptionError(
