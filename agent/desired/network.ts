@@ -1,6 +1,6 @@
 import { type Family, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
-import type { FdbEntry, LinkAddress, LinkNeighbour, NodeRoute, VxlanLink } from './objects.ts'
+import type { LinkAddress, LinkFdbEntry, LinkNeighbour, NodeRoute, VxlanLink } from './objects.ts'
 import { desiredPeer, tunnelAddress, VXLAN_LINK, vtepMac } from './peer.ts'
 import { addressOf, type OnLinkNetwork, type Routing, underlayFamily } from './way.ts'
 
@@ -25,7 +25,7 @@ export interface DesiredNetwork {
   readonly links: readonly VxlanLink[]
   readonly addresses: readonly LinkAddress[]
   readonly neighbours: readonly LinkNeighbour[]
-  readonly fdb: readonly FdbEntry[]
+  readonly fdb: readonly LinkFdbEntry[]
   readonly routes: readonly NodeRoute[]
   /** Peers that cannot be reached, and why. */
   readonly problems: readonly string[]

@@ -1,12 +1,11 @@
+import type { FdbEntry } from '../kernel/fdb.ts'
+import type { Neighbour } from '../kernel/neighbours.ts'
+import type { VxlanParameters } from '../kernel/vxlan.ts'
+
 /** The kernel objects that join this node to the others, as values. Links go by name: an index is known only later. */
 
-export interface VxlanLink {
+export interface VxlanLink extends VxlanParameters {
   readonly name: string
-  readonly vni: number
-  /** UDP. */
-  readonly port: number
-  /** The node's own address, from which tunnel packets are sent. */
-  readonly local: string
   readonly mac: string
   readonly mtuBytes: number
 }
@@ -25,23 +24,17 @@ export interface NodeRoute {
   readonly isOnlink?: boolean
 }
 
-export interface LinkNeighbour {
+export interface LinkNeighbour extends Neighbour {
   readonly link: string
-  readonly address: string
-  readonly mac: string
 }
 
-/** Where a VXLAN link finds the node behind a MAC. */
-export interface FdbEntry {
+export interface LinkFdbEntry extends FdbEntry {
   readonly link: string
-  readonly mac: string
-  /** The node's address in the underlay. */
-  readonly remote: string
 }
 
 /** All objects for one peer. */
 export interface PeerObjects {
   readonly routes: readonly NodeRoute[]
   readonly neighbours: readonly LinkNeighbour[]
-  readonly fdb: readonly FdbEntry[]
+  readonly fdb: readonly LinkFdbEntry[]
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Cidr, formatAddress, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { formatMac } from '../kernel/mac.ts'
-import type { FdbEntry, LinkNeighbour, NodeRoute, PeerObjects } from './objects.ts'
+import type { LinkFdbEntry, LinkNeighbour, NodeRoute, PeerObjects } from './objects.ts'
 import { type OnLinkNetwork, type Routing, wayTo } from './way.ts'
 
 export const VXLAN_LINK = 'bramble.vxlan'
@@ -19,7 +19,7 @@ export function desiredPeer(
 ): PeerObjects & { readonly problems: readonly string[] } {
   const routes: NodeRoute[] = []
   const neighbours: LinkNeighbour[] = []
-  const fdb = new Map<string, FdbEntry>()
+  const fdb = new Map<string, LinkFdbEntry>()
   const problems: string[] = []
   for (const cidr of peer.podCidrs) {
     const taken = takenBy(cidr, self, networks)

@@ -1,5 +1,5 @@
 import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
-import type { FdbEntry, LinkAddress, LinkNeighbour, NodeRoute, VxlanLink } from '../desired/objects.ts'
+import type { LinkAddress, LinkFdbEntry, LinkNeighbour, NodeRoute, VxlanLink } from '../desired/objects.ts'
 import { addAddress, deleteAddress, listAddresses } from '../kernel/addresses.ts'
 import { isAlreadyExists, isNotFound, KernelError } from '../kernel/errors.ts'
 import { addFdbEntry, deleteFdbEntry, listFdb } from '../kernel/fdb.ts'
@@ -33,6 +33,8 @@ import type { Subsystem } from '../reconcile/subsystem.ts'
 /** The kinds of kernel objects that join nodes, over one netlink socket. Links go by name, and are looked up when needed. */
 export function nodeSubsystems(netlink: Netlink, hasIpv6: boolean) {
   const tunnels = new Map<string, number>()
+  /** The destinations of our routes, as they were listed last. */
+  let routed: ReadonlySet<string> = new Set()
 
   /** @returns undefined when there is no such link */
   const indexOf = async (name: string): Promise<number | undefined> => {
@@ -120,7 +122,7 @@ export function nodeSubsystems(netlink: Netlink, hasIpv6: boolean) {
     remove: (objects) => sendEach(objects, deleteNeighbour, true),
   }
 
-  const fdb: Subsystem<FdbEntry> = {
+  const fdb: Subsystem<LinkFdbEntry> = {
     name: 'fdb entry',
     describe: ({ mac, remote, link }) => `fdb entry ${mac} to ${remote} on ${link}`,
     key: ({ mac, link }) => `${link} ${mac}`,
@@ -149,16 +151,16 @@ export function nodeSubsystems(netlink: Netlink, hasIpv6: boolean) {
         listBlackholes(netlink, 4),
         listBlackholes(netlink, 6),
       ])
-      return lists
+      const ours = lists
         .flat()
         .filter(({ protocol, table }) => protocol === NODE_ROUTE_PROTOCOL && table === RT_TABLE_MAIN)
-        .map((route) => readNodeRoute(route, names))
+      routed = new Set(ours.map(({ destination }) => destination))
+      return ours.map((route) => readNodeRoute(route, names))
     },
     // Replacing goes by destination and does not ask whose the route is: only over our own, which diff found.
     put: async (objects) => {
-      const ours = new Set((await routes.list()).map(routes.key))
       const request = (index: number, object: NodeRoute) =>
-        (ours.has(routes.key(object)) ? replaceRoute : addRoute)(index, kernelRoute(object))
+        (routed.has(object.destination) ? replaceRoute : addRoute)(index, kernelRoute(object))
       const errors = await sendEach(objects, request, false)
       return errors.map((error) =>
         isAlreadyExists(error) ? new KernelError('another program has this route', 'EEXIST') : error,

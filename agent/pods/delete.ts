@@ -5,11 +5,11 @@ import { deleteNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, openNetns } from '../kernel/netns.ts'
 import { deleteRoute } from '../kernel/routes.ts'
-import { deleteRuleLike } from '../kernel/rules.ts'
 import { hostLinkName, isPodLink, LINK_GROUP } from '../ownership.ts'
 import { parseAlias } from './alias.ts'
 import { desiredAttachment, podRule } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
+import { deletePodRules } from './pod-rules.ts'
 
 /**
  * Takes a pod off the network: its routes go now, its addresses begin their rest, its link goes with the next batch.
@@ -37,7 +37,7 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
     network.links.delete(index)
     network.condemned.added()
   }
-  if (netns) await deletePodRules(netns, ifname)
+  if (netns) await enterAndDeleteRules(netns, ifname)
   faultPoint('del:unruled')
   network.leases.release(owner.containerId, owner.ifname)
   faultPoint('del:released')
@@ -67,14 +67,13 @@ async function findPodLink(network: PodNetwork, name: string): Promise<FoundLink
 }
 
 /** Rules do not go with the link, which may be gone long since; where the namespace is gone, so are they. */
-async function deletePodRules(path: string, ifname: string): Promise<void> {
-  const rule = podRule(ifname)
-  if (!rule) return
+async function enterAndDeleteRules(path: string, ifname: string): Promise<void> {
+  if (!podRule(ifname)) return
   try {
     const netns = openNetns(path)
     try {
       const netlink = inNetns(netns, () => new Netlink())
-      await netlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)]).finally(() => netlink.close())
+      await deletePodRules(netlink, ifname).finally(() => netlink.close())
     } finally {
       netns.close()
     }

@@ -19,12 +19,13 @@ import { addNeighbour } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
 import { addRoute, getRoute, isLocalRoute } from '../kernel/routes.ts'
-import { addRule, deleteRuleLike } from '../kernel/rules.ts'
+import { addRule } from '../kernel/rules.ts'
 import { putSysctl } from '../kernel/sysctl.ts'
 import { isPodLink, LINK_GROUP } from '../ownership.ts'
 import { formatAlias } from './alias.ts'
-import { type Attachment, type LinkSide, podRule } from './attachment.ts'
+import type { Attachment, LinkSide } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
+import { deletePodRules } from './pod-rules.ts'
 
 const SETTLE_DEADLINE_MS = 2_000
 const isIpv6 = (address: string) => familyOf(address) === 6
@@ -55,7 +56,7 @@ export async function wire(
     faultPoint('add:entered')
     for (const sysctl of host.sysctls) putSysctl(sysctl)
     // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
-    await deleteRules(podNetlink, pod.linkName)
+    await deletePodRules(podNetlink, pod.linkName)
     const onHost = network.netlink.send(sideRequests(link.index, host, attachment.hasIpv6))
     await faultPointAfter('add:host-wired', onHost)
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
@@ -69,7 +70,7 @@ export async function wire(
     faultPoint('add:recorded')
     signal.throwIfAborted()
   } catch (error) {
-    if (podNetlink) await deleteRules(podNetlink, pod.linkName)
+    if (podNetlink) await deletePodRules(podNetlink, pod.linkName)
     await takeBack(network, link.index) // with it go addresses, routes and neighbours
     throw error
   } finally {
@@ -81,11 +82,6 @@ export async function wire(
 interface Condition {
   readonly request: NetlinkRequest
   readonly isMet: (answer: NetlinkMessage) => boolean
-}
-
-async function deleteRules(podNetlink: Netlink, ifname: string): Promise<void> {
-  const rule = podRule(ifname)
-  if (rule) await podNetlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)])
 }
 
 /** As DEL does it: condemned first, so that the link goes even if this agent does not live to see it. */
