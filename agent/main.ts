@@ -98,14 +98,14 @@ export async function main(options: Options, version: string): Promise<void> {
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
-  source?.start((view, problems) => nodes.setView(view, problems))
+  source?.start((change) => nodes.setView(change))
   await nodes.settled(FIRST_NETWORK_MS)
   ready.resolve()
   log.info({ socket: options.socket }, 'ready')
 
   const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone()])
   log.info({ reason }, 'stopping; pods keep their network')
-  source?.close()
+  await source?.close()
   await server.close()
   await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them

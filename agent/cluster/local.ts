@@ -1,7 +1,8 @@
 import { type FSWatcher, readdirSync, readFileSync, watch } from 'node:fs'
 import { join } from 'node:path'
+import type { Cidr } from '../../ipam/address.ts'
 import { NodeObjectError, parseNodeObject } from './node-object.ts'
-import type { ClusterNode, ClusterSource, ClusterView, ViewProblem } from './view.ts'
+import type { ClusterNode, ClusterSource, ViewChange, ViewProblem } from './view.ts'
 
 /** Editors write, rename and touch: one look after the last of it. */
 const SETTLE_MS = 50
@@ -17,6 +18,7 @@ export type ParseManifests = (text: string) => unknown[]
  */
 export class ManifestFolder implements ClusterSource {
   readonly #folder: string
+  readonly #podCidrs: readonly Cidr[]
   readonly #parse: ParseManifests
   readonly #lastGood = new Map<string, readonly ClusterNode[]>()
   #watcher: FSWatcher | undefined
@@ -24,18 +26,26 @@ export class ManifestFolder implements ClusterSource {
   #lastSaid = ''
   #isListed = false
 
-  constructor(folder: string, parse: ParseManifests) {
+  constructor(folder: string, podCidrs: readonly Cidr[], parse: ParseManifests) {
     this.#folder = folder
+    this.#podCidrs = podCidrs
     this.#parse = parse
   }
 
-  start(onView: (view: ClusterView | undefined, problems: readonly ViewProblem[]) => void): void {
+  async join(): Promise<readonly Cidr[]> {
+    return this.#podCidrs
+  }
+
+  /** The folder is a person's: who wants to tell the others writes the manifest. */
+  announce(): void {}
+
+  start(onChange: (change: ViewChange) => void): void {
     const look = () => {
       const { nodes, problems } = this.#read()
       // A Map says nothing to JSON.stringify, a list does; bigints become text.
       const said = JSON.stringify([nodes, problems], (_, value) => (typeof value === 'bigint' ? String(value) : value))
       const view = this.#isListed ? { nodes: new Map(nodes.map((node) => [node.name, node])) } : undefined
-      if (said !== this.#lastSaid) onView(view, problems)
+      if (said !== this.#lastSaid) onChange({ view, problems })
       this.#lastSaid = said
       this.#timer = setTimeout(look, LOOK_EVERY_MS).unref()
     }
@@ -51,7 +61,7 @@ export class ManifestFolder implements ClusterSource {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#watcher?.close()
   }

@@ -1,5 +1,8 @@
 import { AddressError, type Cidr, familyOf, parseAddress, parseCidr } from '../../ipam/address.ts'
-import type { ClusterNode } from './view.ts'
+import { type Announcement, type ClusterNode, ENCAPSULATIONS, type Encapsulation } from './view.ts'
+
+/** The one annotation that we write. */
+export const ANNOTATION = 'bramble.dev/node'
 
 /** A Node of Kubernetes cannot be used; the message names the field and what to write there. */
 export class NodeObjectError extends Error {
@@ -9,17 +12,72 @@ export class NodeObjectError extends Error {
 
 /**
  * From a Kubernetes Node (v1) to what we need of it. Pure; reads nothing but
- * metadata.name, spec.podCIDRs (or spec.podCIDR) and status.addresses.
+ * metadata.name, our annotation, spec.podCIDRs (or spec.podCIDR) and status.addresses.
  * @throws NodeObjectError
  */
 export function parseNodeObject(object: unknown): ClusterNode {
   const node = field(object, 'the object', 'a mapping')
   if (node.kind !== 'Node' || node.apiVersion !== 'v1')
     throw new NodeObjectError(`apiVersion ${quote(node.apiVersion)}, kind ${quote(node.kind)}: expected v1, Node`)
-  const { name } = field(node.metadata, 'metadata', 'a mapping with the name')
+  const { name, annotations } = field(node.metadata, 'metadata', 'a mapping with the name')
   if (typeof name !== 'string' || !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name))
     throw new NodeObjectError(`metadata.name is ${quote(name)}; a host name is expected`)
-  return { name, podCidrs: podCidrs(node.spec), addresses: internalAddresses(node.status) }
+  const announced = announcement(annotations)
+  return {
+    name,
+    podCidrs: podCidrs(node.spec),
+    addresses: internalAddresses(node.status),
+    ...(announced && { announcement: announced }),
+  }
+}
+
+/** The other way: a Node that parseNodeObject reads as this one. Pure. */
+export function formatNodeObject({ name, podCidrs, addresses, announcement }: ClusterNode) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, ...(announcement && { annotations: { [ANNOTATION]: formatAnnouncement(announcement) } }) },
+    spec: { podCIDRs: podCidrs.map(({ text }) => text) },
+    status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
+  }
+}
+
+/** The value of the annotation. */
+export function formatAnnouncement({ encapsulations, wireguard }: Announcement): string {
+  return JSON.stringify({ encapsulations, ...(wireguard && { wireguard }) })
+}
+
+/** Encapsulations that this version does not know are left out: a newer agent may do more. */
+function announcement(annotations: unknown): Announcement | undefined {
+  if (annotations === undefined || annotations === null) return undefined
+  const text = field(annotations, 'metadata.annotations', 'a mapping')[ANNOTATION]
+  if (text === undefined) return undefined
+  const { encapsulations, wireguard } = field(parseJson(text), `annotation ${ANNOTATION}`, 'a JSON object')
+  if (!Array.isArray(encapsulations))
+    throw new NodeObjectError(
+      `annotation ${ANNOTATION}: encapsulations is ${quote(encapsulations)}; a list is expected`,
+    )
+  const known = ENCAPSULATIONS.filter((one: Encapsulation) => encapsulations.includes(one))
+  return { encapsulations: known, ...(wireguard !== undefined && { wireguard: wireguardOf(wireguard) }) }
+}
+
+function wireguardOf(value: unknown): { publicKey: string; port: number } {
+  const { publicKey, port } = field(value, `annotation ${ANNOTATION}: wireguard`, 'publicKey and port')
+  if (typeof publicKey !== 'string' || !/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(publicKey))
+    throw new NodeObjectError(
+      `annotation ${ANNOTATION}: wireguard.publicKey is ${quote(publicKey)}; 32 bytes in base64 are expected`,
+    )
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new NodeObjectError(`annotation ${ANNOTATION}: wireguard.port is ${quote(port)}; a UDP port is expected`)
+  return { publicKey, port }
+}
+
+function parseJson(text: unknown): unknown {
+  try {
+    return JSON.parse(String(text))
+  } catch {
+    throw new NodeObjectError(`annotation ${ANNOTATION} is ${quote(text)}; JSON is expected`)
+  }
 }
 
 function podCidrs(spec: unknown): Cidr[] {

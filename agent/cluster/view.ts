@@ -1,5 +1,21 @@
 import type { Cidr } from '../../ipam/address.ts'
 
+/** The ways to wrap packets between nodes; `ipip` stands for IPv6 in IPv4 (sit), too. */
+export const ENCAPSULATIONS = ['vxlan', 'ipip', 'wireguard'] as const
+export type Encapsulation = (typeof ENCAPSULATIONS)[number]
+
+/** What a node's agent tells the others of itself. */
+export interface Announcement {
+  /** Those that its kernel can do. */
+  readonly encapsulations: readonly Encapsulation[]
+  readonly wireguard?: {
+    /** 32 bytes in base64, as `wg` shows it. */
+    readonly publicKey: string
+    /** UDP. */
+    readonly port: number
+  }
+}
+
 /** A node of the cluster, as far as the others need to know it. */
 export interface ClusterNode {
   readonly name: string
@@ -7,25 +23,50 @@ export interface ClusterNode {
   readonly podCidrs: readonly Cidr[]
   /** Where the node is reached (InternalIP): at most one of each family. */
   readonly addresses: readonly string[]
+  /** Absent while no agent has told anything: the node may be new, or somebody wrote the manifest by hand. */
+  readonly announcement?: Announcement
 }
 
-/** The cluster at one moment. Immutable: a source that learns something makes a new one. */
+/** The cluster at one moment. Immutable: a source that learns something makes a new one; a node that did not change is the same object in both. */
 export interface ClusterView {
   readonly nodes: ReadonlyMap<string, ClusterNode>
 }
 
 /** Something that the source holds and that cannot be used, by name; the rest is used all the same. */
 export interface ViewProblem {
-  /** `nodes/pi-3.yaml`, `Node pi-3`. */
+  /** `nodes/pi-3.yaml`, `Node pi-3`, `redis://10.0.0.1:6379`. */
   readonly object: string
   readonly reason: string
 }
 
 export const EMPTY_VIEW: ClusterView = { nodes: new Map() }
 
+/** What a source has to say, each time that it changes. */
+export interface ViewChange {
+  /** undefined until everything has been listed once; what is wrong is told meanwhile. */
+  readonly view: ClusterView | undefined
+  /** The names of the nodes that came, went or changed since the last one; absent: any may have. */
+  readonly changed?: ReadonlySet<string>
+  /** All that is wrong now, the source itself being away among it. */
+  readonly problems: readonly ViewProblem[]
+}
+
 /** Where the view comes from. */
 export interface ClusterSource {
-  /** Listens from now on. The view is undefined until everything has been listed once; what is wrong is told meanwhile. */
-  start(onView: (view: ClusterView | undefined, problems: readonly ViewProblem[]) => void): void
-  close(): void
+  /**
+   * The pod CIDRs that this node has in the cluster. Waits for as long as it takes; what it waits for is told meanwhile.
+   * Called once, before start. @throws JoinError when waiting would not help
+   */
+  join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]>
+  /** Tells the others of this node, now and again whenever it may have been lost; called again when it changes. */
+  announce(announcement: Announcement): void
+  /** Listens from now on. While it is away the last view stays; it comes back by itself. */
+  start(onChange: (change: ViewChange) => void): void
+  close(): Promise<void>
+}
+
+/** This node cannot be part of the cluster as it is; the message says what to change. */
+export class JoinError extends Error {
+  override readonly name = 'JoinError'
+  readonly code = 'JOIN' as const
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
-import { type ClusterView, EMPTY_VIEW, type ViewProblem } from '../cluster/view.ts'
+import { type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
 import { type DesiredNetwork, desiredNetwork, type NetworkSettings, VXLAN_OVERHEAD_BYTES } from '../desired/network.ts'
 import { underlayFamily } from '../desired/way.ts'
 import { addressIn } from '../kernel/addresses.ts'
@@ -67,7 +67,7 @@ export class NodeNetwork implements EventListener {
     return nodes.size - (nodes.has(this.#input.nodeName) ? 1 : 0)
   }
 
-  setView(view: ClusterView | undefined, problems: readonly ViewProblem[]): void {
+  setView({ view, problems }: ViewChange): void {
     const { log } = this.#input
     for (const { object, reason } of problems)
       log.warn({ object, reason }, 'the cluster has something that cannot be used')

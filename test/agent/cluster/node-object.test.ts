@@ -1,5 +1,5 @@
 import t from 'tap'
-import { NodeObjectError, parseNodeObject } from '../../../agent/cluster/node-object.ts'
+import { formatNodeObject, NodeObjectError, parseNodeObject } from '../../../agent/cluster/node-object.ts'
 
 const NODE = {
   apiVersion: 'v1',
@@ -46,4 +46,38 @@ t.test('what cannot be used is refused by the name of its field', async (t) => {
   ] as const)
     t.throws(() => parseNodeObject({ ...NODE, ...change }), { code: 'NODE_OBJECT', message })
   for (const noise of [null, undefined, 'Node', 7, [], {}]) t.throws(() => parseNodeObject(noise), NodeObjectError)
+})
+
+const KEY = 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='
+const announcing = (text: string) => ({
+  ...NODE,
+  metadata: { name: 'pi-1', annotations: { 'bramble.dev/node': text } },
+})
+
+t.test(
+  'what its agent announces is read from the one annotation; what a newer agent can do besides is left out',
+  async (t) => {
+    const text = `{"encapsulations":["geneve","wireguard","vxlan"],"wireguard":{"publicKey":"${KEY}","port":51820},"x":1}`
+    t.same(parseNodeObject(announcing(text)).announcement, {
+      encapsulations: ['vxlan', 'wireguard'],
+      wireguard: { publicKey: KEY, port: 51820 },
+    })
+    t.notOk(parseNodeObject(NODE).announcement)
+  },
+)
+
+t.test('an announcement that cannot be used is refused by the name of its field', async (t) => {
+  for (const [text, message] of [
+    ['{', /^annotation bramble\.dev\/node is "{"; JSON is expected/],
+    ['7', /^annotation bramble\.dev\/node is 7; a JSON object is expected/],
+    ['{}', /encapsulations is missing; a list/],
+    ['{"encapsulations":[],"wireguard":{"publicKey":"x","port":1}}', /wireguard\.publicKey is "x"; 32 bytes/],
+    [`{"encapsulations":[],"wireguard":{"publicKey":"${KEY}","port":0}}`, /wireguard\.port is 0; a UDP port/],
+  ] as const)
+    t.throws(() => parseNodeObject(announcing(text)), { code: 'NODE_OBJECT', message })
+})
+
+t.test('what is written is read again as the same node', async (t) => {
+  for (const node of [parseNodeObject(NODE), parseNodeObject(announcing('{"encapsulations":["ipip"]}'))])
+    t.same(parseNodeObject(JSON.parse(JSON.stringify(formatNodeObject(node)))), node)
 })
