@@ -35,9 +35,21 @@ export const ROUTE_PROTOCOL = 98
 /** Our routes to other nodes' pods, which come and go with the cluster and not with pods. */
 export const NODE_ROUTE_PROTOCOL = 97
 
-/** Our tunnel, by name and kind; its addresses, neighbours and fdb entries are ours with it. */
+/** Our tunnels, by name and kind; their addresses, neighbours, fdb entries and peers are ours with them. */
+export const TUNNEL_KINDS: Readonly<Record<string, string>> = {
+  'bramble.vxlan': 'vxlan',
+  'bramble.ipip': 'ipip',
+  'bramble.sit': 'sit',
+  'bramble.wg': 'wireguard',
+}
+
 export function isTunnelLink(link: { readonly name: string; readonly kind: string }): boolean {
-  return link.name === 'bramble.vxlan' && link.kind === 'vxlan'
+  return Object.hasOwn(TUNNEL_KINDS, link.name) && TUNNEL_KINDS[link.name] === link.kind
+}
+
+/** Our nftables tables, of any family: `bramble`, alone or with more after one of `.-_`; a longer word is another program's. */
+export function isOurTable(name: string): boolean {
+  return /^bramble([._-]|$)/.test(name)
 }
 
 export interface MarkedLink {
@@ -51,6 +63,11 @@ export interface MarkedLink {
 export function isPodLink(link: MarkedLink): boolean {
   if (link.kind !== 'veth' || !HOST_LINK_NAME.test(link.name)) return false
   return link.group === LINK_GROUP.pods || link.group === LINK_GROUP.condemned || recordOf(link) !== undefined
+}
+
+/** One of ours that somebody has renamed: the record in its alias stays with it. */
+export function isRenamedPodLink(link: MarkedLink): boolean {
+  return link.kind === 'veth' && !isPodLink(link) && parseAlias(link.alias ?? '') !== undefined
 }
 
 /** @returns undefined where the alias is no record, or that of another link */

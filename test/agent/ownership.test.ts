@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { hostLinkName, isPodLink, LINK_GROUP, podMacOf, ROUTE_PROTOCOL } from '../../agent/ownership.ts'
+import {
+  hostLinkName,
+  isOurTable,
+  isPodLink,
+  isRenamedPodLink,
+  isTunnelLink,
+  LINK_GROUP,
+  podMacOf,
+  ROUTE_PROTOCOL,
+} from '../../agent/ownership.ts'
 
 const containerId = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)
 const ifname = fc.stringMatching(/^[a-z0-9.-]{1,15}$/)
@@ -48,3 +57,36 @@ t.test('a link is ours when name, kind and group say so, and not when one of the
   ])
     t.notOk(isPodLink({ ...ours, name }), name)
 })
+
+t.test('a renamed link is known by the record in its alias, and by nothing less', async (t) => {
+  const renamed = { name: 'web0', kind: 'veth', group: 0, alias: 'bramble/1 c1 eth0 net 10.42.0.7 default/web' }
+  t.ok(isRenamedPodLink(renamed))
+  for (const alias of ['', 'bramble/1 x', 'bramble/9 c1 eth0 net 10.42.0.7 -', 'bramble/1 c1 eth0 net nowhere -'])
+    t.notOk(isRenamedPodLink({ ...renamed, alias }), alias)
+  t.notOk(isRenamedPodLink({ ...renamed, kind: 'dummy' }))
+  t.notOk(isRenamedPodLink({ ...renamed, name: hostLinkName('c1', 'eth0') }), 'that one has its name')
+})
+
+t.test('a tunnel is ours by its name and the kind that belongs to it', async (t) => {
+  for (const [name, kind] of [
+    ['bramble.vxlan', 'vxlan'],
+    ['bramble.ipip', 'ipip'],
+    ['bramble.sit', 'sit'],
+    ['bramble.wg', 'wireguard'],
+  ] as const) {
+    t.ok(isTunnelLink({ name, kind }), name)
+    t.notOk(isTunnelLink({ name, kind: 'dummy' }), `${name}, a dummy`)
+    t.notOk(isTunnelLink({ name: 'flannel.1', kind }), `flannel.1, ${kind}`)
+  }
+  t.notOk(isTunnelLink({ name: 'bramble.vxlan', kind: 'wireguard' }))
+  t.notOk(isTunnelLink({ name: 'constructor', kind: 'Object' }))
+})
+
+t.test(
+  "a table is ours when its name is bramble, with or without more after a mark, and no other word's",
+  async (t) => {
+    for (const name of ['bramble', 'bramble.policy', 'bramble-nat', 'bramble_6']) t.ok(isOurTable(name), name)
+    for (const name of ['brambles-of-others', 'bramblebush', 'my.bramble', 'Bramble', ''])
+      t.notOk(isOurTable(name), name)
+  },
+)
