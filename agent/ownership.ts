@@ -35,16 +35,16 @@ export const ROUTE_PROTOCOL = 98
 /** Our routes to other nodes' pods, which come and go with the cluster and not with pods. */
 export const NODE_ROUTE_PROTOCOL = 97
 
-/** Our tunnels, by name and kind; their addresses, neighbours, fdb entries and peers are ours with them. */
-export const TUNNEL_KINDS: Readonly<Record<string, string>> = {
-  'bramble.vxlan': 'vxlan',
-  'bramble.ipip': 'ipip',
-  'bramble.sit': 'sit',
-  'bramble.wg': 'wireguard',
-}
+/** Our tunnels, by kind: one link of each at most. Their addresses, neighbours, fdb entries and peers are ours with them. */
+export const TUNNEL_LINKS = {
+  vxlan: 'bramble.vxlan',
+  ipip: 'bramble.ipip',
+  sit: 'bramble.sit',
+  wireguard: 'bramble.wg',
+} as const
 
-export function isTunnelLink(link: { readonly name: string; readonly kind: string }): boolean {
-  return Object.hasOwn(TUNNEL_KINDS, link.name) && TUNNEL_KINDS[link.name] === link.kind
+export function isTunnelLink({ name, kind }: { readonly name: string; readonly kind: string }): boolean {
+  return Object.hasOwn(TUNNEL_LINKS, kind) && TUNNEL_LINKS[kind as keyof typeof TUNNEL_LINKS] === name
 }
 
 /** Our nftables tables, of any family: `bramble`, alone or with more after one of `.-_`; a longer word is another program's. */
