@@ -1,6 +1,6 @@
 import { attribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
-import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import type { NetlinkMessage, NetlinkRequest } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_link.h, if.h
@@ -16,13 +16,9 @@ const IFLA_LINKINFO = 18
 const IFLA_IFALIAS = 20
 const IFLA_AF_SPEC = 26
 const IFLA_GROUP = 27
-const IFLA_NET_NS_FD = 28
 const IFLA_EXT_MASK = 29
-const IFLA_NUM_TX_QUEUES = 31
-const IFLA_NUM_RX_QUEUES = 32
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
-const VETH_INFO_PEER = 1
 const IFLA_INET6_ADDR_GEN_MODE = 8
 const IN6_ADDR_GEN_MODE_NONE = 1
 const RTEXT_FILTER_SKIP_STATS = 8
@@ -31,12 +27,6 @@ const AF_BRIDGE = 7
 const IFF_UP = 0x01
 const IFF_RUNNING = 0x40
 const INFO_BYTES = 16
-
-/**
- * A veth end has a queue per CPU by default, each with objects in sysfs that cost time to make and to delete, and that
- * only XDP and GRO on veth would use. One, as Calico makes them.
- */
-const ONE_QUEUE = [u32(IFLA_NUM_TX_QUEUES, 1), u32(IFLA_NUM_RX_QUEUES, 1)]
 
 /** A network interface, as the kernel lists it. */
 export interface Link {
@@ -55,52 +45,6 @@ export interface Link {
   readonly peerIndex: number
   /** What is particular to the kind, as attributes (IFLA_INFO_DATA). */
   readonly parameters: Buffer
-}
-
-export interface NewVethPair {
-  readonly name: string
-  readonly mtuBytes: number
-  readonly mac: string
-  readonly group: number
-  readonly peer: {
-    readonly name: string
-    readonly mac: string
-    /** An open file descriptor of the peer's network namespace. */
-    readonly netnsFd: number
-  }
-}
-
-/**
- * Both ends in one message, each made in its own namespace: a link that is moved between namespaces costs RCU grace
- * periods. The peer must not carry IFF_UP here (ENOTCONN, drivers/net/veth.c).
- */
-export function addVethPair(pair: NewVethPair): NetlinkRequest {
-  const peer = Buffer.concat([
-    linkInfo({}),
-    text(IFLA_IFNAME, pair.peer.name),
-    u32(IFLA_MTU, pair.mtuBytes),
-    attribute(IFLA_ADDRESS, parseMac(pair.peer.mac)),
-    u32(IFLA_NET_NS_FD, pair.peer.netnsFd),
-    ...ONE_QUEUE,
-  ])
-  return {
-    name: `link add ${pair.name} type veth peer name ${pair.peer.name}`,
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: Buffer.concat([
-      linkInfo({}),
-      text(IFLA_IFNAME, pair.name),
-      u32(IFLA_MTU, pair.mtuBytes),
-      attribute(IFLA_ADDRESS, parseMac(pair.mac)),
-      u32(IFLA_GROUP, pair.group),
-      ...ONE_QUEUE,
-      nested(
-        IFLA_LINKINFO,
-        attribute(IFLA_INFO_KIND, Buffer.from('veth')),
-        nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)),
-      ),
-    ]),
-  }
 }
 
 export function setLinkUp(index: number): NetlinkRequest {
@@ -124,6 +68,15 @@ export function setLinkMtuAndMac(index: number, mtuBytes: number, mac: string): 
     name: `link set ${index} mtu ${mtuBytes} address ${mac}`,
     type: RTM_SETLINK,
     body: Buffer.concat([linkInfo({ index }), u32(IFLA_MTU, mtuBytes), attribute(IFLA_ADDRESS, parseMac(mac))]),
+  }
+}
+
+/** For a link that has no MAC address: a tunnel that carries packets and no frames. */
+export function setLinkMtu(index: number, mtuBytes: number): NetlinkRequest {
+  return {
+    name: `link set ${index} mtu ${mtuBytes}`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([linkInfo({ index }), u32(IFLA_MTU, mtuBytes)]),
   }
 }
 

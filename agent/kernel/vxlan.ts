@@ -1,16 +1,9 @@
 import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
-import { attribute, nested, readAttributes, readU32, text, u8, u32 } from './attributes.ts'
-import { linkInfo, RTM_NEWLINK } from './links.ts'
-import { parseMac } from './mac.ts'
-import { type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import { attribute, readAttributes, readU32, u8, u32 } from './attributes.ts'
+import type { NetlinkRequest } from './message.ts'
+import { newLink } from './new-link.ts'
 
 // include/uapi/linux/if_link.h
-const IFLA_ADDRESS = 1
-const IFLA_IFNAME = 3
-const IFLA_MTU = 4
-const IFLA_LINKINFO = 18
-const IFLA_INFO_KIND = 1
-const IFLA_INFO_DATA = 2
 const IFLA_VXLAN_ID = 1
 const IFLA_VXLAN_LOCAL = 4
 const IFLA_VXLAN_LEARNING = 7
@@ -32,28 +25,17 @@ export function addVxlanLink(
 ): NetlinkRequest {
   const port = Buffer.alloc(2)
   port.writeUInt16BE(link.port)
-  return {
-    name: `link add ${link.name} type vxlan id ${link.vni} local ${link.local} dstport ${link.port} nolearning`,
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: Buffer.concat([
-      linkInfo({}),
-      text(IFLA_IFNAME, link.name),
-      u32(IFLA_MTU, link.mtuBytes),
-      attribute(IFLA_ADDRESS, parseMac(link.mac)),
-      nested(
-        IFLA_LINKINFO,
-        attribute(IFLA_INFO_KIND, Buffer.from('vxlan')),
-        nested(
-          IFLA_INFO_DATA,
-          u32(IFLA_VXLAN_ID, link.vni),
-          attribute(familyOf(link.local) === 4 ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, addressBytes(link.local)),
-          u8(IFLA_VXLAN_LEARNING, 0),
-          attribute(IFLA_VXLAN_PORT, port),
-        ),
-      ),
-    ]),
-  }
+  return newLink(
+    {
+      ...link,
+      kind: 'vxlan',
+      words: `id ${link.vni} local ${link.local} dstport ${link.port} nolearning`,
+    },
+    u32(IFLA_VXLAN_ID, link.vni),
+    attribute(familyOf(link.local) === 4 ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, addressBytes(link.local)),
+    u8(IFLA_VXLAN_LEARNING, 0),
+    attribute(IFLA_VXLAN_PORT, port),
+  )
 }
 
 /** @param info the IFLA_INFO_DATA of a link of kind `vxlan`; undefined when it learns, which ours never do */

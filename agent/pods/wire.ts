@@ -5,7 +5,6 @@ import { faultPoint, faultPointAfter } from '../fault.ts'
 import { addAddress } from '../kernel/addresses.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
 import {
-  addVethPair,
   getLink,
   type Link,
   parseLink,
@@ -21,6 +20,7 @@ import { inNetns, type Netns } from '../kernel/netns.ts'
 import { addRoute, getRoute, isLocalRoute } from '../kernel/routes.ts'
 import { addRule } from '../kernel/rules.ts'
 import { putSysctl } from '../kernel/sysctl.ts'
+import { addVethPair } from '../kernel/veth.ts'
 import { isPodLink, LINK_GROUP } from '../ownership.ts'
 import { formatAlias } from './alias.ts'
 import type { Attachment, LinkSide } from './attachment.ts'
