@@ -1,7 +1,9 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Family } from '../ipam/address.ts'
 import { getSysctl, putSysctl } from './kernel/sysctl.ts'
+
+const isUplink = (link: string) => !['all', 'default', 'lo'].includes(link)
 
 /**
  * A node that carries pods' packets is a router. These settings are the node's, not ours: they are set once, where
@@ -14,9 +16,20 @@ export function enableForwarding(families: readonly Family[], log: Logger): void
   // A router ignores router advertisements (accept_ra=1 means "unless forwarding"): an uplink that lives by them
   // would lose its default route.
   for (const link of readdirSync('/proc/sys/net/ipv6/conf'))
-    if (!['all', 'default', 'lo'].includes(link) && getSysctl(`ipv6/conf/${link}/accept_ra`) === '1')
+    if (isUplink(link) && getSysctl(`ipv6/conf/${link}/accept_ra`) === '1')
       ensure(`ipv6/conf/${link}/accept_ra`, '2', log)
   ensure('ipv6/conf/all/forwarding', '1', log)
+}
+
+/** Which of these settings are in force, whoever made them: `net/ipv4/ip_forward=1`. */
+export function forwardingSettings(): string[] {
+  const links = existsSync('/proc/sys/net/ipv6') ? readdirSync('/proc/sys/net/ipv6/conf').filter(isUplink) : []
+  const settings = [
+    ['ipv4/ip_forward', '1'],
+    ['ipv6/conf/all/forwarding', '1'],
+    ...links.map((link) => [`ipv6/conf/${link}/accept_ra`, '2']),
+  ]
+  return settings.flatMap(([key = '', value]) => (getSysctl(key) === value ? [`net/${key}=${value}`] : []))
 }
 
 function ensure(key: string, value: string, log: Logger): void {

@@ -63,7 +63,8 @@ export class FreedLog implements FreedStore {
     this.#attempt(() => {
       this.#lines += addresses.length
       if (this.#lines > LINES_MAX) this.#rewrite()
-      else appendFileSync(this.#path, addresses.map((address) => lineOf({ address, freedAtMs })).join(''))
+      else
+        appendFileSync(this.#path, addresses.map((address) => lineOf({ address, freedAtMs })).join(''), { mode: 0o600 })
     })
   }
 
