@@ -52,6 +52,9 @@ export function isOurTable(name: string): boolean {
   return /^bramble([._-]|$)/.test(name)
 }
 
+/** The agent's files in its state directory, besides its socket and the notes in `pending`; all are 0600. */
+export const STATE_FILES: readonly string[] = ['lock', 'freed', 'freed.new']
+
 export interface MarkedLink {
   readonly name: string
   readonly kind: string
