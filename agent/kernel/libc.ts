@@ -29,6 +29,14 @@ export function errnoName(errno: number): string {
   return errnoNames.get(errno) ?? `errno ${errno}`
 }
 
+const strerror = libc.func('const char *strerror(int errno)')
+const errnoWords = new Map(Array.from(errnoNames, ([errno, name]) => [strerror(errno) as string, name]))
+
+/** `File exists` -> `EEXIST`, for libraries that give only the words. @returns undefined for other words */
+export function errnoOf(words: string): string | undefined {
+  return errnoWords.get(words)
+}
+
 /** Binds a function that returns -1 and sets errno when it fails. */
 export function bind<Args extends unknown[]>(prototype: string): (...args: Args) => number {
   const call = libc.func(prototype)

@@ -1,18 +1,23 @@
 import { closeSync, openSync, readdirSync } from 'node:fs'
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { bind } from './libc.ts'
+import { onlyMessagesOf } from './netlink-filter.ts'
 import {
+  attachFilter,
   getSocketOption,
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
   NETLINK_NO_ENOBUFS,
   SO_MEMINFO,
+  SO_PROTOCOL,
   SOL_NETLINK,
   SOL_SOCKET,
   setSocketFlag,
 } from './socket-options.ts'
 
-const NETLINK_ROUTE = 0
+/** include/uapi/linux/netlink.h */
+export const NETLINK_PROTOCOL = { route: 0, netfilter: 12, generic: 16 } as const
+
 /** nl_pid of the kernel itself: netlink(7). */
 const KERNEL_PORT = 0
 /** struct sockaddr_nl: family, padding, port, groups. */
@@ -34,13 +39,16 @@ export class NetlinkSocket {
   readonly raw: RawNetlinkSocket
   readonly #fd: number
 
-  /** In the network namespace that the thread is in at this moment. */
-  constructor() {
+  /**
+   * In the network namespace that the thread is in at this moment.
+   * @param protocol one of NETLINK_PROTOCOL
+   */
+  constructor(protocol: number = NETLINK_PROTOCOL.route) {
     const lowestFree = openSync('/dev/null', 'r')
     closeSync(lowestFree)
-    this.raw = new RawNetlinkSocket(NETLINK_ROUTE)
+    this.raw = new RawNetlinkSocket(protocol)
     const { port } = this.raw.address()
-    this.#fd = portOf(lowestFree) === port ? lowestFree : searchDescriptor(port)
+    this.#fd = portOf(lowestFree) === port ? lowestFree : searchDescriptor(protocol, port)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_NO_ENOBUFS)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
@@ -64,6 +72,11 @@ export class NetlinkSocket {
     })
   }
 
+  /** From now on the kernel hands over messages of this type only. */
+  acceptOnly(type: number): void {
+    attachFilter(this.#fd, onlyMessagesOf(type))
+  }
+
   /** How many messages were lost so far because the buffer was full. */
   drops(): number {
     return getSocketOption(this.#fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES).readUInt32LE(MEMINFO_DROPS)
@@ -75,16 +88,26 @@ export class NetlinkSocket {
   }
 }
 
-function searchDescriptor(port: number): number {
-  const found = readdirSync('/proc/self/fd')
-    .map(Number)
-    .find((fd) => portOf(fd) === port)
+function searchDescriptor(protocol: number, port: number): number {
+  const found = netlinkDescriptors(protocol).find((fd) => portOf(fd) === port)
   if (found === undefined) throw new Error(`netlink socket with port ${port} has no descriptor`)
   return found
 }
 
-/** @returns undefined for what is no netlink socket */
-function portOf(fd: number): number | undefined {
+/** All netlink sockets of one protocol that this process has open; two of different protocols may have the same port. */
+export function netlinkDescriptors(protocol: number): number[] {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter(
+      (fd) => portOf(fd) !== undefined && getSocketOption(fd, SOL_SOCKET, SO_PROTOCOL, 4).readInt32LE(0) === protocol,
+    )
+}
+
+/**
+ * What the kernel knows a netlink socket by; 0 before its first message.
+ * @returns undefined for what is no netlink socket
+ */
+export function portOf(fd: number): number | undefined {
   const address = Buffer.alloc(SOCKADDR_BYTES)
   const length = Buffer.alloc(4)
   length.writeUInt32LE(SOCKADDR_BYTES)

@@ -64,9 +64,12 @@ export class Netlink {
   #overdue: NodeJS.Timeout | undefined
   #open = true
 
-  /** The socket belongs to the network namespace that the thread is in at this moment, and stays there. */
-  constructor() {
-    this.#socket = new NetlinkSocket()
+  /**
+   * The socket belongs to the network namespace that the thread is in at this moment, and stays there.
+   * @param protocol one of NETLINK_PROTOCOL
+   */
+  constructor(protocol?: number) {
+    this.#socket = new NetlinkSocket(protocol)
     this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
   }
@@ -200,21 +203,33 @@ export class Netlink {
 }
 
 export interface EventListener {
-  /** Every message, in order. */
-  onMessage(message: NetlinkMessage): void
+  /**
+   * Every message, in order.
+   * @param causer the port of the netlink socket whose request made the change; 0 where the kernel made it by itself
+   */
+  onMessage(message: NetlinkMessage, causer: number): void
   /** Messages were lost: list again, and trust nothing that was derived from events. */
   onGap(): void
 }
 
+export interface EventOptions {
+  /** One of NETLINK_PROTOCOL; NETLINK_ROUTE where it is not given. */
+  readonly protocol?: number
+  /** Messages of other types are of no interest, and do not fill the buffer. */
+  readonly onlyType?: number
+}
+
 /** Messages that the kernel sends unasked to the members of multicast groups (RTNLGRP_*). */
 export class NetlinkEvents {
-  readonly #socket = new NetlinkSocket()
+  readonly #socket: NetlinkSocket
   readonly #listeners: readonly EventListener[]
   #drops = 0
   #looking: NodeJS.Immediate | undefined
 
-  constructor(groups: readonly number[], listeners: readonly EventListener[]) {
+  constructor(groups: readonly number[], listeners: readonly EventListener[], options: EventOptions = {}) {
     this.#listeners = listeners
+    this.#socket = new NetlinkSocket(options.protocol)
+    if (options.onlyType !== undefined) this.#socket.acceptOnly(options.onlyType)
     this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
     this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', () => this.#reportGap())
@@ -227,8 +242,8 @@ export class NetlinkEvents {
   }
 
   #receive(bytes: Buffer): void {
-    for (const { type, data } of parseMessages(bytes))
-      for (const listener of this.#listeners) listener.onMessage({ type, body: data as Buffer })
+    for (const { type, port, data } of parseMessages(bytes))
+      for (const listener of this.#listeners) listener.onMessage({ type, body: data as Buffer }, port)
     this.#looking ??= setImmediate(() => this.#lookForGap())
   }
 

@@ -1,0 +1,27 @@
+import { NetlinkEvents } from './netlink.ts'
+import { NETLINK_PROTOCOL } from './netlink-socket.ts'
+
+// include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
+const NFNLGRP_NFTABLES = 7
+const NFNL_SUBSYS_NFTABLES = 10
+const NFT_MSG_NEWGEN = 15
+/** The last message of each transaction: the ruleset has a new generation. */
+const NEW_GENERATION = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN
+
+/**
+ * Tells whenever somebody else changed the ruleset, or may have: that events were lost counts as a change. Whose change it
+ * was is known by the netlink port of its request; the process id in the message is that of a thread, as the outermost
+ * process namespace has it, and says nothing to an agent in a container.
+ * @param isOurs tells whether a netlink port is ours
+ */
+export function watchNftables(isOurs: (port: number) => boolean, onForeignChange: () => void): NetlinkEvents {
+  const listener = {
+    onMessage: (_: unknown, causer: number) => {
+      if (!isOurs(causer)) onForeignChange()
+    },
+    onGap: onForeignChange,
+  }
+  // A transaction of ten thousand rules has as many messages, and of interest is only that it was.
+  const options = { protocol: NETLINK_PROTOCOL.netfilter, onlyType: NEW_GENERATION }
+  return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
+}
