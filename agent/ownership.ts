@@ -49,7 +49,7 @@ export function isTunnelLink({ name, kind }: { readonly name: string; readonly k
 
 /** Our nftables tables, of any family: `bramble`, alone or with more after one of `.-_`; a longer word is another program's. */
 export function isOurTable(name: string): boolean {
-  return /^bramble([._-]|$)/.test(name)
+  return /^bramble([._-][\w.-]*)?$/.test(name)
 }
 
 /** The agent's files in its state directory, besides its socket and the notes in `pending`; all are 0600. */
