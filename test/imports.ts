@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/ownership.ts': ['agent/kernel/', 'agent/pods/alias.ts', 'ipam/'], // the record in a link's alias is a mark, too
   'agent/options.ts': ['agent/desired/', 'ipam/'],
   'agent/api/': ['agent/api/', 'agent/kernel/', 'agent/nodes/', 'agent/pods/', 'agent/*.ts', 'plugin/', 'ipam/'],
+  'agent/cleanup/': ['agent/cleanup/', 'agent/kernel/', 'agent/pods/alias.ts', 'agent/*.ts', 'plugin/', 'ipam/'],
   'agent/cluster/': ['agent/cluster/', 'agent/*.ts', 'ipam/'],
   'agent/desired/': ['agent/desired/', 'agent/cluster/', 'agent/kernel/', 'agent/*.ts', 'ipam/'],
   'agent/kernel/': ['agent/kernel/', 'ipam/'],
@@ -85,7 +86,9 @@ const PURE = [
   'agent/kernel/new-link.ts',
   'agent/kernel/veth.ts',
   'agent/kernel/ipip.ts',
+  'agent/kernel/generic-netlink.ts',
   'agent/kernel/wireguard.ts',
+  'agent/kernel/modules.ts',
   'agent/cluster/view.ts',
   'agent/cluster/node-object.ts',
   'ctl/render.ts',

@@ -37,15 +37,22 @@ export function text(type: number, value: string): Buffer {
 
 /** Payloads by type; of an attribute that occurs twice the last counts. A torn tail is ignored. */
 export function readAttributes(bytes: Buffer): Map<number, Buffer> {
-  const attributes = new Map<number, Buffer>()
+  return new Map(eachAttribute(bytes))
+}
+
+/** The payloads of a list, whose elements may be all of one type. A torn tail is ignored. */
+export function readElements(bytes: Buffer | undefined): Buffer[] {
+  return bytes ? Array.from(eachAttribute(bytes), ([, payload]) => payload) : []
+}
+
+function* eachAttribute(bytes: Buffer): Generator<[number, Buffer]> {
   let offset = 0
   while (offset + HEADER_BYTES <= bytes.length) {
     const length = bytes.readUInt16LE(offset)
     if (length < HEADER_BYTES || offset + length > bytes.length) break
-    attributes.set(bytes.readUInt16LE(offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER_BYTES, offset + length))
+    yield [bytes.readUInt16LE(offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER_BYTES, offset + length)]
     offset += (length + 3) & ~3
   }
-  return attributes
 }
 
 export function readU32(payload: Buffer | undefined): number | undefined {

@@ -8,6 +8,7 @@ const NS_GET_NSTYPE = 0xb703
 const OWN = '/proc/self/ns/net'
 
 const setns = bind<[number, number]>('int setns(int fd, int nstype)')
+const unshare = bind<[number]>('int unshare(int flags)')
 const ioctl = bind<[number, number]>('int ioctl(int fd, unsigned long request)')
 
 /** A network namespace that is held open. */
@@ -67,12 +68,30 @@ export function isOwnNetns(path: string): boolean {
  * @throws NetnsError when the namespace is not one of the network
  */
 export function inNetns<T>(netns: Pick<Netns, 'fd' | 'path'>, work: () => T): T {
+  return elsewhere(() => {
+    try {
+      setns(netns.fd, CLONE_NEWNET)
+    } catch (error) {
+      throw new NetnsError('not-a-namespace', `${netns.path} is not a network namespace`, { cause: error })
+    }
+  }, work)
+}
+
+/**
+ * The same inside of a new namespace, which has no name: it goes when the last socket that `work` opened is closed.
+ * @throws SystemError when none can be made: EPERM without CAP_SYS_ADMIN, ENOSPC at user.max_net_namespaces
+ */
+export function inNewNetns<T>(work: () => T): T {
+  return elsewhere(() => unshare(CLONE_NEWNET), work)
+}
+
+function elsewhere<T>(leave: () => void, work: () => T): T {
   const own = openSync(OWN, constants.O_RDONLY)
   try {
-    setns(netns.fd, CLONE_NEWNET)
+    leave()
   } catch (error) {
     closeSync(own)
-    throw new NetnsError('not-a-namespace', `${netns.path} is not a network namespace`, { cause: error })
+    throw error
   }
   try {
     return work()
