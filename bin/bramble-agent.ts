@@ -2,13 +2,21 @@
 import { OptionError, parseOptions } from '../agent/options.ts'
 import { version } from '../agent/version.ts'
 
+async function serve(argv: readonly string[]): Promise<void> {
+  const options = await parseOptions(argv, version())
+  if (!options) return
+  if (process.geteuid?.() !== 0) throw new Error('needs root: it makes links, routes and namespaces of pods; try sudo')
+  const { main } = await import('../agent/main.ts') // only now: a wrong option touches nothing
+  await main(options, version())
+}
+
+const [, , ...argv] = process.argv
 try {
-  const options = await parseOptions(process.argv.slice(2), version())
-  if (options) {
-    if (process.geteuid?.() !== 0)
-      throw new Error('needs root: it makes links, routes and namespaces of pods; try sudo')
-    const { main } = await import('../agent/main.ts') // only now: a wrong option touches nothing
-    await main(options, version())
+  if (argv[0] === 'cleanup') {
+    const { main } = await import('../agent/cleanup/command.ts')
+    process.exitCode = await main(argv.slice(1), version())
+  } else {
+    await serve(argv)
   }
 } catch (error) {
   process.stderr.write(`bramble-agent: ${(error as Error).message}\n`)

@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, type Stats } from 'node:fs'
+import { type Dirent, lstatSync, readdirSync, realpathSync, rmdirSync, type Stats, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { isContainerId, isIfname } from '../../plugin/request.ts'
 import { OptionError } from '../options.ts'
@@ -105,7 +105,7 @@ const directory = (path: string): FoundFile => ({ text: `folder ${path}`, path, 
 function removeOne({ path, isFolder }: FoundFile): Error | undefined {
   try {
     if (isFolder) rmdirSync(path)
-    else rmSync(path, { force: true })
+    else unlinkSync(path)
     return undefined
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : (error as Error)
