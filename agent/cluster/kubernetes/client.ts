@@ -1,0 +1,208 @@
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { isIP } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import { version } from '../../version.ts'
+import type { ApiAccess } from './access.ts'
+import {
+  type ApiObject,
+  eventOf,
+  type ListPage,
+  objectOf,
+  pageOf,
+  parseJson,
+  refusal,
+  type WatchEvent,
+} from './answers.ts'
+import { bodyOf, linesOf, pieces } from './body.ts'
+import { CredentialFiles } from './credentials.ts'
+import { UnreachableError, unreachable } from './errors.ts'
+import { LineSplitter } from './lines.ts'
+
+/** In milliseconds. */
+export interface Timeouts {
+  /** TCP and TLS. */
+  readonly connectMs: number
+  /** From the request to the response's head. */
+  readonly headMs: number
+  /** Between two pieces of a body. */
+  readonly bodyMs: number
+  /** Between two pieces of a watch: a server that sends bookmarks does so each minute. */
+  readonly watchMs: number
+}
+
+const TIMEOUTS: Timeouts = { connectMs: 10_000, headMs: 30_000, bodyMs: 30_000, watchMs: 180_000 }
+/** A peer without power answers no probe: libuv sends ten, a second apart, after this, and then the connection is gone. */
+const KEEP_ALIVE_MS = 20_000
+/** Objects in one page of a list. */
+const PAGE_LIMIT = 500
+/** A page of 500 objects is 5 to 15 MB. */
+const MOST_BODY_BYTES = 64 << 20
+/** etcd takes objects of 1.5 MiB (--max-request-bytes); as JSON they are longer. */
+const MOST_LINE_BYTES = 8 << 20
+/** Of a refusal, which is a Status of some hundred bytes, or a proxy's page. */
+const MOST_REFUSAL_BYTES = 64 << 10
+
+type Query = Readonly<Record<string, string>>
+
+interface Call {
+  readonly method: 'GET' | 'PATCH'
+  readonly path: string
+  readonly query?: Query
+  readonly body?: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * What the agent needs of the API server: get, list in pages, watch, merge patch; over connections that are kept.
+ * All throw ApiError (it refused), UnreachableError (no answer in time, or cut off), ApiProtocolError (no API server's
+ * answer), and AbortError once the signal says so.
+ */
+export class ApiClient {
+  /** As in the configuration; for messages. */
+  readonly server: string
+  readonly #access: ApiAccess
+  readonly #timeouts: Timeouts
+  readonly #base: URL
+  readonly #credentials: CredentialFiles
+  readonly #userAgent = `bramble-agent/${version()}`
+  #agent: http.Agent | undefined
+  #agentContext: SecureContext | undefined
+
+  /** @throws KubeconfigError when the credentials cannot be used */
+  constructor(access: ApiAccess, timeouts: Partial<Timeouts> = {}) {
+    this.server = access.server
+    this.#access = access
+    this.#timeouts = { ...TIMEOUTS, ...timeouts }
+    this.#base = new URL(access.server)
+    this.#credentials = new CredentialFiles(access)
+  }
+
+  async get(path: string, signal: AbortSignal): Promise<ApiObject> {
+    return objectOf(`GET ${path}`, await this.#json({ method: 'GET', path, signal }))
+  }
+
+  /** Page by page: a list of thousands is never in memory as a whole. All pages are of one moment. */
+  async *pages(path: string, signal: AbortSignal, limit = PAGE_LIMIT): AsyncGenerator<ListPage> {
+    let proceed: string | undefined
+    do {
+      const query = { limit: String(limit), ...(proceed && { continue: proceed }) }
+      const page = pageOf(`GET ${path}`, await this.#json({ method: 'GET', path, query, signal }))
+      yield page
+      proceed = page.proceed
+    } while (proceed)
+  }
+
+  /**
+   * Calls onEvent for each event, in order, and ends when the server ends the watch in good order.
+   * @param onOpen the server has agreed
+   */
+  async watch(
+    path: string,
+    query: Query,
+    signal: AbortSignal,
+    onOpen: () => void,
+    onEvent: (event: WatchEvent) => void,
+  ): Promise<void> {
+    const request = `WATCH ${path}`
+    const call = { method: 'GET', path, query: { ...query, watch: 'true' }, signal } as const
+    const response = await this.#send(call, request)
+    onOpen()
+    const lines = new LineSplitter(MOST_LINE_BYTES)
+    for await (const chunk of pieces(response, request, this.#timeouts.watchMs, signal))
+      for (const line of linesOf(request, lines, chunk)) onEvent(eventOf(request, line))
+    if (lines.pendingBytes > 0) throw new UnreachableError(request, 'ECONNRESET', 'it ended in the middle of an event')
+  }
+
+  /** RFC 7386: what is null goes, what is not named stays. @returns the object as it is then */
+  async mergePatch(path: string, patch: unknown, signal: AbortSignal): Promise<ApiObject> {
+    const query = { fieldManager: 'bramble-agent' }
+    const body = JSON.stringify(patch)
+    return objectOf(`PATCH ${path}`, await this.#json({ method: 'PATCH', path, query, body, signal }))
+  }
+
+  /** What is under way is for the signals to end. */
+  close(): void {
+    this.#agent?.destroy()
+  }
+
+  async #json(call: Call): Promise<unknown> {
+    const request = `${call.method} ${call.path}`
+    const response = await this.#send(call, request)
+    const text = await bodyOf(response, request, MOST_BODY_BYTES, this.#timeouts.bodyMs, call.signal)
+    return parseJson(request, text)
+  }
+
+  /** @returns the response once its head says 2xx */
+  async #send(call: Call, request: string): Promise<IncomingMessage> {
+    call.signal.throwIfAborted()
+    const response = await this.#head(call, request)
+    const status = response.statusCode ?? 0
+    if (status >= 200 && status < 300) return response
+    const text = await bodyOf(response, request, MOST_REFUSAL_BYTES, this.#timeouts.bodyMs, call.signal)
+    const { 'retry-after': retryAfter } = response.headers
+    throw refusal(request, status, response.statusMessage ?? '', retryAfter, text)
+  }
+
+  #head({ method, path, query, body, signal }: Call, request: string): Promise<IncomingMessage> {
+    const { token, secureContext } = this.#credentials.current()
+    const { protocol, port, pathname } = this.#base
+    const isTls = protocol === 'https:'
+    const host = this.#base.hostname.replace(/^\[|\]$/g, '')
+    const { connectMs, headMs } = this.#timeouts
+    return new Promise((resolve, reject) => {
+      const outgoing = (isTls ? https : http).request({
+        method,
+        host,
+        port: port || (isTls ? 443 : 80),
+        path: `${pathname.replace(/\/$/, '')}${path}${query ? `?${new URLSearchParams(query)}` : ''}`,
+        agent: this.#agentFor(secureContext),
+        servername: this.#access.serverName ?? (isIP(host) ? '' : host),
+        headers: {
+          accept: 'application/json',
+          'user-agent': this.#userAgent,
+          ...(token && { authorization: `Bearer ${token}` }),
+          ...(body && { 'content-type': 'application/merge-patch+json', 'content-length': Buffer.byteLength(body) }),
+        },
+      })
+      const late = (what: string, ms: number) => () =>
+        outgoing.destroy(new UnreachableError(request, 'ETIMEDOUT', `${what} within ${ms / 1000} s`))
+      let timer = setTimeout(late('no connection', connectMs), connectMs)
+      const connected = () => {
+        clearTimeout(timer)
+        timer = setTimeout(late('no answer', headMs), headMs)
+      }
+      const abort = () => outgoing.destroy(signal.reason)
+      signal.addEventListener('abort', abort, { once: true })
+      const done = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', abort)
+      }
+      outgoing.on('socket', (socket) => {
+        socket.setKeepAlive(true, KEEP_ALIVE_MS)
+        if (outgoing.reusedSocket) connected()
+        else socket.once(isTls ? 'secureConnect' : 'connect', connected)
+      })
+      outgoing.once('response', (response) => {
+        done()
+        resolve(response)
+      })
+      outgoing.on('error', (error) => {
+        done()
+        reject(signal.aborted ? signal.reason : unreachable(request, error))
+      })
+      outgoing.end(body)
+    })
+  }
+
+  /** Other credentials, other connections. */
+  #agentFor(secureContext: SecureContext | undefined): http.Agent {
+    if (this.#agent && this.#agentContext === secureContext) return this.#agent
+    this.#agent?.destroy()
+    this.#agentContext = secureContext
+    this.#agent = secureContext
+      ? new https.Agent({ keepAlive: true, secureContext, rejectUnauthorized: !this.#access.skipsTlsVerify })
+      : new http.Agent({ keepAlive: true })
+    return this.#agent
+  }
+}

@@ -1,0 +1,170 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Cidr } from '../../../ipam/address.ts'
+import { ANNOTATION, formatAnnouncement, NodeObjectError, parseNodeObject } from '../node-object.ts'
+import type { Announcement, ClusterNode, ClusterSource, ViewChange, ViewProblem } from '../view.ts'
+import { Announcer } from './announcer.ts'
+import type { ApiObject } from './answers.ts'
+import { Backoff, type BackoffLimits } from './backoff.ts'
+import type { ApiClient } from './client.ts'
+import { ApiError } from './errors.ts'
+import { explain } from './explain.ts'
+import { type Kind, ObjectStore } from './store.ts'
+import { Reflector, type Resource, type Sink } from './watch.ts'
+
+const NODES: Resource = { path: '/api/v1/nodes', name: 'nodes' }
+/** A node that joins is waited for by its pods; the controller manager takes a second or so. */
+const JOIN_BACKOFF: BackoffLimits = { firstMs: 500, mostMs: 10_000 }
+
+const NODE_KIND: Kind<ClusterNode> = {
+  // Heartbeats change status.conditions alone.
+  essence: (object) => {
+    const { metadata, spec, status } = object as NodeObject
+    return JSON.stringify([metadata.annotations?.[ANNOTATION], spec?.podCIDRs, spec?.podCIDR, status?.addresses])
+  },
+  parse: parseNodeObject,
+}
+
+interface NodeObject extends ApiObject {
+  readonly spec?: { readonly podCIDRs?: unknown; readonly podCIDR?: unknown }
+  readonly status?: { readonly addresses?: unknown }
+}
+
+/** The cluster from the API server of Kubernetes: its Nodes, listed once and watched from then on. */
+export class KubernetesSource implements ClusterSource {
+  readonly #client: ApiClient
+  readonly #nodeName: string
+  readonly #nodes: ObjectStore<ClusterNode>
+  readonly #reflector: Reflector
+  readonly #announcer: Announcer
+  readonly #backoff: BackoffLimits | undefined
+  readonly #closing = new AbortController()
+  #onChange: ((change: ViewChange) => void) | undefined
+  #view: ReadonlyMap<string, ClusterNode> | undefined
+  #away: string | undefined
+  #unsaid: string | undefined
+
+  /** @param backoff only tests have less patience */
+  constructor(client: ApiClient, nodeName: string, backoff?: BackoffLimits) {
+    this.#client = client
+    this.#nodeName = nodeName
+    this.#backoff = backoff
+    this.#nodes = new ObjectStore(NODE_KIND, (changed) => this.#tell(changed))
+    this.#announcer = new Announcer(
+      client,
+      this.#ownPath,
+      (trouble) => {
+        this.#unsaid = trouble
+        this.#tell(new Set())
+      },
+      backoff,
+    )
+    this.#reflector = new Reflector(
+      client,
+      NODES,
+      this.#sink(),
+      (trouble) => {
+        this.#away = trouble
+        this.#tell(new Set())
+      },
+      backoff,
+    )
+  }
+
+  /** @throws AbortError when it is closed meanwhile */
+  async join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]> {
+    const { signal } = this.#closing
+    const backoff = new Backoff(this.#backoff ?? JOIN_BACKOFF)
+    let said = ''
+    for (;;) {
+      const { podCidrs, problem, waitMs } = await this.#ownPodCidrs()
+      signal.throwIfAborted()
+      const saying = JSON.stringify(problem ?? '')
+      if (saying !== said) onProblems(problem ? [problem] : [])
+      said = saying
+      if (podCidrs) return podCidrs
+      await delay(Math.max(waitMs, backoff.nextMs()), undefined, { signal })
+    }
+  }
+
+  announce(announcement: Announcement): void {
+    this.#announcer.want(formatAnnouncement(announcement))
+  }
+
+  start(onChange: (change: ViewChange) => void): void {
+    this.#onChange = onChange
+    this.#reflector.start()
+  }
+
+  async close(): Promise<void> {
+    this.#onChange = undefined
+    this.#closing.abort()
+    await Promise.all([this.#reflector.close(), this.#announcer.close()])
+    this.#nodes.close()
+    this.#client.close()
+  }
+
+  get #ownPath(): string {
+    return `${NODES.path}/${this.#nodeName}`
+  }
+
+  async #ownPodCidrs(): Promise<{ podCidrs?: readonly Cidr[]; problem?: ViewProblem; waitMs: number }> {
+    const object = `Node ${this.#nodeName}`
+    try {
+      const { podCidrs } = parseNodeObject(await this.#client.get(this.#ownPath, this.#closing.signal))
+      if (podCidrs.length > 0) return { podCidrs, waitMs: 0 }
+      const reason =
+        'has no spec.podCIDRs yet; if that stays so, kube-controller-manager gives none: --allocate-node-cidrs=true, --cluster-cidr=CIDR'
+      return { problem: { object, reason }, waitMs: 0 }
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404 && error.reason === 'NotFound') {
+        const reason = `the cluster has no node ${this.#nodeName}; is --node-name the name in kubectl get nodes?`
+        return { problem: { object, reason }, waitMs: 0 }
+      }
+      if (error instanceof NodeObjectError) return { problem: { object, reason: error.message }, waitMs: 0 }
+      const reason = explain(error, { verb: 'get', resource: NODES.name })
+      const waitMs = error instanceof ApiError ? error.retryAfterMs : 0
+      return { problem: { object: this.#server, reason }, waitMs }
+    }
+  }
+
+  /** The store, with an eye on the own Node. */
+  #sink(): Sink {
+    const isOwn = (object: ApiObject) => object.metadata.name === this.#nodeName
+    return {
+      begin: () => {
+        this.#announcer.forget()
+        this.#nodes.begin()
+      },
+      put: (object) => {
+        if (isOwn(object)) this.#announcer.seen(object)
+        this.#nodes.put(object)
+      },
+      remove: (object) => {
+        if (isOwn(object)) this.#announcer.forget()
+        this.#nodes.remove(object)
+      },
+      end: () => this.#nodes.end(),
+    }
+  }
+
+  #tell(changed: ReadonlySet<string>): void {
+    if (this.#nodes.isWhole && (changed.size > 0 || !this.#view)) this.#view = this.#nodes.values()
+    this.#onChange?.({ view: this.#view && { nodes: this.#view }, changed, problems: this.#problems() })
+  }
+
+  #problems(): ViewProblem[] {
+    const kept = this.#view ? '; the last view stays in force' : '; nothing is known of the other nodes yet'
+    return [
+      ...(this.#away ? [{ object: this.#server, reason: `${this.#away}${kept}` }] : []),
+      ...(this.#unsaid ? [{ object: `Node ${this.#nodeName}`, reason: this.#unsaid }] : []),
+      ...Array.from(this.#nodes.problems(), ([name, reason]) => ({
+        object: `Node ${name}`,
+        reason: this.#view?.has(name) ? `${reason}; what it said before stays in force` : reason,
+      })),
+    ]
+  }
+
+  get #server(): string {
+    return `the API server ${this.#client.server}`
+  }
+}
