@@ -6,15 +6,17 @@ import { Leases } from '../ipam/leases.ts'
 import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
+import { Starting } from './api/starting.ts'
 import { clusterSource } from './cluster/source.ts'
-import { EMPTY_VIEW } from './cluster/view.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { lockNode, lockStateDir } from './lock.ts'
-import { readFacts } from './nodes/facts.ts'
+import { nodeAddresses } from './nodes/facts.ts'
+import { joinCluster } from './nodes/join.ts'
 import { NodeNetwork } from './nodes/network.ts'
-import { refuseOverlap } from './nodes/overlap.ts'
+import { nodeSubsystems } from './nodes/subsystems.ts'
+import { NO_WIREGUARD } from './nodes/wireguard-device.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -35,17 +37,18 @@ const FIRST_NETWORK_MS = 3_000
  */
 export async function main(options: Options, version: string): Promise<void> {
   const log = pino({ level: options.logLevel, base: null })
-  log.info(
-    { version, pid: process.pid, nodeName: options.nodeName, podCidrs: options.podCidrs.map(({ text }) => text) },
-    'bramble-agent starts',
-  )
+  log.info({ version, pid: process.pid, nodeName: options.nodeName }, 'bramble-agent starts')
   lockStateDir(options.stateDir)
   lockNode()
   const netlink = new Netlink()
-  const { networks } = await readFacts(netlink, EMPTY_VIEW, options.nodeName, options.podCidrs, 0)
-  refuseOverlap(options.podCidrs, networks)
+
+  // Where this node's pods have their addresses: told by whoever started the agent, or by the cluster.
+  const starting = await Starting.listen(options, version, log)
+  const source = await clusterSource(options, await nodeAddresses(netlink, options.nodeIps), log)
+  const podCidrs = await joinCluster(source, netlink, options, options.datastore !== 'local', starting.tell, log)
+  await starting.close()
   enableForwarding(
-    options.podCidrs.map(({ family }) => family),
+    podCidrs.map(({ family }) => family),
     log,
   )
 
@@ -53,15 +56,15 @@ export async function main(options: Options, version: string): Promise<void> {
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
-  const leases = new Leases(options.podCidrs, freedLog, monotonicMs)
+  const leases = new Leases(podCidrs, freedLog, monotonicMs)
   const hasIpv6 = existsSync('/proc/sys/net/ipv6')
   const nodes = new NodeNetwork({
     netlink,
-    nodeName: options.nodeName,
-    podCidrs: options.podCidrs,
+    subsystems: nodeSubsystems(netlink, NO_WIREGUARD, hasIpv6),
+    thisNode: { name: options.nodeName, podCidrs, addresses: options.nodeIps },
     settings: options,
-    hasIpv6,
-    uplinkMtuBytes: () => uplinkMtu.bytes(),
+    missing: async () => new Map(),
+    onDesired: ({ uplinks }) => uplinkMtu.setCarriers(uplinks),
     log,
   })
   const network: PodNetwork = {
@@ -90,22 +93,21 @@ export async function main(options: Options, version: string): Promise<void> {
     },
     log,
   )
-  const source = await clusterSource(options)
-  const events = source
-    ? new NetlinkEvents(Object.values(RTNLGRP), [watchPodLinks(network), uplinkMtu, nodes])
-    : new NetlinkEvents([RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route], [watchPodLinks(network), uplinkMtu])
+  const isAlone = options.datastore === 'local' && options.clusterDir === undefined
+  const groups = isAlone ? [RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route] : Object.values(RTNLGRP)
+  const events = new NetlinkEvents(groups, [watchPodLinks(network), uplinkMtu, nodes])
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
-  source?.start((change) => nodes.setView(change))
+  source.start((change) => nodes.setView(change))
   await nodes.settled(FIRST_NETWORK_MS)
   ready.resolve()
-  log.info({ socket: options.socket }, 'ready')
+  log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
   const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone()])
   log.info({ reason }, 'stopping; pods keep their network')
-  await source?.close()
+  await source.close()
   await server.close()
   await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them

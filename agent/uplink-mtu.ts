@@ -8,12 +8,15 @@ import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } 
 const FALLBACK_BYTES = 1500
 
 /**
- * The MTU for pods: the smallest of the uplinks that carry a default route. Read when it is first asked for and again
- * when the kernel reports a change of theirs, so that a Wi-Fi that comes up after the agent counts.
+ * The MTU of the node's uplinks: the smallest of the links that lead to other nodes or, while there are none, of those
+ * with a default route. Read when it is first asked for and again when the kernel reports a change of theirs, so that
+ * a Wi-Fi that comes up after the agent counts.
  */
 export class UplinkMtu implements EventListener {
   readonly #netlink: Netlink
   readonly #log: Logger
+  /** The names of the links that lead to other nodes. */
+  #carriers: readonly string[] = []
   #known: Promise<number> | undefined
   #uplinkIndexes: ReadonlySet<number> = new Set()
   #lastBytes = 0
@@ -21,6 +24,12 @@ export class UplinkMtu implements EventListener {
   constructor(netlink: Netlink, log: Logger) {
     this.#netlink = netlink
     this.#log = log
+  }
+
+  setCarriers(names: readonly string[]): void {
+    if (names.join() === this.#carriers.join()) return
+    this.#carriers = names
+    this.#known = undefined
   }
 
   onMessage(message: NetlinkMessage): void {
@@ -46,14 +55,15 @@ export class UplinkMtu implements EventListener {
       listDefaultRouteLinks(this.#netlink, 4),
       listDefaultRouteLinks(this.#netlink, 6),
     ])
-    this.#uplinkIndexes = new Set([...uplinks4, ...uplinks6])
+    const carriers = links.filter(({ name }) => this.#carriers.includes(name)).map(({ index }) => index)
+    this.#uplinkIndexes = new Set(carriers.length > 0 ? carriers : [...uplinks4, ...uplinks6])
     const uplinks = links.filter(({ index }) => this.#uplinkIndexes.has(index))
     const bytes = Math.min(
       ...uplinks.map(({ mtuBytes }) => mtuBytes),
       ...(uplinks.length === 0 ? [FALLBACK_BYTES] : []),
     )
     if (bytes !== this.#lastBytes)
-      this.#log.info({ mtuBytes: bytes, uplinks: uplinks.map(({ name }) => name) }, 'MTU for new pods')
+      this.#log.info({ mtuBytes: bytes, uplinks: uplinks.map(({ name }) => name) }, 'MTU of the uplinks')
     this.#lastBytes = bytes
     return bytes
   }

@@ -30,8 +30,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],
   'agent/': ['agent/kernel/', 'agent/*.ts', 'ipam/'],
   'agent/ownership.ts': ['agent/kernel/', 'agent/pods/alias.ts', 'ipam/'], // the record in a link's alias is a mark, too
-  'agent/options.ts': ['agent/desired/', 'ipam/'],
-  'agent/api/': ['agent/api/', 'agent/kernel/', 'agent/nodes/', 'agent/pods/', 'agent/*.ts', 'plugin/', 'ipam/'],
+  'agent/options.ts': ['agent/options/', 'agent/desired/', 'ipam/'],
+  'agent/options/': ['agent/options/', 'agent/desired/', 'ipam/'],
+  'agent/api/': [
+    'agent/api/',
+    'agent/cluster/',
+    'agent/kernel/',
+    'agent/nodes/',
+    'agent/pods/',
+    'agent/*.ts',
+    'plugin/',
+    'ipam/',
+  ],
   'agent/cleanup/': ['agent/cleanup/', 'agent/kernel/', 'agent/pods/alias.ts', 'agent/*.ts', 'plugin/', 'ipam/'],
   'agent/cluster/': ['agent/cluster/', 'agent/*.ts', 'ipam/'],
   'agent/desired/': ['agent/desired/', 'agent/cluster/', 'agent/kernel/', 'agent/*.ts', 'ipam/'],
@@ -68,6 +78,7 @@ const PURE = [
   'ipam/pool.ts',
   'ipam/leases.ts',
   'agent/ownership.ts',
+  'agent/options/values.ts',
   'agent/desired/',
   'agent/reconcile/diff.ts',
   'agent/pods/alias.ts',
@@ -94,7 +105,7 @@ const PURE = [
   'ctl/render.ts',
   'ctl/table.ts',
 ]
-const PURE_PACKAGES = ['ip-num', 'node:crypto']
+const PURE_PACKAGES = ['ip-num', 'node:crypto', 'node:path']
 
 /** @returns one line for each breach, in the order of the files */
 export function breaches(root: string): string[] {

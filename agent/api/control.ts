@@ -93,7 +93,7 @@ async function status(
     pid: process.pid,
     uptimeSeconds: Math.round(process.uptime()),
     datastore: options.datastore,
-    podCidrs: options.podCidrs.map(({ text }) => text),
+    podCidrs: network.leases.pools.map(({ cidr }) => cidr.text),
     mtuBytes: await network.mtuBytes(),
     pods: network.leases.list().length,
     peers: nodes.peers,

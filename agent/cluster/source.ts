@@ -1,21 +1,28 @@
-import type { Cidr } from '../../ipam/address.ts'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { Options } from '../options.ts'
+import { Alone } from './alone.ts'
+import { KeptSource } from './kept-source.ts'
 import type { ClusterSource } from './view.ts'
 
-/** The source that the options ask for; what only one of them needs is loaded only then. undefined: this node is alone. */
-export async function clusterSource({
-  clusterDir,
-  podCidrs,
-}: {
-  readonly clusterDir?: string
-  readonly podCidrs: readonly Cidr[]
-}): Promise<ClusterSource | undefined> {
-  if (clusterDir === undefined) return undefined
-  const [{ ManifestFolder }, { default: yaml }] = await Promise.all([import('./local.ts'), import('yaml')])
-  return new ManifestFolder(clusterDir, podCidrs, (text) =>
-    yaml.parseAllDocuments(text).map((document) => {
-      const [error] = document.errors
-      if (error) throw new Error(error.message.split('\n')[0])
-      return document.toJS()
-    }),
-  )
+/**
+ * The source that the options ask for; what only one of them needs is loaded only then.
+ * @param addresses where other nodes reach this one
+ */
+export async function clusterSource(
+  options: Options,
+  _addresses: readonly string[],
+  log: Logger,
+): Promise<ClusterSource> {
+  const { datastore, nodeName, podCidrs, clusterDir, stateDir } = options
+  const _kept = (source: ClusterSource) => new KeptSource(source, join(stateDir, 'view.json'), nodeName, log)
+  switch (datastore) {
+    case 'local': {
+      if (clusterDir === undefined) return new Alone(podCidrs)
+      const [{ ManifestFolder }, { parseAll }] = await Promise.all([import('./local.ts'), import('./yaml.ts')])
+      return new ManifestFolder(clusterDir, podCidrs, parseAll)
+    }
+    default:
+      throw new Error(`--datastore ${datastore} is not there yet`)
+  }
 }

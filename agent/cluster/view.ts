@@ -55,7 +55,7 @@ export interface ViewChange {
 export interface ClusterSource {
   /**
    * The pod CIDRs that this node has in the cluster. Waits for as long as it takes; what it waits for is told meanwhile.
-   * Called once, before start. @throws JoinError when waiting would not help
+   * Before start; may be asked again. @throws JoinError when waiting would not help
    */
   join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]>
   /** Tells the others of this node, now and again whenever it may have been lost; called again when it changes. */

@@ -1,112 +1,252 @@
-import { type Family, overlaps } from '../../ipam/address.ts'
+import { type Cidr, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
-import type { LinkAddress, LinkFdbEntry, LinkNeighbour, NodeRoute, VxlanLink } from './objects.ts'
-import { desiredPeer, tunnelAddress, VXLAN_LINK, vtepMac } from './peer.ts'
-import { addressOf, type OnLinkNetwork, type Routing, underlayFamily } from './way.ts'
+import { CidrIndex } from './cidr-index.ts'
+import { joined, NO_OBJECTS, type NodeObjects } from './objects.ts'
+import { type DesiredPeer, desiredPeer } from './peer.ts'
+import { type TunnelSettings, tunnelAddresses, tunnelLink } from './tunnel.ts'
+import { isOnLinkNetwork, type Tunnel, type Uplink, type WayFacts, type WaySettings } from './way.ts'
 
-export interface NetworkSettings {
-  readonly routing: Routing
-  readonly vxlanVni: number
-  /** UDP. */
-  readonly vxlanPort: number
+export type NetworkSettings = WaySettings & TunnelSettings & RefusedNetworks
+
+/** Networks that no node's pods may have addresses of. */
+export interface RefusedNetworks {
+  readonly serviceCidrs: readonly Cidr[]
+  /** The pods of all nodes together; empty: not told. */
+  readonly clusterCidrs: readonly Cidr[]
 }
 
 /** What this node knows of itself. */
-export interface LocalFacts {
-  readonly self: ClusterNode
-  /** What the node is on, link by link. */
-  readonly networks: readonly OnLinkNetwork[]
-  /** The smallest of the uplinks. */
-  readonly uplinkMtuBytes: number
+export interface LocalFacts extends WayFacts {
+  /** By the link's name, in bytes. */
+  readonly linkMtus: ReadonlyMap<string, number>
 }
 
-/** All that joins this node to the others. */
-export interface DesiredNetwork {
-  readonly links: readonly VxlanLink[]
-  readonly addresses: readonly LinkAddress[]
-  readonly neighbours: readonly LinkNeighbour[]
-  readonly fdb: readonly LinkFdbEntry[]
-  readonly routes: readonly NodeRoute[]
-  /** Peers that cannot be reached, and why. */
-  readonly problems: readonly string[]
+/** What a step of the cluster takes away from what should be there, and what it adds; in both: it stays as it is. */
+export interface Change {
+  readonly before: NodeObjects
+  readonly after: NodeObjects
 }
 
-/** Outer Ethernet, IP, UDP and VXLAN headers: RFC 7348, section 5. */
-export const VXLAN_OVERHEAD_BYTES: Record<Family, number> = { 4: 50, 6: 70 }
+/** Ethernet's; taken while no link leads to other nodes. */
+const FALLBACK_MTU_BYTES = 1500
+/** RFC 8200, section 5. */
+const MTU_BYTES_MIN_IPV6 = 1280
+const TUNNELS = ['vxlan', 'ipip', 'sit', 'wireguard'] as const
 
-/** Pure: (view, this node) to the kernel objects that should exist. */
-export function desiredNetwork(view: ClusterView, facts: LocalFacts, settings: NetworkSettings): DesiredNetwork {
-  const { self, networks } = facts
-  const others = [...view.nodes.values()].filter(({ name }) => name !== self.name)
-  const doubled = overlapping(others)
-  const peers = others
-    .filter(({ name }) => !doubled.has(name))
-    .map((peer) => desiredPeer(peer, self, settings.routing, networks))
-  const needsTunnel = peers.some(({ fdb }) => fdb.length > 0)
-  const local = addressOf(self, underlayFamily(self))
-  const tunnel = needsTunnel && local ? [vxlanLink(local, facts, settings)] : []
-  return {
-    links: tunnel,
-    addresses: tunnel.flatMap(({ name }) =>
-      self.podCidrs.map((cidr) => ({ link: name, address: tunnelAddress(cidr) })),
-    ),
-    neighbours: peers.flatMap(({ neighbours }) => neighbours),
-    fdb: peers.flatMap(({ fdb }) => fdb),
-    routes: [
-      // Packets for addresses of ours that no pod has end here, instead of going out by the default route and back.
-      ...self.podCidrs.map(({ text }) => ({ destination: text })),
-      ...peers.flatMap(({ routes }) => routes),
-    ],
-    problems: [...aboutSelf(view, self), ...doubled.values(), ...peers.flatMap(({ problems }) => problems)],
+/**
+ * The kernel objects that should exist: a function of the view and of this node, remembered peer by peer, so that a
+ * change of one node costs the same in a cluster of any size. The way by which a view was reached leaves no trace: a
+ * new one that is given the whole view at once says the same.
+ */
+export class DesiredNetwork {
+  readonly #facts: LocalFacts
+  readonly #settings: NetworkSettings
+  readonly #nodes = new Map<string, ClusterNode>()
+  readonly #peers = new Map<string, DesiredPeer>()
+  readonly #index = new CidrIndex()
+  readonly #tunnels = new Tally<string>()
+  readonly #uplinks = new Tally<string>()
+  #own: NodeObjects = NO_OBJECTS
+
+  constructor(facts: LocalFacts, settings: NetworkSettings) {
+    this.#facts = facts
+    this.#settings = settings
   }
-}
 
-/** What the others are told of this node must be what it does. */
-function aboutSelf(view: ClusterView, self: ClusterNode): string[] {
-  const told = view.nodes.get(self.name)
-  if (!told)
-    return view.nodes.size === 0
-      ? []
-      : [`the cluster has no node ${self.name}: the others do not know this one; see --node-name`]
-  const [ours, theirs] = [self, told].map(({ podCidrs }) =>
-    podCidrs
-      .map(({ text }) => text)
-      .sort()
-      .join(', '),
-  )
-  return ours === theirs
-    ? []
-    : [`the cluster says that ${self.name} has the pods ${theirs || 'none'}; --pod-cidr says ${ours}`]
-}
-
-/** Nodes whose pod CIDRs overlap those of another one, by name; of two, the one that comes second by name. */
-function overlapping(nodes: readonly ClusterNode[]): Map<string, string> {
-  const found = new Map<string, string>()
-  const byAddress = nodes
-    .flatMap((node) => node.podCidrs.map((cidr) => ({ node, cidr })))
-    .sort((a, b) => a.cidr.family - b.cidr.family || (a.cidr.first < b.cidr.first ? -1 : 1))
-  let last: (typeof byAddress)[number] | undefined
-  for (const one of byAddress) {
-    if (!last || !overlaps(last.cidr, one.cidr)) {
-      last = one // in this order a CIDR can overlap only the last that reaches as far
-      continue
+  /** @param changed the names of the nodes that may have; all of them by default */
+  update(
+    view: ClusterView,
+    changed: Iterable<string> = new Set([...view.nodes.keys(), ...this.#nodes.keys()]),
+  ): Change {
+    const concerned = new Set<string>()
+    for (const name of changed) this.#take(name, view.nodes.get(name), concerned)
+    const before: NodeObjects[] = []
+    const after: NodeObjects[] = []
+    for (const name of concerned) {
+      const old = this.#forget(name)
+      if (old) before.push(old.objects)
+      const node = this.#nodes.get(name)
+      if (!node || name === this.#facts.self.name) continue
+      const peer = this.#peer(node)
+      this.#remember(name, peer)
+      after.push(peer.objects)
     }
-    const [first, second] = last.node.name < one.node.name ? [last, one] : [one, last]
-    found.set(
-      second.node.name,
-      `the pod CIDR ${second.cidr.text} of ${second.node.name} overlaps ${first.cidr.text} of ${first.node.name}; give one of them another`,
-    )
+    before.unshift(this.#own)
+    this.#own = this.#ownObjects()
+    after.unshift(this.#own)
+    return { before: joined(before), after: joined(after) }
   }
-  return found
+
+  /** For pods: the smallest uplink that traffic between nodes takes, less what the tunnels in use take of it. */
+  get mtuBytes(): number {
+    return this.uplinkMtuBytes - Math.max(0, ...TUNNELS.map((tunnel) => this.#overheadBytes(tunnel)))
+  }
+
+  get uplinkMtuBytes(): number {
+    const mtus = this.uplinks.flatMap((link) => this.#facts.linkMtus.get(link) ?? [])
+    return mtus.length > 0 ? Math.min(...mtus) : FALLBACK_MTU_BYTES
+  }
+
+  /** The links that lead to the other nodes. */
+  get uplinks(): readonly string[] {
+    return this.#uplinks.keys()
+  }
+
+  get tunnels(): readonly Tunnel[] {
+    return TUNNELS.filter((tunnel) => this.#overheadBytes(tunnel) > 0)
+  }
+
+  overheadBytes(tunnel: Tunnel): number {
+    return this.#overheadBytes(tunnel)
+  }
+
+  /** By the peer's name. */
+  get peers(): ReadonlyMap<string, DesiredPeer> {
+    return this.#peers
+  }
+
+  /** What a person should know, in words; empty is good. */
+  get problems(): string[] {
+    return [...new Set([...this.#aboutSelf(), ...[...this.#peers.values()].flatMap(({ problems }) => problems)])]
+  }
+
+  /** Takes one node as it is now, and tells whose turn it is: itself, and all whose CIDRs overlapped or overlap its. */
+  #take(name: string, node: ClusterNode | undefined, concerned: Set<string>): void {
+    const old = this.#nodes.get(name)
+    if (old === node) return
+    concerned.add(name)
+    for (const cidr of old?.podCidrs ?? []) {
+      this.#index.delete(name, cidr)
+      for (const owner of this.#index.overlapping(cidr)) concerned.add(owner)
+    }
+    if (!node) this.#nodes.delete(name)
+    else {
+      this.#nodes.set(name, node)
+      for (const cidr of node.podCidrs) {
+        for (const owner of this.#index.overlapping(cidr)) concerned.add(owner)
+        this.#index.add(name, cidr)
+      }
+    }
+  }
+
+  #peer(node: ClusterNode): DesiredPeer {
+    const refusal = this.#refusal(node)
+    if (refusal === undefined) return desiredPeer(node, this.#facts, this.#settings)
+    return { objects: NO_OBJECTS, ways: [], tunnels: new Map(), uplinks: [], podCidrs: [], problems: [refusal] }
+  }
+
+  /** Of two nodes with overlapping CIDRs, the one that comes second by name gets nothing; this node stands above. */
+  #refusal(node: ClusterNode): string | undefined {
+    for (const cidr of node.podCidrs) {
+      const bad = refusedNetwork(cidr, this.#settings)
+      if (bad) return `the pod CIDR ${cidr.text} of ${node.name} ${bad}`
+      const [first] = [...this.#index.overlapping(cidr)]
+        .filter((owner) => owner < node.name && owner !== this.#facts.self.name)
+        .sort()
+      const theirs = this.#nodes.get(first ?? '')?.podCidrs.find((one) => overlaps(one, cidr))
+      if (theirs)
+        return `the pod CIDR ${cidr.text} of ${node.name} overlaps ${theirs.text} of ${first}; give one of them another`
+    }
+    return undefined
+  }
+
+  #remember(name: string, peer: DesiredPeer): void {
+    this.#peers.set(name, peer)
+    for (const [tunnel, bytes] of peer.tunnels) this.#tunnels.add(`${tunnel} ${bytes}`)
+    for (const link of peer.uplinks) this.#uplinks.add(link)
+  }
+
+  #forget(name: string): DesiredPeer | undefined {
+    const peer = this.#peers.get(name)
+    this.#peers.delete(name)
+    for (const [tunnel, bytes] of peer?.tunnels ?? []) this.#tunnels.delete(`${tunnel} ${bytes}`)
+    for (const link of peer?.uplinks ?? []) this.#uplinks.delete(link)
+    return peer
+  }
+
+  /** Of all peers behind this kind of tunnel the most; 0: there is none. */
+  #overheadBytes(tunnel: Tunnel): number {
+    const used = this.#tunnels.keys().filter((key) => key.startsWith(`${tunnel} `))
+    return Math.max(0, ...used.map((key) => Number(key.split(' ')[1])))
+  }
+
+  /** This node's ends of the tunnels, and an end for packets to addresses of ours that no pod has: else they go out by the default route and come back. */
+  #ownObjects(): NodeObjects {
+    const { self } = this.#facts
+    const tunnels = this.tunnels
+    return {
+      ...NO_OBJECTS,
+      links: tunnels.flatMap((tunnel) => {
+        const mtuBytes = this.uplinkMtuBytes - this.#overheadBytes(tunnel)
+        return tunnelLink(tunnel, mtuBytes, this.#facts, this.#settings) ?? []
+      }),
+      addresses: tunnels.flatMap((tunnel) => tunnelAddresses(tunnel, self.podCidrs)),
+      routes: self.podCidrs.map(({ text }) => ({ destination: text })),
+    }
+  }
+
+  /** What the others are told of this node must be what it does, and what it has must be its own. */
+  #aboutSelf(): string[] {
+    const { self, uplinks } = this.#facts
+    const told = this.#nodes.get(self.name)
+    const problems: string[] = []
+    if (!told && this.#nodes.size > 0)
+      problems.push(`the cluster has no node ${self.name}: the others do not know this one; see --node-name`)
+    const [ours, theirs] = [self, told ?? self].map(({ podCidrs }) =>
+      podCidrs
+        .map(({ text }) => text)
+        .sort()
+        .join(', '),
+    )
+    if (ours !== theirs)
+      problems.push(`the cluster says that ${self.name} has the pods ${theirs || 'none'}; this agent serves ${ours}`)
+    for (const cidr of self.podCidrs) {
+      const bad = refusedNetwork(cidr, this.#settings)
+      if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)
+      const lan = uplinks.find((one) => isOnLinkNetwork(one) && overlaps(one.cidr, cidr))
+      if (lan)
+        problems.push(`the pod CIDR ${cidr.text} of ${self.name} overlaps ${networkText(lan)}; give the pods others`)
+    }
+    if (self.podCidrs.some(({ family }) => family === 6) && this.mtuBytes < MTU_BYTES_MIN_IPV6)
+      problems.push(
+        `pods would have an MTU of ${this.mtuBytes}, and IPv6 needs ${MTU_BYTES_MIN_IPV6}; raise that of ${this.uplinks.join(', ')}`,
+      )
+    return problems
+  }
 }
 
-function vxlanLink(local: string, facts: LocalFacts, settings: NetworkSettings): VxlanLink {
-  return {
-    name: VXLAN_LINK,
-    vni: settings.vxlanVni,
-    port: settings.vxlanPort,
-    local,
-    mac: vtepMac(facts.self.name),
-    mtuBytes: facts.uplinkMtuBytes - VXLAN_OVERHEAD_BYTES[underlayFamily(facts.self)],
+/** Why no node can have this pod CIDR. Pure. @returns undefined where it can */
+export function refusedNetwork(cidr: Cidr, { serviceCidrs, clusterCidrs }: RefusedNetworks): string | undefined {
+  const services = serviceCidrs.find((one) => overlaps(one, cidr))
+  if (services) return `overlaps ${services.text}, the addresses of Services; give the pods others`
+  const cluster = clusterCidrs.filter(({ family }) => family === cidr.family)
+  if (cluster.length === 0) return undefined
+  const around = cluster.find((one) => overlaps(one, cidr))
+  if (!around) return `is outside of the cluster's ${cluster.map(({ text }) => text).join(', ')}; see --cluster-cidr`
+  if (cidr.prefixLength <= around.prefixLength)
+    return `is as large as the whole cluster's ${around.text}, and leaves nothing for other nodes; give each node a part, like a /${cidr.family === 4 ? Math.max(24, around.prefixLength + 1) : Math.max(64, around.prefixLength + 1)}`
+  return undefined
+}
+
+function networkText({ cidr, link }: Uplink): string {
+  return `${cidr.text}, the network on ${link}`
+}
+
+/** How often something is there. */
+class Tally<Key> {
+  readonly #counts = new Map<Key, number>()
+
+  add(key: Key): void {
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+  }
+
+  delete(key: Key): void {
+    const left = (this.#counts.get(key) ?? 0) - 1
+    if (left > 0) this.#counts.set(key, left)
+    else this.#counts.delete(key)
+  }
+
+  keys(): Key[] {
+    return [...this.#counts.keys()].sort()
   }
 }

@@ -1,63 +1,117 @@
-import { createHash } from 'node:crypto'
-import { type Cidr, formatAddress, overlaps } from '../../ipam/address.ts'
+import { type Cidr, familyOf, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
-import { formatMac } from '../kernel/mac.ts'
-import type { LinkFdbEntry, LinkNeighbour, NodeRoute, PeerObjects } from './objects.ts'
-import { type OnLinkNetwork, type Routing, wayTo } from './way.ts'
+import { sitGateway } from '../kernel/ipip.ts'
+import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
+import { NO_OBJECTS } from './objects.ts'
+import { linkOf, overheadBytes, type TunnelSettings, tunnelAddress, vtepMac } from './tunnel.ts'
+import { isOnLinkNetwork, type Tunnel, uplinkTo, type Way, type WayFacts, type WaySettings, wayTo } from './way.ts'
 
-export const VXLAN_LINK = 'bramble.vxlan'
+/** How one peer is reached. */
+export interface DesiredPeer {
+  readonly objects: NodeObjects
+  readonly ways: readonly Way[]
+  /** Which tunnels of ours it needs, with what each takes of a packet in bytes. */
+  readonly tunnels: ReadonlyMap<Tunnel, number>
+  /** The node's links that its packets leave by. */
+  readonly uplinks: readonly string[]
+  /** Its pod CIDRs that are reached. */
+  readonly podCidrs: readonly Cidr[]
+  readonly problems: readonly string[]
+}
 
 /**
  * What the kernel needs to reach one peer's pods. Pure, and of this peer alone: a change of one node is worked out
  * without looking at the others.
  */
-export function desiredPeer(
-  peer: ClusterNode,
-  self: ClusterNode,
-  routing: Routing,
-  networks: readonly OnLinkNetwork[],
-): PeerObjects & { readonly problems: readonly string[] } {
+export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: WaySettings & TunnelSettings): DesiredPeer {
   const routes: NodeRoute[] = []
   const neighbours: LinkNeighbour[] = []
   const fdb = new Map<string, LinkFdbEntry>()
+  const tunnels = new Map<Tunnel, number>()
+  const uplinks = new Set<string>()
+  const reached: Cidr[] = []
+  const ways: Way[] = []
   const problems: string[] = []
+  const wireguardPeers = new Map<string, WireguardPeer>()
   for (const cidr of peer.podCidrs) {
-    const taken = takenBy(cidr, self, networks)
+    const taken = takenBy(cidr, facts)
     if (taken) {
       problems.push(`the pod CIDR ${cidr.text} of ${peer.name} overlaps ${taken}; give that node another one`)
       continue
     }
-    const way = wayTo(peer, self, cidr.family, routing, networks)
-    if (way.kind === 'none') problems.push(way.reason)
-    else if (way.kind === 'direct') routes.push({ destination: cidr.text, link: way.link, gateway: way.address })
-    else {
-      const mac = vtepMac(peer.name)
-      const gateway = tunnelAddress(cidr)
-      neighbours.push({ link: VXLAN_LINK, address: gateway, mac })
-      fdb.set(mac, { link: VXLAN_LINK, mac, remote: way.remote })
-      routes.push({ destination: cidr.text, link: VXLAN_LINK, gateway, isOnlink: true })
+    const way = wayTo(peer, cidr.family, facts, settings)
+    ways.push(way)
+    if (way.kind === 'none') {
+      problems.push(way.reason)
+      continue
+    }
+    reached.push(cidr)
+    if (way.kind === 'direct') {
+      routes.push({ destination: cidr.text, link: way.link, gateway: way.address })
+      uplinks.add(way.link)
+      continue
+    }
+    const link = linkOf(way.kind)
+    tunnels.set(way.kind, overheadBytes(way.kind, familyOf(way.remote)))
+    const uplink = uplinkTo(way.remote, facts.uplinks)
+    if (uplink) uplinks.add(uplink.link)
+    switch (way.kind) {
+      case 'vxlan': {
+        const mac = vtepMac(peer.name)
+        const gateway = tunnelAddress(cidr)
+        neighbours.push({ link, address: gateway, mac })
+        fdb.set(mac, { link, mac, remote: way.remote })
+        routes.push({ destination: cidr.text, link, gateway, isOnlink: true })
+        break
+      }
+      case 'ipip':
+        routes.push({ destination: cidr.text, link, gateway: way.remote, isOnlink: true })
+        break
+      case 'sit':
+        routes.push({ destination: cidr.text, link, gateway: sitGateway(way.remote), isOnlink: true })
+        break
+      case 'wireguard':
+        routes.push({ destination: cidr.text, link })
+        addWireguardPeer(wireguardPeers, peer, way.remote, cidr, settings)
     }
   }
-  return { routes, neighbours, fdb: [...fdb.values()], problems }
+  const objects = {
+    ...NO_OBJECTS,
+    neighbours,
+    fdb: [...fdb.values()],
+    wireguardPeers: [...wireguardPeers.values()],
+    routes,
+  }
+  return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs: reached, problems }
+}
+
+/** One peer for both families. */
+function addWireguardPeer(
+  peers: Map<string, WireguardPeer>,
+  { announcement }: ClusterNode,
+  remote: string,
+  cidr: Cidr,
+  { wireguard: own }: TunnelSettings,
+): void {
+  if (!announcement?.wireguard) return
+  const { publicKey, port } = announcement.wireguard
+  peers.set(publicKey, {
+    link: linkOf('wireguard'),
+    publicKey,
+    endpoint: { address: remote, port },
+    allowedIps: [...(peers.get(publicKey)?.allowedIps ?? []), cidr.text],
+    keepaliveSeconds: own?.keepaliveSeconds ?? 0,
+  })
 }
 
 /** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on. */
-function takenBy(cidr: Cidr, self: ClusterNode, networks: readonly OnLinkNetwork[]): string | undefined {
+function takenBy(cidr: Cidr, { self, uplinks }: WayFacts): string | undefined {
   const own = self.podCidrs.find((one) => overlaps(one, cidr))
   if (own) return `${own.text}, which are the pods of ${self.name}`
-  const network = networks.find((one) => overlaps(one.cidr, cidr))
+  const network = uplinks.find((one) => (isOnLinkNetwork(one) || isHost(one.cidr)) && overlaps(one.cidr, cidr))
   return network && `${network.cidr.text}, the network on ${network.link} of ${self.name}`
 }
 
-/** The first address of a node's pod CIDR, which no pod gets, is the node's own end of the tunnel. */
-export function tunnelAddress(cidr: Cidr): string {
-  return formatAddress(cidr.family, cidr.first)
-}
-
-/**
- * The MAC of a node's VXLAN link, known to all from its name: 0x66 and five bytes of SHA-1, as Calico has it. Set at
- * creation, so that systemd does not take it for a random one and replace it.
- */
-export function vtepMac(nodeName: string): string {
-  return formatMac(Buffer.concat([Uint8Array.of(0x66), createHash('sha1').update(nodeName).digest().subarray(0, 5)]))
+function isHost({ prefixLength, family }: Cidr): boolean {
+  return prefixLength === (family === 4 ? 32 : 128)
 }

@@ -1,52 +1,109 @@
-import { type Cidr, contains, type Family, familyOf } from '../../ipam/address.ts'
-import type { ClusterNode } from '../cluster/view.ts'
+import { ADDRESS_BITS, type Cidr, contains, type Family, familyOf } from '../../ipam/address.ts'
+import type { ClusterNode, Encapsulation } from '../cluster/view.ts'
 
-export const ROUTINGS = ['auto', 'direct', 'vxlan'] as const
+export const ROUTINGS = ['auto', 'direct', 'vxlan', 'ipip', 'wireguard'] as const
 export type Routing = (typeof ROUTINGS)[number]
 
-/** A network that the node is on itself: what it has a route to without a gateway. */
-export interface OnLinkNetwork {
+/** A kind of tunnel link: `ipip` for IPv4 pods, `sit` for IPv6 ones. */
+export type Tunnel = Encapsulation | 'sit'
+
+/** A way out of the node: what it has a route to, and by which link. */
+export interface Uplink {
   readonly cidr: Cidr
   readonly link: string
+  /** Absent: the network is on the link itself. */
+  readonly gateway?: string
+  /** The smaller one counts. */
+  readonly metric: number
+}
+
+/** What of this node decides how it reaches others. */
+export interface WayFacts {
+  readonly self: ClusterNode
+  /** The node's own routes, none of ours among them. */
+  readonly uplinks: readonly Uplink[]
+  /** Which tunnels the kernel cannot make, and what to do about it. */
+  readonly missing: ReadonlyMap<Tunnel, string>
+}
+
+export interface WaySettings {
+  readonly routing: Routing
+  /** Nothing goes between nodes unencrypted, whatever the routing. */
+  readonly isEncrypted: boolean
 }
 
 /** How packets for a peer's pods of one family get there. */
 export type Way =
   | { readonly kind: 'direct'; readonly address: string; readonly link: string }
-  | { readonly kind: 'vxlan'; readonly remote: string }
+  | { readonly kind: Tunnel; readonly remote: string }
   /** None; the reason is for people. */
   | { readonly kind: 'none'; readonly reason: string }
 
-/** Direct where the peer is in a subnet of ours, by an address of the pods' family; else through the tunnel. Pure. */
-export function wayTo(
-  peer: ClusterNode,
-  self: ClusterNode,
-  family: Family,
-  routing: Routing,
-  networks: readonly OnLinkNetwork[],
-): Way {
-  if (routing !== 'vxlan') {
-    const address = addressOf(peer, family)
-    const network = address && onLinkNetwork(address, networks)
-    if (address && network) return { kind: 'direct', address, link: network.link }
-    if (routing === 'direct')
-      return {
-        kind: 'none',
-        reason: address
-          ? `${peer.name} (${address}) is in no subnet of ${self.name}, as --routing direct needs; use auto or vxlan`
-          : `${peer.name} has no IPv${family} InternalIP, as --routing direct needs for its pods; use auto or vxlan`,
-      }
+/** Pure. The first way that is possible of those that the settings allow. */
+export function wayTo(peer: ClusterNode, family: Family, facts: WayFacts, settings: WaySettings): Way {
+  const reasons = new Set<string>()
+  for (const kind of kindsOf(settings)) {
+    const way = kind === 'direct' ? direct(peer, family, facts) : tunnelled(peer, family, kind, facts)
+    if (way.kind !== 'none') return way
+    if (kind !== 'direct' || settings.routing === 'direct') reasons.add(way.reason)
   }
-  const underlay = underlayFamily(self)
-  const remote = addressOf(peer, underlay)
-  if (remote) return { kind: 'vxlan', remote }
-  return {
-    kind: 'none',
-    reason: `${peer.name} has no IPv${underlay} InternalIP, over which ${self.name} has its tunnel`,
-  }
+  return { kind: 'none', reason: [...reasons].join('; ') }
 }
 
-/** The family of the addresses between which a node has its tunnels: one link, one family. */
+/** Both ends of a pair choose alike: in this order, of what both can do. */
+function kindsOf({ routing, isEncrypted }: WaySettings): readonly ('direct' | Encapsulation)[] {
+  if (isEncrypted) return ['wireguard']
+  return routing === 'auto' ? ['direct', 'vxlan', 'ipip'] : [routing]
+}
+
+/** The peer is in a subnet of ours, by an address of the pods' family. */
+function direct(peer: ClusterNode, family: Family, { self, uplinks }: WayFacts): Way {
+  const address = addressOf(peer, family)
+  if (!address)
+    return none(
+      `${peer.name} has no IPv${family} InternalIP, as --routing direct needs for its pods; use auto or vxlan`,
+    )
+  const uplink = uplinkTo(address, uplinks)
+  if (uplink && uplink.gateway === undefined && uplink.cidr.prefixLength > 0)
+    return { kind: 'direct', address, link: uplink.link }
+  return none(`${peer.name} (${address}) is in no subnet of ${self.name}, as --routing direct needs; use auto or vxlan`)
+}
+
+function tunnelled(peer: ClusterNode, family: Family, encapsulation: Encapsulation, facts: WayFacts): Way {
+  const { self, missing } = facts
+  const kind: Tunnel = encapsulation === 'ipip' && family === 6 ? 'sit' : encapsulation
+  const remedy = missing.get(kind)
+  if (remedy !== undefined) return none(remedy)
+  const { announcement } = peer
+  if (announcement && !announcement.encapsulations.includes(encapsulation))
+    return none(
+      `${peer.name} cannot do ${encapsulation}: its agent announces ${announcement.encapsulations.join(', ') || 'nothing'}; see its status`,
+    )
+  if (kind === 'wireguard') return encrypted(peer, facts)
+  const underlay = kind === 'vxlan' ? underlayFamily(self) : 4
+  const [own, remote] = [addressOf(self, underlay), addressOf(peer, underlay)]
+  if (remote && own) return { kind, remote }
+  const which = own ? peer : self
+  return none(`${which.name} has no IPv${underlay} InternalIP, over which ${self.name} has its tunnel`)
+}
+
+/** WireGuard goes over either family, each peer by its own. */
+function encrypted(peer: ClusterNode, { self }: WayFacts): Way {
+  if (!peer.announcement?.wireguard)
+    return none(
+      `${peer.name} has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt?`,
+    )
+  const remote = ([4, 6] as const).flatMap((family) => (addressOf(self, family) && addressOf(peer, family)) ?? [])[0]
+  return remote
+    ? { kind: 'wireguard', remote }
+    : none(`${peer.name} and ${self.name} have no InternalIP of one family, over which they could meet`)
+}
+
+function none(reason: string): Way {
+  return { kind: 'none', reason }
+}
+
+/** The family of the addresses between which a node has its VXLAN: one link, one family. */
 export function underlayFamily(self: ClusterNode): Family {
   return addressOf(self, 4) ? 4 : 6
 }
@@ -55,12 +112,18 @@ export function addressOf(node: ClusterNode, family: Family): string | undefined
   return node.addresses.find((address) => familyOf(address) === family)
 }
 
-/** The longest prefix wins, as in the kernel's look-up. */
-function onLinkNetwork(address: string, networks: readonly OnLinkNetwork[]): OnLinkNetwork | undefined {
-  return networks
-    .filter(({ cidr }) => contains(cidr, address))
-    .reduce<OnLinkNetwork | undefined>(
-      (best, network) => (best && best.cidr.prefixLength >= network.cidr.prefixLength ? best : network),
-      undefined,
-    )
+/** The longest prefix, then the smallest metric, as in the kernel's look-up. */
+export function uplinkTo(address: string, uplinks: readonly Uplink[]): Uplink | undefined {
+  let best: Uplink | undefined
+  for (const uplink of uplinks) {
+    if (!contains(uplink.cidr, address)) continue
+    const longer = uplink.cidr.prefixLength - (best?.cidr.prefixLength ?? -1)
+    if (!best || longer > 0 || (longer === 0 && uplink.metric < best.metric)) best = uplink
+  }
+  return best
+}
+
+/** A network that the node is on itself, and not just one address. */
+export function isOnLinkNetwork({ cidr, gateway }: Uplink): boolean {
+  return gateway === undefined && cidr.prefixLength > 0 && cidr.prefixLength < ADDRESS_BITS[cidr.family]
 }

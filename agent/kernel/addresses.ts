@@ -4,8 +4,8 @@ import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE }
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, if_addr.h
-const RTM_NEWADDR = 20
-const RTM_DELADDR = 21
+export const RTM_NEWADDR = 20
+export const RTM_DELADDR = 21
 const RTM_GETADDR = 22
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
@@ -45,11 +45,11 @@ export function addAddress(linkIndex: number, { address, prefixLength }: Address
   }
 }
 
-/** The address that an RTM_NEWADDR or RTM_DELADDR is about. */
-export function addressIn({ body }: NetlinkMessage): string | undefined {
+/** What an RTM_NEWADDR or RTM_DELADDR is about. */
+export function parseAddress({ body }: NetlinkMessage): (Address & { readonly linkIndex: number }) | undefined {
   const attributes = readAttributes(body.subarray(INFO_BYTES))
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
-  return bytes && addressOf(bytes)
+  return bytes && { address: addressOf(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) }
 }
 
 export function deleteAddress(linkIndex: number, { address, prefixLength }: Address): NetlinkRequest {
@@ -66,10 +66,5 @@ export function deleteAddress(linkIndex: number, { address, prefixLength }: Addr
 
 export async function listAddresses(netlink: Netlink): Promise<(Address & { readonly linkIndex: number })[]> {
   const messages = await netlink.dump({ name: 'address show', type: RTM_GETADDR, body: Buffer.alloc(INFO_BYTES) })
-  return messages.flatMap(({ body }) => {
-    const attributes = readAttributes(body.subarray(INFO_BYTES))
-    const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
-    if (!bytes) return []
-    return [{ address: addressOf(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) }]
-  })
+  return messages.flatMap((message) => parseAddress(message) ?? [])
 }

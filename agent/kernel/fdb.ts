@@ -1,7 +1,7 @@
 import { addressBytes, addressOf } from '../../ipam/address.ts'
 import { attribute, readAttributes } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
-import { type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, neighbour.h, if_link.h; include/linux/socket.h
@@ -48,19 +48,26 @@ export function deleteFdbEntry(linkIndex: number, { mac, remote }: FdbEntry): Ne
 }
 
 /** The entries of one VXLAN link. */
-export async function listFdb(netlink: Netlink, linkIndex: number): Promise<FdbEntry[]> {
+export async function listFdb(
+  netlink: Netlink,
+  linkIndex: number,
+): Promise<(FdbEntry & { readonly linkIndex: number })[]> {
   const messages = await netlink.dump({
     name: `fdb show dev ${linkIndex}`,
     type: RTM_GETNEIGH,
     body: info(linkIndex),
   })
-  return messages.flatMap(({ body }) => {
-    const attributes = readAttributes(body.subarray(INFO_BYTES))
-    const mac = attributes.get(NDA_LLADDR)
-    const remote = attributes.get(NDA_DST)
-    if (!mac || !remote || body.readInt32LE(4) !== linkIndex) return []
-    return [{ mac: formatMac(mac), remote: addressOf(remote) }]
-  })
+  return messages.flatMap((message) => parseFdbEntry(message) ?? []).filter((entry) => entry.linkIndex === linkIndex)
+}
+
+/** @returns undefined for what is no entry of a VXLAN link (a bridge's, a neighbour) */
+export function parseFdbEntry({ body }: NetlinkMessage): (FdbEntry & { readonly linkIndex: number }) | undefined {
+  if (body[0] !== AF_BRIDGE) return undefined
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const mac = attributes.get(NDA_LLADDR)
+  const remote = attributes.get(NDA_DST)
+  if (!mac || !remote) return undefined
+  return { mac: formatMac(mac), remote: addressOf(remote), linkIndex: body.readInt32LE(4) }
 }
 
 /** struct ndmsg */

@@ -63,20 +63,16 @@ export function setLinkAddressGenerationOff(index: number): NetlinkRequest {
   }
 }
 
-export function setLinkMtuAndMac(index: number, mtuBytes: number, mac: string): NetlinkRequest {
+/** @param mac of a link that carries frames; absent: left as it is */
+export function setLinkMtu(index: number, mtuBytes: number, mac?: string): NetlinkRequest {
   return {
-    name: `link set ${index} mtu ${mtuBytes} address ${mac}`,
+    name: `link set ${index} mtu ${mtuBytes}${mac === undefined ? '' : ` address ${mac}`}`,
     type: RTM_SETLINK,
-    body: Buffer.concat([linkInfo({ index }), u32(IFLA_MTU, mtuBytes), attribute(IFLA_ADDRESS, parseMac(mac))]),
-  }
-}
-
-/** For a link that has no MAC address: a tunnel that carries packets and no frames. */
-export function setLinkMtu(index: number, mtuBytes: number): NetlinkRequest {
-  return {
-    name: `link set ${index} mtu ${mtuBytes}`,
-    type: RTM_SETLINK,
-    body: Buffer.concat([linkInfo({ index }), u32(IFLA_MTU, mtuBytes)]),
+    body: Buffer.concat([
+      linkInfo({ index }),
+      u32(IFLA_MTU, mtuBytes),
+      ...(mac === undefined ? [] : [attribute(IFLA_ADDRESS, parseMac(mac))]),
+    ]),
   }
 }
 

@@ -44,13 +44,17 @@ export function deleteNeighbour(linkIndex: number, { address }: Pick<Neighbour, 
 /** The permanent entries of all links. */
 export async function listNeighbours(netlink: Netlink): Promise<(Neighbour & { readonly linkIndex: number })[]> {
   const messages = await netlink.dump({ name: 'neighbour show', type: RTM_GETNEIGH, body: Buffer.alloc(INFO_BYTES) })
-  return messages.flatMap(({ body }) => {
-    const attributes = readAttributes(body.subarray(INFO_BYTES))
-    const address = attributes.get(NDA_DST)
-    const mac = attributes.get(NDA_LLADDR)
-    if (!address || !mac || !(body.readUInt16LE(8) & NUD_PERMANENT)) return []
-    return [{ address: addressOf(address), mac: formatMac(mac), linkIndex: body.readInt32LE(4) }]
-  })
+  return messages.flatMap((message) => parseNeighbour(message) ?? []).filter(({ mac }) => mac !== '')
+}
+
+/** @returns undefined for what is no entry of IPv4 or IPv6; without a MAC where the entry is not permanent (any more) */
+export function parseNeighbour({ body }: NetlinkMessage): (Neighbour & { readonly linkIndex: number }) | undefined {
+  if (body[0] !== AF[4] && body[0] !== AF[6]) return undefined
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const address = attributes.get(NDA_DST)
+  if (!address) return undefined
+  const mac = body.readUInt16LE(8) & NUD_PERMANENT ? attributes.get(NDA_LLADDR) : undefined
+  return { address: addressOf(address), mac: mac ? formatMac(mac) : '', linkIndex: body.readInt32LE(4) }
 }
 
 /** The link that an RTM_NEWNEIGH or RTM_DELNEIGH is about; of fdb entries the same. */

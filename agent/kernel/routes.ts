@@ -62,7 +62,7 @@ export interface ListedRoute extends Route {
   readonly linkIndex: number
 }
 
-/** The unicast routes of all tables that leave over one link. */
+/** The routes of all tables that leave over one link, or end here (blackhole). */
 export async function listRoutes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
   return (await dumpRoutes(netlink, family)).flatMap((message) => parseRoute(message) ?? [])
 }
@@ -95,12 +95,6 @@ function dumpRoutes(netlink: Netlink, family: Family): Promise<NetlinkMessage[]>
   return netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
 }
 
-/** The blackhole routes of all tables; their link says nothing. */
-export async function listBlackholes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
-  const messages = (await dumpRoutes(netlink, family)).filter(({ body }) => body[7] === RTN_BLACKHOLE)
-  return messages.map((message) => ({ ...readRoute(message, 0), isBlackhole: true }))
-}
-
 /** Whether somebody routes something by this: it is not of the protocol that is left out, and did not come with an address. */
 export function concernsRouting({ body }: NetlinkMessage, leftOut: number): boolean {
   const [, , , , , protocol, , type] = body
@@ -108,9 +102,10 @@ export function concernsRouting({ body }: NetlinkMessage, leftOut: number): bool
   return protocol !== leftOut && protocol !== RTPROT_KERNEL
 }
 
-/** @returns undefined for what is no unicast route over one link (local, multicast, blackhole, cached, multipath) */
+/** @returns undefined for what is no unicast route over one link and no blackhole (local, multicast, cached, multipath) */
 export function parseRoute(message: NetlinkMessage): ListedRoute | undefined {
   const { body } = message
+  if (body[7] === RTN_BLACKHOLE) return { ...readRoute(message, 0), isBlackhole: true } // its link says nothing
   if (body[7] !== RTN_UNICAST || body.readUInt32LE(8) & RTM_F_CLONED) return undefined
   const linkIndex = readU32(readAttributes(body.subarray(INFO_BYTES)).get(RTA_OIF))
   return linkIndex === undefined ? undefined : readRoute(message, linkIndex)

@@ -1,64 +1,83 @@
 import { type Cidr, familyOf, parseCidr } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import type { LocalFacts } from '../desired/network.ts'
+import type { Tunnel, Uplink } from '../desired/way.ts'
 import { type Address, listAddresses } from '../kernel/addresses.ts'
 import { type Link, listLinks } from '../kernel/links.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { type ListedRoute, listRoutes, RT_TABLE_MAIN } from '../kernel/routes.ts'
 import { isPodLink, isTunnelLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../ownership.ts'
 
-/** Asks the kernel what this node is and where it is. @throws KernelError */
-export async function readFacts(
-  netlink: Netlink,
-  view: ClusterView,
-  name: string,
-  podCidrs: readonly Cidr[],
-  uplinkMtuBytes: number,
-): Promise<LocalFacts> {
-  const [links, addresses, routes4, routes6] = await Promise.all([
-    listLinks(netlink),
-    listAddresses(netlink),
-    listRoutes(netlink, 4),
-    listRoutes(netlink, 6),
-  ])
-  return localFacts({ links, addresses, routes: [...routes4, ...routes6] }, view, name, podCidrs, uplinkMtuBytes)
+/** What this node was told of itself. */
+export interface ThisNode {
+  readonly name: string
+  readonly podCidrs: readonly Cidr[]
+  /** Where the others reach it; empty: what the cluster says, or else its own first ones. */
+  readonly addresses: readonly string[]
 }
 
+/** The kernel's word, as it was listed. */
 export interface KernelListing {
   readonly links: readonly Link[]
   readonly addresses: readonly (Address & { readonly linkIndex: number })[]
   readonly routes: readonly ListedRoute[]
 }
 
-/** Pure. The cluster's word on this node's addresses counts; where it has none, the node's own are taken. */
-export function localFacts(
-  { links, addresses, routes }: KernelListing,
-  view: ClusterView,
-  name: string,
-  podCidrs: readonly Cidr[],
-  uplinkMtuBytes: number,
-): LocalFacts {
-  const foreign = new Map(
-    links
-      .filter((link) => !isPodLink(link) && !isTunnelLink(link) && link.name !== 'lo')
-      .map((link) => [link.index, link]),
-  )
-  const told = view.nodes.get(name)?.addresses ?? []
-  const own = addresses
-    .filter(({ address, linkIndex }) => foreign.has(linkIndex) && !/^(fe80:|169\.254\.)/.test(address))
-    .map(({ address }) => address)
-  const self: ClusterNode = { name, podCidrs, addresses: told.length > 0 ? told : firstOfEachFamily(own) }
-  const networks = routes.flatMap(({ destination, gateway, linkIndex, protocol, table }) => {
-    const link = foreign.get(linkIndex)
-    const isOurs = protocol === ROUTE_PROTOCOL || protocol === NODE_ROUTE_PROTOCOL
-    const isEverything = destination.endsWith('/0') // over PPP and the like: on the link, and yet anywhere
-    if (!link || gateway || isOurs || isEverything || table !== RT_TABLE_MAIN || destination.startsWith('fe80:'))
-      return []
-    return [{ cidr: parseCidr(destination), link: link.name }]
-  })
-  return { self, networks, uplinkMtuBytes }
+/** @throws KernelError */
+export async function listKernel(netlink: Netlink): Promise<KernelListing> {
+  const [links, addresses, routes4, routes6] = await Promise.all([
+    listLinks(netlink),
+    listAddresses(netlink),
+    listRoutes(netlink, 4),
+    listRoutes(netlink, 6),
+  ])
+  return { links, addresses, routes: [...routes4, ...routes6] }
 }
 
-function firstOfEachFamily(addresses: readonly string[]): string[] {
-  return [4, 6].flatMap((family) => addresses.find((address) => familyOf(address) === family) ?? [])
+/** Pure. The cluster's word on this node's addresses counts; where it has none, the node's own are taken. */
+export function localFacts(
+  listing: KernelListing,
+  view: ClusterView,
+  { name, podCidrs, addresses }: ThisNode,
+  missing: ReadonlyMap<Tunnel, string>,
+): LocalFacts {
+  const foreign = foreignLinks(listing.links)
+  const told = view.nodes.get(name)?.addresses ?? []
+  const [own] = [addresses, told, ownAddresses(listing)].filter(({ length }) => length > 0)
+  const self: ClusterNode = { name, podCidrs, addresses: own ?? [] }
+  const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
+  const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
+  return { self, uplinks, linkMtus, missing }
+}
+
+/** Where other nodes reach this one: what it was told, or else its own. @throws KernelError */
+export async function nodeAddresses(netlink: Netlink, told: readonly string[]): Promise<readonly string[]> {
+  return told.length > 0 ? told : ownAddresses(await listKernel(netlink))
+}
+
+/**
+ * The first address of each family that is no loopback's, no link's own, and none of our doing; those on a link with a
+ * default route go before, as docker0 and its like have addresses, too. Pure.
+ */
+export function ownAddresses({ links, addresses, routes }: KernelListing): string[] {
+  const foreign = foreignLinks(links)
+  const leadsOut = new Set(routes.filter(({ destination }) => destination.endsWith('/0')).map((one) => one.linkIndex))
+  const own = addresses
+    .filter(({ address, linkIndex }) => foreign.has(linkIndex) && !/^(fe80:|169\.254\.)/.test(address))
+    .toSorted((a, b) => Number(leadsOut.has(b.linkIndex)) - Number(leadsOut.has(a.linkIndex)))
+    .map(({ address }) => address)
+  return [4, 6].flatMap((family) => own.find((address) => familyOf(address) === family) ?? [])
+}
+
+function foreignLinks(links: readonly Link[]): Map<number, Link> {
+  const foreign = links.filter((link) => !isPodLink(link) && !isTunnelLink(link) && link.name !== 'lo')
+  return new Map(foreign.map((link) => [link.index, link]))
+}
+
+function uplinkOf(route: ListedRoute, foreign: ReadonlyMap<number, Link>): Uplink | undefined {
+  const { destination, gateway, linkIndex, protocol, table, metric } = route
+  const link = foreign.get(linkIndex)
+  const isOurs = protocol === ROUTE_PROTOCOL || protocol === NODE_ROUTE_PROTOCOL
+  if (!link || isOurs || table !== RT_TABLE_MAIN || destination.startsWith('fe80:')) return undefined
+  return { cidr: parseCidr(destination), link: link.name, metric, ...(gateway !== undefined && { gateway }) }
 }

@@ -1,89 +1,123 @@
 import type { Logger } from 'pino'
-import type { Cidr } from '../../ipam/address.ts'
 import { type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
-import { type DesiredNetwork, desiredNetwork, type NetworkSettings, VXLAN_OVERHEAD_BYTES } from '../desired/network.ts'
-import { underlayFamily } from '../desired/way.ts'
-import { addressIn } from '../kernel/addresses.ts'
-import { linkIndexOf, parseLink, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
+import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
+import { KINDS, type NodeObjects } from '../desired/objects.ts'
+import type { Tunnel } from '../desired/way.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
-import { neighbourLinkOf, RTM_DELNEIGH, RTM_NEWNEIGH } from '../kernel/neighbours.ts'
 import type { EventListener, Netlink } from '../kernel/netlink.ts'
-import { concernsRouting, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
-import { isPodLink, ROUTE_PROTOCOL } from '../ownership.ts'
 import { apply, type Outcome } from '../reconcile/apply.ts'
-import { readFacts } from './facts.ts'
-import { nodeSubsystems } from './subsystems.ts'
+import type { Subsystem } from '../reconcile/subsystem.ts'
+import { listKernel, localFacts, type ThisNode } from './facts.ts'
+import { Known } from './known.ts'
+import type { NodeSubsystems } from './subsystems.ts'
 
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
+/** Somebody may undo again and again what we do: looking takes a fifth of the time at most. */
+const REST_PER_PASS = 4
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
+/** What no event tells of, such as WireGuard's peers, and what an event may have been lost for. */
+const LOOK_EVERY_MS = 300_000
 
 const CANNOT = 'the network between nodes is not as it should be; see the log of bramble-agent'
 
 export interface NodeNetworkInput {
   readonly netlink: Netlink
-  readonly nodeName: string
-  readonly podCidrs: readonly Cidr[]
+  readonly subsystems: NodeSubsystems
+  readonly thisNode: ThisNode
   readonly settings: NetworkSettings
-  readonly hasIpv6: boolean
-  readonly uplinkMtuBytes: () => Promise<number>
+  /** Which tunnels the kernel cannot make, and what to do about it; asked before each look. */
+  readonly missing: () => Promise<ReadonlyMap<Tunnel, string>>
+  /** Told whenever what should be there was worked out anew. */
+  readonly onDesired: (desired: DesiredNetwork) => void
   readonly log: Logger
 }
 
 /**
- * Keeps this node joined to the others: whenever the cluster or the kernel changes, all that should be there is worked
- * out anew, compared with what is there, and the difference carried out. Events write nothing themselves.
+ * Keeps this node joined to the others. A change of the cluster is worked out and carried out node by node; a change
+ * in the kernel that is none of ours makes it look at everything: list, compare, repair. Events write nothing
+ * themselves, and those that say what we want anyway, as the echoes of our own doing, count for nothing.
  */
 export class NodeNetwork implements EventListener {
   readonly #input: NodeNetworkInput
-  readonly #subsystems: ReturnType<typeof nodeSubsystems>
   #view: ClusterView | undefined
-  #problems: readonly string[] = []
   #viewProblems: readonly ViewProblem[] = []
+  #desired: DesiredNetwork | undefined
+  readonly #known = new Known()
+  /** The nodes whose entries changed since the last pass. */
+  #changed = new Set<string>()
+  /** When everything is looked at. */
+  #lookAtMs = Number.POSITIVE_INFINITY
+  #restUntilMs = 0
   #timer: NodeJS.Timeout | undefined
-  #running: Promise<void> = Promise.resolve()
-  readonly #first = Promise.withResolvers<void>()
-  #dueAtMs = Number.POSITIVE_INFINITY
+  #failures: readonly string[] = []
   #retryMs: number = RETRY_MS.first
-  #overheadBytes = 0
+  #isRunning = false
+  #running: Promise<void> = Promise.resolve()
+  readonly #sometimes: NodeJS.Timeout
+  readonly #first = Promise.withResolvers<void>()
 
   constructor(input: NodeNetworkInput) {
     this.#input = input
-    this.#subsystems = nodeSubsystems(input.netlink, input.hasIpv6)
+    this.#sometimes = setInterval(() => this.#lookIn(0), LOOK_EVERY_MS).unref()
   }
 
-  /** What tunnels take of the uplink's MTU, in bytes; 0 while there is none. */
+  /** What the tunnels in use take of the uplink's MTU, in bytes; 0 while there is none. */
   get overheadBytes(): number {
-    return this.#overheadBytes
+    return this.#desired ? this.#desired.uplinkMtuBytes - this.#desired.mtuBytes : 0
+  }
+
+  /** What should be there, and why; undefined before the first view. */
+  get desired(): DesiredNetwork | undefined {
+    return this.#desired
+  }
+
+  get view(): ClusterView {
+    return this.#view ?? EMPTY_VIEW
   }
 
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
-    return [...this.#viewProblems.map(({ object, reason }) => `${object}: ${reason}`), ...this.#problems]
+    return [
+      ...this.#viewProblems.map(({ object, reason }) => `${object}: ${reason}`),
+      ...(this.#desired?.problems ?? []),
+      ...this.#failures,
+    ]
   }
 
   get peers(): number {
-    const { nodes } = this.#view ?? EMPTY_VIEW
-    return nodes.size - (nodes.has(this.#input.nodeName) ? 1 : 0)
+    const { nodes } = this.view
+    return nodes.size - (nodes.has(this.#input.thisNode.name) ? 1 : 0)
   }
 
-  setView({ view, problems }: ViewChange): void {
-    const { log } = this.#input
+  setView({ view, changed, problems }: ViewChange): void {
+    const { log, thisNode } = this.#input
     for (const { object, reason } of problems)
-      log.warn({ object, reason }, 'the cluster has something that cannot be used')
+      if (!this.#viewProblems.some((one) => one.object === object && one.reason === reason))
+        log.warn({ object, reason }, 'the cluster has something that cannot be used')
     this.#viewProblems = problems
-    if (!view) return
-    log.info({ nodes: view.nodes.size }, 'the cluster changed')
+    if (!view || view === this.#view) return
+    const first = [...(changed ?? [])].slice(0, 5)
+    log.info({ nodes: view.nodes.size, changed: changed && { count: changed.size, first } }, 'the cluster changed')
+    const isAboutUs = view.nodes.get(thisNode.name) !== this.#view?.nodes.get(thisNode.name)
+    const isAll = !changed || !this.#view || isAboutUs
     this.#view = view
-    this.#dirty(0)
+    if (isAll) this.#lookAtMs = 0
+    else for (const name of changed) this.#changed.add(name)
+    this.#schedule()
   }
 
   onMessage(message: NetlinkMessage): void {
-    if (this.#view && this.#concernsNodes(message)) this.#dirty(SETTLE_MS)
+    if (this.#view && this.#known.isNews(message, this.#input.subsystems)) this.#lookIn(SETTLE_MS)
   }
 
   onGap(): void {
-    this.#dirty(SETTLE_MS)
+    this.#lookIn(SETTLE_MS)
+  }
+
+  /** Looks at everything, now or soon. */
+  lookAgain(): void {
+    this.#lookIn(SETTLE_MS)
   }
 
   /** Waits until the first view has been carried out, so that the first pods get the MTU of all; not for ever. */
@@ -95,90 +129,96 @@ export class NodeNetwork implements EventListener {
   /** Waits for what runs; leaves the kernel as it is. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
+    clearInterval(this.#sometimes)
     this.#view = undefined
     await this.#running
   }
 
-  /** Asks for a look in so many milliseconds, or earlier if one is due earlier. */
-  #dirty(inMs: number): void {
-    if (!this.#view) return // nothing is written before the source has listed once
-    const dueAtMs = performance.now() + inMs
-    if (this.#dueAtMs <= dueAtMs) return
-    this.#dueAtMs = dueAtMs
+  #lookIn(ms: number): void {
+    this.#lookAtMs = Math.min(this.#lookAtMs, Math.max(performance.now() + ms, this.#restUntilMs))
+    this.#schedule()
+  }
+
+  #schedule(): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#dueAtMs = Number.POSITIVE_INFINITY
-      this.#running = this.#running.then(() => this.#reconcile())
-    }, inMs).unref()
+    if (!this.#view || this.#isRunning) return // nothing is written before the source has listed once
+    const dueAtMs = this.#changed.size > 0 ? 0 : this.#lookAtMs
+    if (dueAtMs === Number.POSITIVE_INFINITY) return
+    this.#timer = setTimeout(
+      () => {
+        this.#isRunning = true
+        this.#running = this.#reconcile().finally(() => {
+          this.#isRunning = false
+          this.#schedule()
+        })
+      },
+      Math.max(0, dueAtMs - performance.now()),
+    ).unref()
   }
 
   async #reconcile(): Promise<void> {
-    if (!this.#view) return
-    const { log, netlink, nodeName, podCidrs, settings, uplinkMtuBytes } = this.#input
+    const view = this.#view
+    if (!view) return
+    const startedAtMs = performance.now()
+    const isLook = !this.#desired || this.#lookAtMs <= startedAtMs
+    const changed = this.#changed
+    this.#changed = new Set()
+    if (isLook) this.#lookAtMs = Number.POSITIVE_INFINITY
     try {
-      const facts = await readFacts(netlink, this.#view, nodeName, podCidrs, await uplinkMtuBytes())
-      const desired = desiredNetwork(this.#view, facts, settings)
-      this.#overheadBytes = desired.links.length > 0 ? VXLAN_OVERHEAD_BYTES[underlayFamily(facts.self)] : 0
-      const outcome = await this.#bringAbout(desired)
-      this.#report(desired, outcome)
+      const outcome =
+        isLook || !this.#desired
+          ? await this.#reconcileAll(view)
+          : await this.#bringAbout(this.#desired.update(view, changed))
+      if (this.#desired) this.#input.onDesired(this.#desired)
+      this.#report(outcome)
       this.#first.resolve()
       if (outcome.failures.length > 0) throw new Error(`${outcome.failures.length} objects could not be set`)
       this.#retryMs = RETRY_MS.first
     } catch (error) {
-      this.#problems = [...this.#problems.filter((one) => one !== CANNOT), CANNOT]
-      log.error(
+      this.#failures = [...this.#failures.filter((one) => one !== CANNOT), CANNOT]
+      this.#input.log.error(
         { err: error, retryMs: this.#retryMs },
         'the network between nodes is not as it should be; trying again',
       )
-      this.#dirty(this.#retryMs)
+      this.#lookIn(this.#retryMs)
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
     }
+    const endedAtMs = performance.now()
+    if (isLook) this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
   }
 
-  async #bringAbout(desired: DesiredNetwork): Promise<Outcome> {
-    const { links, addresses, neighbours, fdb, routes } = this.#subsystems
-    const actualLinks = await links.list() // first: the others look up the tunnel by it
-    const [actualAddresses, actualNeighbours, actualFdb, actualRoutes] = await Promise.all([
-      addresses.list(),
-      neighbours.list(),
-      fdb.list(),
-      routes.list(),
-    ])
-    return apply([
-      { subsystem: links, desired: desired.links, actual: actualLinks },
-      { subsystem: addresses, desired: desired.addresses, actual: actualAddresses },
-      { subsystem: neighbours, desired: desired.neighbours, actual: actualNeighbours },
-      { subsystem: fdb, desired: desired.fdb, actual: actualFdb },
-      { subsystem: routes, desired: desired.routes, actual: actualRoutes },
-    ])
+  /** As if nothing were known: what is there is listed, and whatever is not wanted goes. */
+  async #reconcileAll(view: ClusterView): Promise<Outcome> {
+    const { netlink, thisNode, settings, subsystems, missing } = this.#input
+    const listing = await listKernel(netlink)
+    const facts = localFacts(listing, view, thisNode, await missing())
+    const desired = new DesiredNetwork(facts, settings)
+    const { after } = desired.update(view)
+    this.#desired = desired
+    const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
+    for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
+    this.#known.replaceAll(listing, after, subsystems)
+    return this.#bringAbout({ before: before as NodeObjects, after })
   }
 
-  #report(desired: DesiredNetwork, { put, removed, failures }: Outcome): void {
+  async #bringAbout({ before, after }: Change): Promise<Outcome> {
+    const { subsystems } = this.#input
+    this.#known.change({ before, after }, subsystems)
+    return apply(
+      KINDS.map((kind) => ({
+        subsystem: subsystems[kind] as Subsystem<unknown>,
+        desired: after[kind],
+        actual: before[kind],
+      })),
+    )
+  }
+
+  #report({ put, removed, failures }: Outcome): void {
     const { log } = this.#input
-    this.#problems = [
-      ...desired.problems,
-      ...failures.map(({ object, error }) => `${object} cannot be set: ${error.message}`),
-    ]
+    this.#failures = failures.map(({ object, error }) => `${object} cannot be set: ${error.message}`)
     const shown = (objects: readonly string[]) => ({ count: objects.length, first: objects.slice(0, 5) })
     if (put.length + removed.length > 0)
       log.info({ put: shown(put), removed: shown(removed) }, 'network between nodes set')
     for (const { object, error } of failures.slice(0, 5)) log.error({ object, err: error }, 'cannot set an object')
-  }
-
-  /** Pods come and go without a change between nodes. */
-  #concernsNodes(message: NetlinkMessage): boolean {
-    switch (message.type) {
-      case RTM_NEWLINK:
-      case RTM_DELLINK:
-        return linkIndexOf(message) !== 1 && !isPodLink(parseLink(message))
-      case RTM_NEWROUTE:
-      case RTM_DELROUTE:
-        return concernsRouting(message, ROUTE_PROTOCOL)
-      case RTM_NEWNEIGH:
-      case RTM_DELNEIGH: // fdb entries, too
-        return this.#subsystems.isTunnel(neighbourLinkOf(message))
-      default:
-        return !addressIn(message)?.startsWith('fe80:') // as every link has
-    }
   }
 }

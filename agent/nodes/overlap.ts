@@ -1,7 +1,8 @@
-import { ADDRESS_BITS, type Cidr, overlaps } from '../../ipam/address.ts'
-import type { OnLinkNetwork } from '../desired/way.ts'
+import { type Cidr, overlaps } from '../../ipam/address.ts'
+import { type RefusedNetworks, refusedNetwork } from '../desired/network.ts'
+import { isOnLinkNetwork, type Uplink } from '../desired/way.ts'
 
-/** The pod CIDR is in use by a network that the node is on; the first pod could take its gateway's address. */
+/** The pod CIDR is in use, or not for pods: by a network that the node is on (the first pod could take its gateway's address), by Services, by all nodes together. */
 export class OverlapError extends Error {
   override readonly name = 'OverlapError'
   readonly code = 'OVERLAP' as const
@@ -11,13 +12,18 @@ export class OverlapError extends Error {
  * Single addresses do not count: an ADD that meets one says so. Pure.
  * @throws OverlapError
  */
-export function refuseOverlap(podCidrs: readonly Cidr[], networks: readonly OnLinkNetwork[]): void {
-  for (const { cidr, link } of networks) {
-    if (cidr.prefixLength === ADDRESS_BITS[cidr.family]) continue
-    const pods = podCidrs.find((one) => overlaps(one, cidr))
-    if (pods)
+export function refuseOverlap(
+  podCidrs: readonly Cidr[],
+  uplinks: readonly Uplink[],
+  networks: RefusedNetworks = { serviceCidrs: [], clusterCidrs: [] },
+): void {
+  for (const pods of podCidrs) {
+    const reason = refusedNetwork(pods, networks)
+    if (reason) throw new OverlapError(`the pod CIDR ${pods.text} of this node ${reason}`)
+    const taken = uplinks.find((uplink) => isOnLinkNetwork(uplink) && overlaps(pods, uplink.cidr))
+    if (taken)
       throw new OverlapError(
-        `--pod-cidr ${pods.text} overlaps ${cidr.text}, the network on ${link}; give other addresses to the pods, or remove ${link} if it is a leftover`,
+        `the pod CIDR ${pods.text} overlaps ${taken.cidr.text}, the network on ${taken.link}; give other addresses to the pods, or remove ${taken.link} if it is a leftover`,
       )
   }
 }

@@ -38,8 +38,9 @@ export async function apply(steps: readonly Step<any>[]): Promise<Outcome> {
     }
   }
   for (const { subsystem, missing, changed } of work) {
-    const objects = [...missing, ...changed.map(({ desired }) => desired)]
-    if (objects.length > 0) note(subsystem, objects, await subsystem.put(objects), put)
+    const wanted = [...missing.map((desired) => ({ desired })), ...changed]
+    const objects = wanted.map(({ desired }) => desired)
+    if (objects.length > 0) note(subsystem, objects, await subsystem.put(wanted), put)
   }
   for (const { subsystem, extra } of work.toReversed())
     if (extra.length > 0) note(subsystem, extra, await subsystem.remove(extra), removed)

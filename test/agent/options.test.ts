@@ -27,7 +27,15 @@ async function parse({ argv = ENOUGH, env = {}, file }: Given) {
   Object.assign(process.env, env)
   if (file !== undefined) writeFileSync(configPath, file)
   const options = await parseOptions([...(file === undefined ? [] : ['--config', configPath]), ...argv], VERSION)
-  return options && { ...options, podCidrs: options.podCidrs.map(({ text }) => text) }
+  if (!options) return undefined
+  const texts = (cidrs: readonly { readonly text: string }[]) => cidrs.map(({ text }) => text)
+  return {
+    ...options,
+    podCidrs: texts(options.podCidrs),
+    clusterCidrs: texts(options.clusterCidrs),
+    serviceCidrs: texts(options.serviceCidrs),
+    noMasqueradeCidrs: texts(options.noMasqueradeCidrs),
+  }
 }
 
 /** Why it was refused; undefined when it was not. */
@@ -41,6 +49,20 @@ async function refusal(given: Given): Promise<string | undefined> {
   }
 }
 
+/** What is not told otherwise, with this state directory. */
+const defaults = (stateDir = '/run/bramble') => ({
+  nodeIps: [],
+  clusterCidrs: [],
+  nodeMasks: { 4: 24, 6: 64 },
+  serviceCidrs: [],
+  isEncrypted: false,
+  wireguardPort: 51_820,
+  wireguardKeyFile: `${stateDir}/wireguard.key`,
+  wireguardKeepaliveSeconds: 0,
+  masquerades: true,
+  noMasqueradeCidrs: [],
+})
+
 t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
   t.same(await parse({ argv: ['--pod-cidr', '10.42.0.0/24'] }), {
     datastore: 'local',
@@ -53,6 +75,7 @@ t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
     vxlanVni: 4096,
     vxlanPort: 4789,
     logLevel: 'info',
+    ...defaults(),
   })
 })
 
@@ -69,11 +92,25 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     vxlanVni: 7,
     vxlanPort: 8472,
     logLevel: 'debug',
+    nodeIps: ['192.168.1.4', 'fd00::4'],
+    clusterCidrs: ['10.42.0.0/16'],
+    nodeMasks: { 4: 25, 6: 80 },
+    serviceCidrs: ['10.43.0.0/16'],
+    isEncrypted: false,
+    wireguardPort: 51_821,
+    wireguardKeyFile: '/etc/key',
+    wireguardKeepaliveSeconds: 25,
+    masquerades: false,
+    noMasqueradeCidrs: ['10.0.0.0/8', 'fc00::/7'],
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
     ...['--socket=/run/x/y.sock', '--state-dir=/run/z', '--mtu=1400', '--log-level=debug'],
     ...['--cluster-dir=/etc/nodes', '--routing=vxlan', '--vxlan-vni=7', '--vxlan-port=8472'],
+    ...['--node-ip=192.168.1.4', '--node-ip=fd00::4', '--cluster-cidr=10.42.0.0/16', '--node-mask=25'],
+    ...['--node-mask-ipv6=80', '--service-cidr=10.43.0.0/16', '--encrypt=false', '--wireguard-port=51821'],
+    ...['--wireguard-key-file=/etc/key', '--wireguard-keepalive=25', '--masquerade=false'],
+    ...['--no-masquerade-cidr=10.0.0.0/8', '--no-masquerade-cidr=fc00::/7'],
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -87,6 +124,17 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_VXLAN_VNI: '7',
     BRAMBLE_VXLAN_PORT: '8472',
     BRAMBLE_LOG_LEVEL: 'debug',
+    BRAMBLE_NODE_IP: '192.168.1.4,fd00::4',
+    BRAMBLE_CLUSTER_CIDR: '10.42.0.0/16',
+    BRAMBLE_NODE_MASK: '25',
+    BRAMBLE_NODE_MASK_IPV6: '80',
+    BRAMBLE_SERVICE_CIDR: '10.43.0.0/16',
+    BRAMBLE_ENCRYPT: 'false',
+    BRAMBLE_WIREGUARD_PORT: '51821',
+    BRAMBLE_WIREGUARD_KEY_FILE: '/etc/key',
+    BRAMBLE_WIREGUARD_KEEPALIVE: '25',
+    BRAMBLE_MASQUERADE: 'false',
+    BRAMBLE_NO_MASQUERADE_CIDR: '10.0.0.0/8 fc00::/7',
   }
   const yaml = `
 datastore: local
@@ -100,6 +148,17 @@ routing: vxlan
 vxlan-vni: 7
 vxlan-port: 8472
 log-level: debug # as long as it is new
+node-ip: [192.168.1.4, "fd00::4"]
+cluster-cidr: [10.42.0.0/16]
+node-mask: 25
+node-mask-ipv6: 80
+service-cidr: 10.43.0.0/16
+encrypt: false
+wireguard-port: 51821
+wireguard-key-file: /etc/key
+wireguard-keepalive: 25
+masquerade: false
+no-masquerade-cidr: [10.0.0.0/8, "fc00::/7"]
 `
   const json = JSON.stringify({
     datastore: 'local',
@@ -113,6 +172,17 @@ log-level: debug # as long as it is new
     'vxlan-vni': 7,
     'vxlan-port': 8472,
     'log-level': 'debug',
+    'node-ip': ['192.168.1.4', 'fd00::4'],
+    'cluster-cidr': '10.42.0.0/16',
+    'node-mask': 25,
+    'node-mask-ipv6': 80,
+    'service-cidr': ['10.43.0.0/16'],
+    encrypt: false,
+    'wireguard-port': 51_821,
+    'wireguard-key-file': '/etc/key',
+    'wireguard-keepalive': 25,
+    masquerade: false,
+    'no-masquerade-cidr': ['10.0.0.0/8', 'fc00::/7'],
   })
   t.same(await parse({ argv: flags }), expected)
   t.same(await parse({ argv: [], env }), expected)
@@ -238,7 +308,7 @@ t.test('an option without its value is named', async (t) => {
 t.test('a choice that is none is named with those that there are', async (t) => {
   t.equal(
     await refusal({ argv: [...ENOUGH, '--datastore', 'etcd'] }),
-    'Invalid values: Argument: datastore, Given: "etcd", Choices: "local"',
+    'Invalid values: Argument: datastore, Given: "etcd", Choices: "local", "kubernetes", "redis"',
   )
   t.match(await refusal({ env: { BRAMBLE_LOG_LEVEL: 'loud' } }), /log-level.*"loud".*"trace", "debug", "info", "warn"/)
 })

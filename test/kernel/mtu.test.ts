@@ -100,7 +100,7 @@ t.test('with IPv6, an MTU below 1280 is refused, and no address is lost', async 
 
   const refused = Agent.spawn({ args: ['--mtu=1279'], stateDir: '/run/refused' })
   t.equal(await refused.ended(), 2)
-  t.match(refused.stderr, '--mtu 1279 is too small for --pod-cidr fd42::/64: IPv6 needs at least 1280')
+  t.match(refused.stderr, '--mtu 1279 is too small for the pods of fd42::/64: IPv6 needs at least 1280')
 })
 
 t.test('with IPv4 alone, it may be as small as 68', async (t) => {

@@ -35,7 +35,7 @@ t.test('a pod CIDR that overlaps a network of the node is refused at the start, 
   t.equal(await agent.ended(), 1)
   t.match(
     agent.stderr,
-    /^bramble-agent: --pod-cidr 10\.43\.7\.0\/24 overlaps 10\.43\.0\.0\/16, the network on lan0; .*\n$/,
+    /^bramble-agent: the pod CIDR 10\.43\.7\.0\/24 overlaps 10\.43\.0\.0\/16, the network on lan0; .*\n$/,
   )
 })
 

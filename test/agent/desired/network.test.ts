@@ -1,8 +1,10 @@
+import fc from 'fast-check'
 import t from 'tap'
 import type { ClusterNode, ClusterView } from '../../../agent/cluster/view.ts'
-import { desiredNetwork, type LocalFacts } from '../../../agent/desired/network.ts'
-import { vtepMac } from '../../../agent/desired/peer.ts'
-import type { Routing } from '../../../agent/desired/way.ts'
+import { type Change, DesiredNetwork, type LocalFacts, type NetworkSettings } from '../../../agent/desired/network.ts'
+import { KINDS, type NodeObjects } from '../../../agent/desired/objects.ts'
+import { vtepMac } from '../../../agent/desired/tunnel.ts'
+import type { Routing, Uplink } from '../../../agent/desired/way.ts'
 import { parseCidr } from '../../../ipam/address.ts'
 
 const node = (name: string, podCidrs: string[], addresses: string[]): ClusterNode => ({
@@ -11,21 +13,39 @@ const node = (name: string, podCidrs: string[], addresses: string[]): ClusterNod
   addresses,
 })
 const view = (...nodes: ClusterNode[]): ClusterView => ({ nodes: new Map(nodes.map((one) => [one.name, one])) })
+const uplink = (cidr: string, link: string, gateway?: string): Uplink => ({
+  cidr: parseCidr(cidr),
+  link,
+  metric: 0,
+  ...(gateway !== undefined && { gateway }),
+})
 
 const SELF = node('pi-1', ['10.42.1.0/24', 'fd42:0:0:1::/64'], ['192.168.1.1'])
 const NEAR = node('pi-2', ['10.42.2.0/24'], ['192.168.1.2'])
 const FAR = node('pi-3', ['10.42.3.0/24', 'fd42:0:0:3::/64'], ['192.168.2.3'])
 const FACTS: LocalFacts = {
   self: SELF,
-  networks: [
-    { cidr: parseCidr('192.168.0.0/16'), link: 'wlan0' },
-    { cidr: parseCidr('192.168.1.0/24'), link: 'eth0' },
-  ],
-  uplinkMtuBytes: 1500,
+  uplinks: [uplink('0.0.0.0/0', 'eth0', '192.168.1.254'), uplink('192.168.1.0/24', 'eth0')],
+  linkMtus: new Map([
+    ['eth0', 1500],
+    ['wlan0', 1400],
+  ]),
+  missing: new Map(),
 }
-const ONE_LAN = { ...FACTS, networks: FACTS.networks.slice(1) }
-const desired = (cluster: ClusterView, routing: Routing = 'auto', facts: LocalFacts = ONE_LAN) =>
-  desiredNetwork(cluster, facts, { routing, vxlanVni: 4096, vxlanPort: 4789 })
+const SETTINGS: NetworkSettings = {
+  routing: 'auto',
+  isEncrypted: false,
+  vxlanVni: 4096,
+  vxlanPort: 4789,
+  serviceCidrs: [],
+  clusterCidrs: [],
+}
+function desired(cluster: ClusterView, settings: Partial<NetworkSettings> = {}, facts: LocalFacts = FACTS) {
+  const network = new DesiredNetwork(facts, { ...SETTINGS, ...settings })
+  const { after } = network.update(cluster)
+  return { ...after, problems: network.problems, mtuBytes: network.mtuBytes }
+}
+const routed = (routing: Routing) => ({ routing })
 
 t.test('a node that is alone keeps what no pod of it has from looping, and needs no tunnel', async (t) => {
   t.same(desired(view(SELF)), {
@@ -33,8 +53,10 @@ t.test('a node that is alone keeps what no pod of it has from looping, and needs
     addresses: [],
     neighbours: [],
     fdb: [],
+    wireguardPeers: [],
     routes: [{ destination: '10.42.1.0/24' }, { destination: 'fd42:0:0:1::/64' }],
     problems: [],
+    mtuBytes: 1500,
   })
 })
 
@@ -48,7 +70,9 @@ t.test('auto: a peer behind a router is reached through VXLAN, IPv6 pods over th
   const { links, addresses, neighbours, fdb, routes } = desired(view(SELF, FAR))
   const mac = vtepMac('pi-3')
   const link = 'bramble.vxlan'
-  t.same(links, [{ name: link, vni: 4096, port: 4789, local: '192.168.1.1', mac: vtepMac('pi-1'), mtuBytes: 1450 }])
+  t.same(links, [
+    { kind: 'vxlan', name: link, vni: 4096, port: 4789, local: '192.168.1.1', mac: vtepMac('pi-1'), mtuBytes: 1450 },
+  ])
   t.same(addresses, [
     { link, address: '10.42.1.0' },
     { link, address: 'fd42:0:0:1::' },
@@ -65,18 +89,87 @@ t.test('auto: a peer behind a router is reached through VXLAN, IPv6 pods over th
 })
 
 t.test('the longest prefix of the own networks decides over which link a peer is near', async (t) => {
-  t.equal(desired(view(SELF, NEAR), 'auto', FACTS).routes[2]?.link, 'eth0')
-  t.equal(desired(view(SELF, FAR), 'auto', FACTS).routes[2]?.link, 'wlan0')
+  const uplinks = [uplink('192.168.0.0/16', 'wlan0'), uplink('192.168.1.0/24', 'eth0')]
+  t.equal(desired(view(SELF, NEAR), {}, { ...FACTS, uplinks }).routes[2]?.link, 'eth0')
+  t.equal(desired(view(SELF, FAR), {}, { ...FACTS, uplinks }).routes[2]?.link, 'wlan0')
 })
 
 t.test('vxlan: near peers go through the tunnel, too', async (t) => {
-  t.equal(desired(view(SELF, NEAR), 'vxlan').routes[2]?.link, 'bramble.vxlan')
+  t.equal(desired(view(SELF, NEAR), routed('vxlan')).routes[2]?.link, 'bramble.vxlan')
+})
+
+t.test('ipip: IPv4 pods go in IPv4, IPv6 pods in IPv4 by a link of their own, with the peer as gateway', async (t) => {
+  const { links, routes, addresses, mtuBytes } = desired(view(SELF, FAR), routed('ipip'))
+  t.same(links, [
+    { kind: 'ipip', name: 'bramble.ipip', local: '192.168.1.1', mtuBytes: 1480 },
+    { kind: 'sit', name: 'bramble.sit', local: '192.168.1.1', mtuBytes: 1480 },
+  ])
+  t.same(routes.slice(2), [
+    { destination: '10.42.3.0/24', link: 'bramble.ipip', gateway: '192.168.2.3', isOnlink: true },
+    { destination: 'fd42:0:0:3::/64', link: 'bramble.sit', gateway: '::c0a8:203', isOnlink: true },
+  ])
+  t.same(addresses, [
+    { link: 'bramble.ipip', address: '10.42.1.0' },
+    { link: 'bramble.sit', address: 'fd42:0:0:1::' },
+  ])
+  t.equal(mtuBytes, 1480)
+})
+
+const KEYS = { publicKey: 'A'.repeat(43), port: 51_820 }
+const secret = (one: ClusterNode, port = 51_821): ClusterNode => ({
+  ...one,
+  announcement: { encapsulations: ['vxlan', 'wireguard'], wireguard: { publicKey: `key of ${one.name}`, port } },
+})
+const WITH_KEY = { wireguard: { ...KEYS, keepaliveSeconds: 25 } }
+
+t.test('wireguard: one peer per node, known by its key, takes the addresses of its pods and no others', async (t) => {
+  const { links, wireguardPeers, routes, mtuBytes } = desired(view(SELF, secret(FAR)), {
+    ...routed('wireguard'),
+    ...WITH_KEY,
+  })
+  const link = 'bramble.wg'
+  t.same(links, [{ kind: 'wireguard', name: link, ...KEYS, mtuBytes: 1440 }])
+  t.same(wireguardPeers, [
+    {
+      link,
+      publicKey: 'key of pi-3',
+      endpoint: { address: '192.168.2.3', port: 51_821 },
+      allowedIps: ['10.42.3.0/24', 'fd42:0:0:3::/64'],
+      keepaliveSeconds: 25,
+    },
+  ])
+  t.same(routes.slice(2), [
+    { destination: '10.42.3.0/24', link },
+    { destination: 'fd42:0:0:3::/64', link },
+  ])
+  t.equal(mtuBytes, 1440)
+})
+
+t.test('--encrypt: nothing goes unencrypted, in the same subnet neither; who has no key is not reached', async (t) => {
+  const { routes, problems } = desired(view(SELF, secret(NEAR), FAR), { isEncrypted: true, ...WITH_KEY })
+  t.same(routes.slice(2), [{ destination: '10.42.2.0/24', link: 'bramble.wg' }])
+  t.same(problems, ['pi-3 has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt?'])
+})
+
+t.test('auto: where one of the two cannot do VXLAN, both take IPIP', async (t) => {
+  const without: ClusterNode = { ...FAR, announcement: { encapsulations: ['ipip'] } }
+  t.equal(desired(view(SELF, without)).routes[2]?.link, 'bramble.ipip')
+  const missing = new Map([['vxlan', 'no module vxlan']] as const)
+  t.equal(desired(view(SELF, FAR), {}, { ...FACTS, missing }).routes[2]?.link, 'bramble.ipip')
+})
+
+t.test('an explicit mode that the kernel lacks is one problem, with its remedy, however many peers', async (t) => {
+  const missing = new Map([['vxlan', 'this kernel has no vxlan: apt install it']] as const)
+  const { problems, links } = desired(view(SELF, NEAR, FAR), routed('vxlan'), { ...FACTS, missing })
+  t.same(problems, ['this kernel has no vxlan: apt install it'])
+  t.same(links, [])
 })
 
 t.test(
   'direct: a peer behind a router is a problem that names both and the remedy; the others are served',
   async (t) => {
-    const { problems, routes } = desired(view(SELF, NEAR, node('pi-3', ['10.42.3.0/24'], ['192.168.2.3'])), 'direct')
+    const far = node('pi-3', ['10.42.3.0/24'], ['192.168.2.3'])
+    const { problems, routes } = desired(view(SELF, NEAR, far), routed('direct'))
     t.same(problems, ['pi-3 (192.168.2.3) is in no subnet of pi-1, as --routing direct needs; use auto or vxlan'])
     t.equal(routes.length, 3)
   },
@@ -88,11 +181,35 @@ t.test('a peer without an address that we could reach is a problem', async (t) =
   ])
 })
 
-t.test('an IPv6 underlay takes 70 bytes of the MTU', async (t) => {
+t.test('an IPv6 underlay takes 70 bytes of the MTU, and 80 for WireGuard', async (t) => {
   const self = node('pi-1', ['10.42.1.0/24'], ['2001:db8:1::1'])
-  const facts = { ...FACTS, self, networks: [] }
-  const { links } = desired(view(self, node('pi-2', ['10.42.2.0/24'], ['2001:db8:2::2'])), 'auto', facts)
-  t.match(links, [{ local: '2001:db8:1::1', mtuBytes: 1430 }])
+  const facts = { ...FACTS, self, uplinks: [uplink('::/0', 'eth0', 'fe80::1')] }
+  const peer = secret(node('pi-2', ['10.42.2.0/24'], ['2001:db8:2::2']))
+  t.match(desired(view(self, peer), {}, facts).links, [{ local: '2001:db8:1::1', mtuBytes: 1430 }])
+  t.match(desired(view(self, peer), { isEncrypted: true, ...WITH_KEY }, facts).links, [{ mtuBytes: 1420 }])
+})
+
+t.test('the MTU is that of the links which lead to other nodes, and not of those that only lead out', async (t) => {
+  const uplinks = [uplink('0.0.0.0/0', 'wlan0', '10.0.0.1'), uplink('192.168.0.0/16', 'eth0')]
+  t.equal(desired(view(SELF, NEAR), {}, { ...FACTS, uplinks }).mtuBytes, 1500)
+  const elsewhere = node('pi-9', ['10.42.9.0/24'], ['172.16.0.9'])
+  t.equal(desired(view(SELF, NEAR, elsewhere), {}, { ...FACTS, uplinks }).mtuBytes, 1350)
+})
+
+t.test('pod CIDRs that cannot be are refused by name, with the reason and what to do', async (t) => {
+  const settings = { serviceCidrs: [parseCidr('10.96.0.0/12')], clusterCidrs: [parseCidr('10.42.0.0/16')] }
+  for (const [cidr, reason] of [
+    ['10.96.5.0/24', 'overlaps 10.96.0.0/12, the addresses of Services; give the pods others'],
+    ['10.50.0.0/24', "is outside of the cluster's 10.42.0.0/16; see --cluster-cidr"],
+    [
+      '10.42.0.0/16',
+      "is as large as the whole cluster's 10.42.0.0/16, and leaves nothing for other nodes; give each node a part, like a /24",
+    ],
+  ] as const) {
+    const { problems, routes } = desired(view(SELF, node('pi-7', [cidr], ['192.168.1.7'])), settings)
+    t.ok(problems.includes(`the pod CIDR ${cidr} of pi-7 ${reason}`), problems.join('\n'))
+    t.equal(routes.length, 2, 'only our own')
+  }
 })
 
 t.test("a node's tunnel MAC is known from its name alone, and a unicast address of local scope", async (t) => {
@@ -101,8 +218,55 @@ t.test("a node's tunnel MAC is known from its name alone, and a unicast address 
   t.match(vtepMac('pi-1'), /^66:/)
 })
 
+/** What there is of each kind, whatever the order in which it came. */
+function sorted(objects: NodeObjects): Record<string, string[]> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, objects[kind].map((one) => JSON.stringify(one)).sort()]))
+}
+
+t.test('whatever way the cluster went, step by step ends where one look at its last state does', async (t) => {
+  const name = fc.integer({ min: 1, max: 6 }).map((number) => `pi-${number}`)
+  const cidrs = fc
+    .tuple(
+      fc.constantFrom('', '10.42.1.0/24', '10.42.2.0/24', '10.42.2.0/25', '10.42.3.0/24', '10.42.0.0/16'),
+      fc.constantFrom('', 'fd42:0:0:3::/64', 'fd42::/56'),
+    )
+    .map((both) => both.filter((text) => text !== ''))
+  const address = fc.constantFrom('192.168.1.2', '192.168.1.3', '192.168.2.3', '2001:db8::5')
+  const step = fc.record({ name, cidrs, address, isGone: fc.boolean() })
+  fc.assert(
+    fc.property(fc.array(fc.array(step, { maxLength: 4 }), { maxLength: 8 }), (batches) => {
+      const network = new DesiredNetwork(FACTS, SETTINGS)
+      const nodes = new Map([[SELF.name, SELF]])
+      const there = new Map<string, Set<string>>()
+      const carryOut = ({ before, after }: Change) => {
+        for (const kind of KINDS) {
+          const objects = there.get(kind) ?? new Set<string>()
+          there.set(kind, objects)
+          for (const object of before[kind]) if (!objects.delete(JSON.stringify(object))) throw new Error('never there')
+          for (const object of after[kind]) objects.add(JSON.stringify(object))
+        }
+      }
+      carryOut(network.update({ nodes }))
+      for (const batch of batches) {
+        const changed = new Set<string>()
+        for (const { name, cidrs, address, isGone } of batch) {
+          if (name === SELF.name) continue
+          if (isGone) nodes.delete(name)
+          else nodes.set(name, node(name, cidrs, [address]))
+          changed.add(name)
+        }
+        carryOut(network.update({ nodes: new Map(nodes) }, changed))
+      }
+      const atOnce = new DesiredNetwork(FACTS, SETTINGS)
+      const { after } = atOnce.update({ nodes })
+      t.same(Object.fromEntries([...there].map(([kind, objects]) => [kind, [...objects].sort()])), sorted(after))
+      t.same(network.problems.toSorted(), atOnce.problems.toSorted())
+      t.equal(network.mtuBytes, atOnce.mtuBytes)
+    }),
+    { numRuns: 200 },
+  )
+})
+
 t.test('the order in which nodes are known changes nothing but the order of objects', async (t) => {
-  const sorted = (cluster: ClusterView) =>
-    Object.values(desired(cluster)).map((list) => list.map((one: unknown) => JSON.stringify(one)).sort())
-  t.same(sorted(view(SELF, NEAR, FAR)), sorted(view(FAR, NEAR, SELF)))
+  t.same(sorted(desired(view(SELF, NEAR, FAR))), sorted(desired(view(FAR, NEAR, SELF))))
 })

@@ -14,7 +14,7 @@ function recorded(name: string, done: string[], broken = ''): Subsystem<string> 
     key: (object) => object.split('=')[0] ?? '',
     equal: (a, b) => a === b,
     list: async () => [],
-    put: act('put'),
+    put: (objects) => act('put')(objects.map(({ desired }) => desired)),
     remove: act('remove'),
   }
 }

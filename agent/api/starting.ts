@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { ViewProblem } from '../cluster/view.ts'
+import type { Options } from '../options.ts'
+import type { Status } from './control.ts'
+import { ApiServer } from './server.ts'
+
+/** Where `bramblectl` finds an agent that does not serve yet, in the state directory. */
+export const STARTING_SOCKET = 'starting.sock'
+
+/**
+ * An agent that waits for its pod CIDR has nothing to serve, and the plugin had better find no agent: its DELs succeed
+ * and are carried out later. But it can say what it waits for.
+ */
+export class Starting {
+  readonly #server: ApiServer
+  readonly #options: Options
+  readonly #version: string
+  #problems: readonly ViewProblem[] = []
+
+  private constructor(server: ApiServer, options: Options, version: string) {
+    this.#server = server
+    this.#options = options
+    this.#version = version
+  }
+
+  static async listen(options: Options, version: string, log: Logger): Promise<Starting> {
+    const path = join(options.stateDir, STARTING_SOCKET)
+    let starting: Starting | undefined
+    const server = await ApiServer.listen(
+      path,
+      Promise.resolve(),
+      async () => ({ exitCode: 0, body: Buffer.from(JSON.stringify(starting?.status())) }),
+      log,
+    )
+    starting = new Starting(server, options, version)
+    return starting
+  }
+
+  /** What the agent waits for. */
+  readonly tell = (problems: readonly ViewProblem[]): void => {
+    this.#problems = problems
+  }
+
+  status(): Status {
+    const reasons = this.#problems.map(({ object, reason }) => `${object}: ${reason}`)
+    return {
+      version: this.#version,
+      nodeName: this.#options.nodeName,
+      pid: process.pid,
+      uptimeSeconds: Math.round(process.uptime()),
+      datastore: this.#options.datastore,
+      podCidrs: [],
+      mtuBytes: 0,
+      pods: 0,
+      peers: 0,
+      callsUnderWay: 0,
+      linksToDelete: 0,
+      memoryRssBytes: process.memoryUsage.rss(),
+      problems: ['the agent does not serve yet: it waits for its pod CIDR', ...reasons],
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close()
+  }
+}

@@ -1,0 +1,43 @@
+import type { Logger } from 'pino'
+import type { Cidr } from '../../ipam/address.ts'
+import { type ClusterSource, EMPTY_VIEW, JoinError, type ViewProblem } from '../cluster/view.ts'
+import type { NetworkSettings } from '../desired/network.ts'
+import type { Netlink } from '../kernel/netlink.ts'
+import { listKernel, localFacts } from './facts.ts'
+import { OverlapError, refuseOverlap } from './overlap.ts'
+
+const AGAIN_AFTER_MS = 15_000
+
+/**
+ * The pod CIDRs of this node. Where the cluster gives them out, this waits for as long as it takes, and for longer if
+ * they cannot be used here: somebody has to change something, and a crash loop would help nobody.
+ * @param isGiven by the cluster; else by whoever started the agent, who is told at once
+ * @throws OverlapError, JoinError unless isGiven; KernelError
+ */
+export async function joinCluster(
+  source: ClusterSource,
+  netlink: Netlink,
+  settings: Pick<NetworkSettings, 'serviceCidrs' | 'clusterCidrs'>,
+  isGiven: boolean,
+  onProblems: (problems: readonly ViewProblem[]) => void,
+  log: Logger,
+): Promise<readonly Cidr[]> {
+  for (;;) {
+    try {
+      const podCidrs = await source.join((problems) => {
+        for (const { object, reason } of problems) log.warn({ object, reason }, 'waiting for the pod CIDR')
+        onProblems(problems)
+      })
+      const { uplinks } = localFacts(await listKernel(netlink), EMPTY_VIEW, NOBODY, new Map())
+      refuseOverlap(podCidrs, uplinks, settings)
+      return podCidrs
+    } catch (error) {
+      if (!isGiven || !(error instanceof OverlapError || error instanceof JoinError)) throw error
+      log.error({ err: error }, 'this node cannot join the cluster as it is; trying again')
+      onProblems([{ object: 'this node', reason: error.message }])
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
+    }
+  }
+}
+
+const NOBODY = { name: '', podCidrs: [], addresses: [] }

@@ -1,0 +1,121 @@
+import { hostname } from 'node:os'
+import { ROUTINGS } from '../desired/way.ts'
+
+export const DATASTORES = ['local', 'kubernetes', 'redis'] as const
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+
+/** All options, as yargs takes them, in the order of --help. */
+export const FLAGS = {
+  datastore: {
+    nargs: 1,
+    choices: DATASTORES,
+    default: 'local' as const,
+    describe: 'where the cluster is known from: manifests in --cluster-dir, the API server, or Redis',
+  },
+  'node-name': {
+    type: 'string',
+    nargs: 1,
+    default: hostname(),
+    defaultDescription: 'the host name',
+    describe: 'name of this node',
+  },
+  'node-ip': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'where other nodes reach this one; repeat it for the other IP family',
+    defaultDescription: "the cluster's word, or else the first address of the uplink",
+  },
+  'pod-cidr': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: "addresses for this node's pods, like 10.42.0.0/24; repeat it for the other IP family (local)",
+  },
+  'cluster-cidr': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'addresses of the pods of all nodes, like 10.42.0.0/16; with Redis each node gets its part of it',
+  },
+  'node-mask': {
+    type: 'number',
+    nargs: 1,
+    default: 24,
+    describe: "prefix length of a node's part of the IPv4 --cluster-cidr (redis)",
+  },
+  'node-mask-ipv6': { type: 'number', nargs: 1, default: 64, describe: 'the same for IPv6 (redis)' },
+  'service-cidr': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'addresses of Services, which no pods may have',
+  },
+  'cluster-dir': {
+    type: 'string',
+    nargs: 1,
+    describe: "folder with the cluster's nodes, as Kubernetes manifests (Node objects); watched (local)",
+  },
+  kubeconfig: {
+    type: 'string',
+    nargs: 1,
+    defaultDescription: "the pod's service account",
+    describe: 'how the API server is reached (kubernetes)',
+  },
+  'redis-url': {
+    type: 'string',
+    nargs: 1,
+    describe: 'redis://USER:PASSWORD@HOST:PORT/DB, or rediss:// for TLS; better by BRAMBLE_REDIS_URL (redis)',
+  },
+  'redis-ca': { type: 'string', nargs: 1, describe: 'file with the certificate authority of Redis (redis)' },
+  'redis-cert': { type: 'string', nargs: 1, describe: 'file with our certificate, where Redis asks for one (redis)' },
+  'redis-key': { type: 'string', nargs: 1, describe: 'file with the key of --redis-cert (redis)' },
+  routing: {
+    nargs: 1,
+    choices: ROUTINGS,
+    default: 'auto' as const,
+    describe: 'the way to other nodes: direct in the same subnet, a tunnel to the rest (auto); or one of them',
+  },
+  encrypt: { type: 'boolean', default: false, describe: 'all traffic of pods between nodes goes through WireGuard' },
+  'vxlan-vni': { type: 'number', nargs: 1, default: 4096, describe: 'number of the VXLAN network' },
+  'vxlan-port': { type: 'number', nargs: 1, default: 4789, describe: 'UDP port of VXLAN' },
+  'wireguard-port': { type: 'number', nargs: 1, default: 51_820, describe: 'UDP port of WireGuard' },
+  'wireguard-key-file': {
+    type: 'string',
+    nargs: 1,
+    defaultDescription: 'wireguard.key in --state-dir',
+    describe: 'where the private key is kept; made once',
+  },
+  'wireguard-keepalive': {
+    type: 'number',
+    nargs: 1,
+    default: 0,
+    describe: 'seconds between packets that keep a way through NAT open; 0: none',
+  },
+  mtu: {
+    type: 'number',
+    nargs: 1,
+    default: 0,
+    describe: 'MTU of pods in bytes; 0: that of the uplinks to other nodes, less what tunnels take',
+  },
+  masquerade: { type: 'boolean', default: true, describe: "pods speak to the outside with the node's address" },
+  'no-masquerade-cidr': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'where they speak with their own, besides other pods; may be repeated',
+  },
+  socket: {
+    type: 'string',
+    nargs: 1,
+    defaultDescription: 'agent.sock in --state-dir',
+    describe: 'where the plugin finds the agent',
+  },
+  'state-dir': { type: 'string', nargs: 1, default: '/run/bramble', describe: 'small records; keep it on tmpfs' },
+  'log-level': {
+    nargs: 1,
+    choices: LOG_LEVELS,
+    default: 'info' as const,
+    describe: 'how much to log, as JSON lines on stdout',
+  },
+} as const
