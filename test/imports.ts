@@ -97,6 +97,7 @@ const PURE = [
   'agent/kernel/new-link.ts',
   'agent/kernel/veth.ts',
   'agent/kernel/ipip.ts',
+  'agent/kernel/gre.ts',
   'agent/kernel/generic-netlink.ts',
   'agent/kernel/wireguard.ts',
   'agent/kernel/modules.ts',

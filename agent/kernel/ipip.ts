@@ -38,7 +38,10 @@ export function addIpipLink(link: NewIpTunnel): NetlinkRequest {
   return addIpTunnel('ipip', link)
 }
 
-/** The same for IPv6 inside of IPv4; gateways are written as sitGateway does. */
+/**
+ * The same for IPv6 inside of IPv4; gateways are written as sitGateway does. Only where all peers are reached over one
+ * and the same gateway, or all without any: see gre.ts, which has no such limit.
+ */
 export function addSitLink(link: NewIpTunnel): NetlinkRequest {
   return addIpTunnel('sit', link)
 }

@@ -1,8 +1,9 @@
 import { addressOf } from '../../ipam/address.ts'
 
-/** `02:1f:…` -> six bytes. @throws RangeError when the text is not a MAC address; callers pass constants and listings */
+/** `02:1f:…` -> six bytes, or four: what tunnels over IPv4 have for a MAC is an IPv4 address. @throws RangeError when the text is not a MAC address; callers pass constants and listings */
 export function parseMac(text: string): Buffer {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new RangeError(`Cannot parse MAC address "${text}"`)
+  if (!/^[0-9a-f]{2}((:[0-9a-f]{2}){3}|(:[0-9a-f]{2}){5})$/i.test(text))
+    throw new RangeError(`Cannot parse MAC address "${text}"`)
   return Buffer.from(text.replaceAll(':', ''), 'hex')
 }
 

@@ -4,15 +4,16 @@
  */
 
 /** The kinds of links that carry packets to another node. */
-export const ENCAPSULATIONS = ['vxlan', 'ipip', 'sit', 'wireguard'] as const
+export const ENCAPSULATIONS = ['vxlan', 'ipip', 'sit', 'gre', 'wireguard'] as const
 export type Encapsulation = (typeof ENCAPSULATIONS)[number]
 
-/** The kernel's option; the module has the name of the kind. */
-const OPTION: Readonly<Record<Encapsulation, string>> = {
-  vxlan: 'CONFIG_VXLAN',
-  ipip: 'CONFIG_NET_IPIP',
-  sit: 'CONFIG_IPV6_SIT',
-  wireguard: 'CONFIG_WIREGUARD',
+/** The kernel's module for it, and option when the kernel is built. */
+const SOURCE: Readonly<Record<Encapsulation, readonly [module: string, option: string]>> = {
+  vxlan: ['vxlan', 'CONFIG_VXLAN'],
+  ipip: ['ipip', 'CONFIG_NET_IPIP'],
+  sit: ['sit', 'CONFIG_IPV6_SIT'],
+  gre: ['ip_gre', 'CONFIG_NET_IPGRE'],
+  wireguard: ['wireguard', 'CONFIG_WIREGUARD'],
 }
 
 /**
@@ -21,27 +22,28 @@ const OPTION: Readonly<Record<Encapsulation, string>> = {
  * @param kernelRelease as `uname -r` says
  */
 export function remedyFor(kind: Encapsulation, osRelease: string, kernelRelease: string): string {
-  const missing = `this kernel (${kernelRelease}) has no ${kind} (module ${kind}, ${OPTION[kind]})`
-  return `${missing}: ${remedyOf(kind, parseOsRelease(osRelease), kernelRelease)}`
+  const [module, option] = SOURCE[kind]
+  const missing = `this kernel (${kernelRelease}) has no ${kind} (module ${module}, ${option})`
+  return `${missing}: ${remedyOf(module, option, parseOsRelease(osRelease), kernelRelease)}`
 }
 
-function remedyOf(kind: Encapsulation, os: ReadonlyMap<string, string>, release: string): string {
+function remedyOf(module: string, option: string, os: ReadonlyMap<string, string>, release: string): string {
   const ids = [os.get('ID') ?? '', ...(os.get('ID_LIKE') ?? '').split(' ')]
   if (isUbuntuPiWithExtraPackage(release))
-    return `run "apt install linux-modules-extra-raspi" and "modprobe ${kind}"; where the module is still not found, the package is for a newer kernel than the one that runs: reboot`
-  if (release.endsWith('-raspi')) return upgraded(kind, 'Ubuntu', `linux-modules-${release}`)
-  if (release.includes('rpt') || ids.includes('raspbian')) return upgraded(kind, 'Raspberry Pi OS')
-  if (ids.includes('alpine')) return upgraded(kind, 'Alpine', alpinePackage(release))
+    return `run "apt install linux-modules-extra-raspi" and "modprobe ${module}"; where the module is still not found, the package is for a newer kernel than the one that runs: reboot`
+  if (release.endsWith('-raspi')) return upgraded(module, 'Ubuntu', `linux-modules-${release}`)
+  if (release.includes('rpt') || ids.includes('raspbian')) return upgraded(module, 'Raspberry Pi OS')
+  if (ids.includes('alpine')) return upgraded(module, 'Alpine', alpinePackage(release))
   if (ids.includes('ubuntu'))
-    return `run "apt install linux-modules-${release} linux-modules-extra-${release}" and "modprobe ${kind}"; where there are no such packages, reboot into a kernel of Ubuntu's that is installed`
-  if (ids.includes('debian')) return upgraded(kind, 'Debian', `linux-image-${release}`)
-  return `install the package of your distribution that holds the module ${kind} for this kernel, and run "modprobe ${kind}"; a kernel that was upgraded needs a reboot first; one that you build needs ${OPTION[kind]}=m`
+    return `run "apt install linux-modules-${release} linux-modules-extra-${release}" and "modprobe ${module}"; where there are no such packages, reboot into a kernel of Ubuntu's that is installed`
+  if (ids.includes('debian')) return upgraded(module, 'Debian', `linux-image-${release}`)
+  return `install the package of your distribution that holds the module ${module} for this kernel, and run "modprobe ${module}"; a kernel that was upgraded needs a reboot first; one that you build needs ${option}=m`
 }
 
 /** The kernel's own package has the module, so it was there when the kernel was installed. */
-function upgraded(kind: Encapsulation, distribution: string, packageName?: string): string {
+function upgraded(module: string, distribution: string, packageName?: string): string {
   const holder = packageName ? `its package, ${packageName},` : 'its package'
-  return `${distribution} has the module in the kernel itself; if the kernel was upgraded since the last boot, reboot; else install ${holder} again, and run "modprobe ${kind}"`
+  return `${distribution} has the module in the kernel itself; if the kernel was upgraded since the last boot, reboot; else install ${holder} again, and run "modprobe ${module}"`
 }
 
 /**

@@ -7,6 +7,7 @@ const mac = fc.uint8Array({ minLength: 6, maxLength: 6 }).map(formatMac)
 t.test('parseMac() is the way back from formatMac()', async (t) => {
   fc.assert(fc.property(mac, (text) => formatMac(parseMac(text)) === text))
   t.same([...parseMac('02:1F:00:0a:ff:7e')], [0x02, 0x1f, 0, 0x0a, 0xff, 0x7e])
+  t.same([...parseMac('c0:a8:01:02')], [192, 168, 1, 2])
 })
 
 t.test('parseMac() refuses what is none', async (t) => {

@@ -62,7 +62,8 @@ t.test('every kind is named with its module and option, and what to run', async 
       [FEDORA, '6.11.4-301.fc41.aarch64'],
     ] as const) {
       const remedy = remedyFor(kind, osRelease, release)
-      t.match(remedy, `has no ${kind} (module ${kind}, CONFIG_`)
-      t.match(remedy, `"modprobe ${kind}"`)
+      const module = kind === 'gre' ? 'ip_gre' : kind
+      t.match(remedy, `has no ${kind} (module ${module}, CONFIG_`)
+      t.match(remedy, `"modprobe ${module}"`)
     }
 })
