@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { type ApiAccess, KubeconfigError, type Material } from './access.ts'
@@ -78,25 +79,23 @@ function readToken({ token }: ApiAccess): string | undefined {
 /** One after the other, so that the error names the one that is wrong. */
 function secureContextOf(access: ApiAccess, { ca, cert, key }: TlsTexts): SecureContext | undefined {
   if (access.server.startsWith('http:')) return undefined
-  const make = (material: Material | undefined, what: string, options: Parameters<typeof createSecureContext>[0]) => {
-    try {
-      return createSecureContext({ ...options, minVersion: 'TLSv1.2' })
-    } catch (error) {
-      const reason = `cannot be used: ${(error as Error).message}`
-      throw new KubeconfigError(material ? nameOf(material) : access.server, what, reason, { cause: error })
-    }
-  }
-  if (ca !== undefined)
-    make(access.ca, 'the certificate authority', { ca: pem(ca, access.ca, 'certificate authority') })
-  if (cert !== undefined) make(access.clientCertificate, 'the client certificate', { cert })
-  if (key !== undefined) make(access.clientKey, 'the client key', { key })
-  return make(access.clientKey, 'the client key with its certificate', { ca, cert, key })
+  const minVersion = 'TLSv1.2'
+  // Node takes a CA of rubbish for one without certificates, and would then trust nobody.
+  if (ca !== undefined) usable(access.ca, 'the certificate authority', () => new X509Certificate(ca))
+  if (cert !== undefined) usable(access.clientCertificate, 'the client certificate', () => new X509Certificate(cert))
+  if (key !== undefined) usable(access.clientKey, 'the client key', () => createPrivateKey(key))
+  return usable(access.clientKey, 'the client key with its certificate', () =>
+    createSecureContext({ ca, cert, key, minVersion }),
+  )
 }
 
-/** OpenSSL takes a CA of rubbish for one without certificates, and would then trust none. */
-function pem(text: string, material: Material | undefined, what: string): string {
-  if (text.includes('-----BEGIN CERTIFICATE-----')) return text
-  throw new KubeconfigError(material ? nameOf(material) : '', `the ${what}`, 'has no certificate in PEM')
+function usable<T>(material: Material | undefined, what: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    const reason = `cannot be used: ${(error as Error).message}`
+    throw new KubeconfigError(material ? nameOf(material) : 'kubeconfig', what, reason, { cause: error })
+  }
 }
 
 function read(material: Material, what: string): string {
