@@ -10,7 +10,9 @@ import { Starting } from './api/starting.ts'
 import { clusterSource } from './cluster/source.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
+import { LazyNftables } from './kernel/lazy-nftables.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
+import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { joinCluster } from './nodes/join.ts'
@@ -57,12 +59,13 @@ export async function main(options: Options, version: string): Promise<void> {
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
+  const nftables = new LazyNftables()
   const hasIpv6 = existsSync('/proc/sys/net/ipv6')
   const nodes = new NodeNetwork({
     netlink,
-    subsystems: nodeSubsystems(netlink, NO_WIREGUARD, hasIpv6),
+    subsystems: nodeSubsystems(netlink, nftables, NO_WIREGUARD, hasIpv6),
     thisNode: { name: options.nodeName, podCidrs, addresses: options.nodeIps },
-    settings: options,
+    settings: { ...options, masquerade: { isOn: options.masquerades, exempt: options.noMasqueradeCidrs } },
     missing: async () => new Map(),
     onDesired: ({ uplinks }) => uplinkMtu.setCarriers(uplinks),
     log,
@@ -96,6 +99,10 @@ export async function main(options: Options, version: string): Promise<void> {
   const isAlone = options.datastore === 'local' && options.clusterDir === undefined
   const groups = isAlone ? [RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route] : Object.values(RTNLGRP)
   const events = new NetlinkEvents(groups, [watchPodLinks(network), uplinkMtu, nodes])
+  const rulesetEvents = watchNftables(
+    (port) => nftables.isOurs(port),
+    () => nodes.lookAgain(),
+  )
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
@@ -112,6 +119,8 @@ export async function main(options: Options, version: string): Promise<void> {
   await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
   events.close()
+  rulesetEvents.close()
+  await nftables.close()
   netlink.close()
   if (reason === 'socket gone')
     throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)

@@ -65,7 +65,7 @@ export function desiredMasquerade(
 }
 
 export function masqueradeElement(cidr: Cidr): MasqueradeElement {
-  return { set: setOf(cidr), address: formatAddress(cidr.family, cidr.first) }
+  return { set: setOf(cidr), address: cidr.text.slice(0, cidr.text.indexOf('/')) }
 }
 
 /** The table anew, in one transaction: not a packet meets the old one gone and the new one not yet there. */

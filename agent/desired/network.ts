@@ -1,12 +1,13 @@
 import { type Cidr, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import { CidrIndex } from './cidr-index.ts'
+import { desiredMasquerade, type MasqueradeTable, masqueradeElement } from './masquerade.ts'
 import { joined, NO_OBJECTS, type NodeObjects } from './objects.ts'
-import { type DesiredPeer, desiredPeer } from './peer.ts'
-import { type TunnelSettings, tunnelAddresses, tunnelLink } from './tunnel.ts'
-import { isOnLinkNetwork, type Tunnel, type Uplink, type WayFacts, type WaySettings } from './way.ts'
+import { type DesiredPeer, desiredPeer, type PeerSettings } from './peer.ts'
+import { tunnelAddresses, tunnelLink } from './tunnel.ts'
+import { isOnLinkNetwork, type Tunnel, type Uplink, type WayFacts } from './way.ts'
 
-export type NetworkSettings = WaySettings & TunnelSettings & RefusedNetworks
+export type NetworkSettings = PeerSettings & RefusedNetworks
 
 /** Networks that no node's pods may have addresses of. */
 export interface RefusedNetworks {
@@ -46,6 +47,10 @@ export class DesiredNetwork {
   readonly #index = new CidrIndex()
   readonly #tunnels = new Tally<string>()
   readonly #uplinks = new Tally<string>()
+  /** Family and length of the prefixes of pods, as text. */
+  readonly #prefixes = new Tally<string>()
+  /** Of the prefixes at the time. */
+  #masquerade: { readonly prefixes: string; readonly tables: readonly MasqueradeTable[] } | undefined
   #own: NodeObjects = NO_OBJECTS
 
   constructor(facts: LocalFacts, settings: NetworkSettings) {
@@ -154,6 +159,7 @@ export class DesiredNetwork {
     this.#peers.set(name, peer)
     for (const [tunnel, bytes] of peer.tunnels) this.#tunnels.add(`${tunnel} ${bytes}`)
     for (const link of peer.uplinks) this.#uplinks.add(link)
+    for (const cidr of peer.podCidrs) this.#prefixes.add(prefixOf(cidr))
   }
 
   #forget(name: string): DesiredPeer | undefined {
@@ -161,6 +167,7 @@ export class DesiredNetwork {
     this.#peers.delete(name)
     for (const [tunnel, bytes] of peer?.tunnels ?? []) this.#tunnels.delete(`${tunnel} ${bytes}`)
     for (const link of peer?.uplinks ?? []) this.#uplinks.delete(link)
+    for (const cidr of peer?.podCidrs ?? []) this.#prefixes.delete(prefixOf(cidr))
     return peer
   }
 
@@ -182,7 +189,21 @@ export class DesiredNetwork {
       }),
       addresses: tunnels.flatMap((tunnel) => tunnelAddresses(tunnel, self.podCidrs)),
       routes: self.podCidrs.map(({ text }) => ({ destination: text })),
+      masqueradeTables: this.#masqueradeTables(),
+      masqueradeElements: this.#settings.masquerade.isOn ? self.podCidrs.map(masqueradeElement) : [],
     }
+  }
+
+  /** Looks at all nodes only when a prefix of a new length comes or the last of one goes: the table has a set for each. */
+  #masqueradeTables(): readonly MasqueradeTable[] {
+    const { masquerade, clusterCidrs } = this.#settings
+    const prefixes = this.#prefixes.keys().join()
+    if (this.#masquerade?.prefixes !== prefixes) {
+      const podCidrs = [...this.#peers.values()].flatMap((peer) => peer.podCidrs)
+      const { tables } = desiredMasquerade(masquerade, this.#facts.self.podCidrs, podCidrs, clusterCidrs)
+      this.#masquerade = { prefixes, tables }
+    }
+    return this.#masquerade.tables
   }
 
   /** What the others are told of this node must be what it does, and what it has must be its own. */
@@ -226,6 +247,10 @@ export function refusedNetwork(cidr: Cidr, { serviceCidrs, clusterCidrs }: Refus
   if (cidr.prefixLength <= around.prefixLength)
     return `is as large as the whole cluster's ${around.text}, and leaves nothing for other nodes; give each node a part, like a /${cidr.family === 4 ? Math.max(24, around.prefixLength + 1) : Math.max(64, around.prefixLength + 1)}`
   return undefined
+}
+
+function prefixOf({ family, prefixLength }: Cidr): string {
+  return `${family}/${prefixLength}`
 }
 
 function networkText({ cidr, link }: Uplink): string {

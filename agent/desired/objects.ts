@@ -1,6 +1,7 @@
 import type { FdbEntry } from '../kernel/fdb.ts'
 import type { Neighbour } from '../kernel/neighbours.ts'
 import type { VxlanParameters } from '../kernel/vxlan.ts'
+import type { MasqueradeElement, MasqueradeTable } from './masquerade.ts'
 
 /** The kernel objects that join this node to the others, as values. Links go by name: an index is known only later. */
 
@@ -72,6 +73,8 @@ export interface NodeObjects {
   readonly fdb: readonly LinkFdbEntry[]
   readonly wireguardPeers: readonly WireguardPeer[]
   readonly routes: readonly NodeRoute[]
+  readonly masqueradeTables: readonly MasqueradeTable[]
+  readonly masqueradeElements: readonly MasqueradeElement[]
 }
 
 export const NO_OBJECTS: NodeObjects = {
@@ -81,6 +84,8 @@ export const NO_OBJECTS: NodeObjects = {
   fdb: [],
   wireguardPeers: [],
   routes: [],
+  masqueradeTables: [],
+  masqueradeElements: [],
 }
 
 export const KINDS = Object.keys(NO_OBJECTS) as (keyof NodeObjects)[]

@@ -1,10 +1,13 @@
 import { type Cidr, familyOf, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { sitGateway } from '../kernel/ipip.ts'
+import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
 import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
 import { NO_OBJECTS } from './objects.ts'
 import { linkOf, overheadBytes, type TunnelSettings, tunnelAddress, vtepMac } from './tunnel.ts'
 import { isOnLinkNetwork, type Tunnel, uplinkTo, type Way, type WayFacts, type WaySettings, wayTo } from './way.ts'
+
+export type PeerSettings = WaySettings & TunnelSettings & { readonly masquerade: MasqueradeSettings }
 
 /** How one peer is reached. */
 export interface DesiredPeer {
@@ -14,7 +17,7 @@ export interface DesiredPeer {
   readonly tunnels: ReadonlyMap<Tunnel, number>
   /** The node's links that its packets leave by. */
   readonly uplinks: readonly string[]
-  /** Its pod CIDRs that are reached. */
+  /** Its pod CIDRs, but for those that it cannot have. */
   readonly podCidrs: readonly Cidr[]
   readonly problems: readonly string[]
 }
@@ -23,13 +26,13 @@ export interface DesiredPeer {
  * What the kernel needs to reach one peer's pods. Pure, and of this peer alone: a change of one node is worked out
  * without looking at the others.
  */
-export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: WaySettings & TunnelSettings): DesiredPeer {
+export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSettings): DesiredPeer {
   const routes: NodeRoute[] = []
   const neighbours: LinkNeighbour[] = []
   const fdb = new Map<string, LinkFdbEntry>()
   const tunnels = new Map<Tunnel, number>()
   const uplinks = new Set<string>()
-  const reached: Cidr[] = []
+  const podCidrs: Cidr[] = []
   const ways: Way[] = []
   const problems: string[] = []
   const wireguardPeers = new Map<string, WireguardPeer>()
@@ -39,13 +42,13 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: WaySet
       problems.push(`the pod CIDR ${cidr.text} of ${peer.name} overlaps ${taken}; give that node another one`)
       continue
     }
+    podCidrs.push(cidr)
     const way = wayTo(peer, cidr.family, facts, settings)
     ways.push(way)
     if (way.kind === 'none') {
       problems.push(way.reason)
       continue
     }
-    reached.push(cidr)
     if (way.kind === 'direct') {
       routes.push({ destination: cidr.text, link: way.link, gateway: way.address })
       uplinks.add(way.link)
@@ -81,8 +84,9 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: WaySet
     fdb: [...fdb.values()],
     wireguardPeers: [...wireguardPeers.values()],
     routes,
+    masqueradeElements: settings.masquerade.isOn ? podCidrs.map(masqueradeElement) : [],
   }
-  return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs: reached, problems }
+  return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs, problems }
 }
 
 /** One peer for both families. */

@@ -12,7 +12,7 @@ import { isNoSuchObject } from '../kernel/nftables-error.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 
 /** The table first: it brings the elements that it is made with, and is made anew only where its rules are others. */
-export function masqueradeSubsystems(nftables: Nftables): {
+export function masqueradeSubsystems(nftables: Pick<Nftables, 'run' | 'list' | 'show'>): {
   readonly table: Subsystem<MasqueradeTable>
   readonly elements: Subsystem<MasqueradeElement>
 } {
@@ -59,7 +59,7 @@ export function masqueradeSubsystems(nftables: Nftables): {
   return { table, elements }
 }
 
-async function listElements(nftables: Nftables, set: string): Promise<MasqueradeElement[]> {
+async function listElements(nftables: Pick<Nftables, 'list'>, set: string): Promise<MasqueradeElement[]> {
   const [listed] = (await nftables.list(`list set ${MASQUERADE_TABLE} ${set}`)) as [{ set: { elem?: Element[] } }?]
   return (listed?.set.elem ?? []).map((one) => ({ set, address: typeof one === 'string' ? one : one.elem.val }))
 }

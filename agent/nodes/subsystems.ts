@@ -1,9 +1,11 @@
 import type { NodeObjects } from '../desired/objects.ts'
 import type { Netlink } from '../kernel/netlink.ts'
+import type { Nftables } from '../kernel/nftables.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import { addresses } from './addresses.ts'
 import { fdb } from './fdb.ts'
 import { links } from './links.ts'
+import { masqueradeSubsystems } from './masquerade.ts'
 import { neighbours } from './neighbours.ts'
 import { routes } from './routes.ts'
 import { TunnelIndexes } from './tunnel-indexes.ts'
@@ -12,8 +14,14 @@ import type { WireguardDevice } from './wireguard-device.ts'
 /** One for each kind of object that joins nodes. */
 export type NodeSubsystems = { readonly [Kind in keyof NodeObjects]: Subsystem<NodeObjects[Kind][number]> }
 
-export function nodeSubsystems(netlink: Netlink, wireguard: WireguardDevice, hasIpv6: boolean): NodeSubsystems {
+export function nodeSubsystems(
+  netlink: Netlink,
+  nftables: Pick<Nftables, 'run' | 'list' | 'show'>,
+  wireguard: WireguardDevice,
+  hasIpv6: boolean,
+): NodeSubsystems {
   const tunnels = new TunnelIndexes(netlink)
+  const masquerade = masqueradeSubsystems(nftables)
   return {
     links: links(netlink, tunnels, wireguard, hasIpv6),
     addresses: addresses(netlink, tunnels),
@@ -21,5 +29,7 @@ export function nodeSubsystems(netlink: Netlink, wireguard: WireguardDevice, has
     fdb: fdb(netlink, tunnels),
     wireguardPeers: wireguard.peers,
     routes: routes(netlink, tunnels),
+    masqueradeTables: masquerade.table,
+    masqueradeElements: masquerade.elements,
   }
 }
