@@ -18,6 +18,7 @@ import { nodeAddresses } from './nodes/facts.ts'
 import { joinCluster } from './nodes/join.ts'
 import { NodeNetwork } from './nodes/network.ts'
 import { nodeSubsystems } from './nodes/subsystems.ts'
+import { TunnelFeatures } from './nodes/tunnel-features.ts'
 import { NO_WIREGUARD } from './nodes/wireguard-device.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
@@ -61,13 +62,17 @@ export async function main(options: Options, version: string): Promise<void> {
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
   const nftables = new LazyNftables()
   const hasIpv6 = existsSync('/proc/sys/net/ipv6')
+  const features = new TunnelFeatures(options)
   const nodes = new NodeNetwork({
     netlink,
     subsystems: nodeSubsystems(netlink, nftables, NO_WIREGUARD, hasIpv6),
     thisNode: { name: options.nodeName, podCidrs, addresses: options.nodeIps },
     settings: { ...options, masquerade: { isOn: options.masquerades, exempt: options.noMasqueradeCidrs } },
-    missing: async () => new Map(),
-    onDesired: ({ uplinks }) => uplinkMtu.setCarriers(uplinks),
+    features,
+    onDesired: ({ uplinks }) => {
+      uplinkMtu.setCarriers(uplinks)
+      source.announce({ encapsulations: features.encapsulations })
+    },
     log,
   })
   const network: PodNetwork = {

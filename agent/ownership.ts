@@ -39,7 +39,7 @@ export const NODE_ROUTE_PROTOCOL = 97
 export const TUNNEL_LINKS = {
   vxlan: 'bramble.vxlan',
   ipip: 'bramble.ipip',
-  sit: 'bramble.sit',
+  gre: 'bramble.gre',
   wireguard: 'bramble.wg',
 } as const
 

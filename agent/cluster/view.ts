@@ -1,6 +1,6 @@
 import type { Cidr } from '../../ipam/address.ts'
 
-/** The ways to wrap packets between nodes; `ipip` stands for IPv6 in IPv4 (sit), too. */
+/** The ways to wrap packets between nodes; `ipip` stands for IPv6 in IPv4 (gre), too. */
 export const ENCAPSULATIONS = ['vxlan', 'ipip', 'wireguard'] as const
 export type Encapsulation = (typeof ENCAPSULATIONS)[number]
 

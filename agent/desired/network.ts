@@ -32,7 +32,7 @@ export interface Change {
 const FALLBACK_MTU_BYTES = 1500
 /** RFC 8200, section 5. */
 const MTU_BYTES_MIN_IPV6 = 1280
-const TUNNELS = ['vxlan', 'ipip', 'sit', 'wireguard'] as const
+const TUNNELS = ['vxlan', 'ipip', 'gre', 'wireguard'] as const
 
 /**
  * The kernel objects that should exist: a function of the view and of this node, remembered peer by peer, so that a

@@ -12,9 +12,9 @@ export interface VxlanLink extends VxlanParameters {
   readonly mtuBytes: number
 }
 
-/** IPv4 (`ipip`) or IPv6 (`sit`) in IPv4, to wherever the route's gateway is. */
+/** IPv4 (`ipip`) or IPv6 (`gre`) in IPv4, to wherever the route's gateway is. */
 export interface IpTunnelLink {
-  readonly kind: 'ipip' | 'sit'
+  readonly kind: 'ipip' | 'gre'
   readonly name: string
   readonly local: string
   readonly mtuBytes: number

@@ -1,6 +1,6 @@
 import { type Cidr, familyOf, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
-import { sitGateway } from '../kernel/ipip.ts'
+import { greNeighbour } from '../kernel/gre.ts'
 import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
 import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
 import { NO_OBJECTS } from './objects.ts'
@@ -70,9 +70,12 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSe
       case 'ipip':
         routes.push({ destination: cidr.text, link, gateway: way.remote, isOnlink: true })
         break
-      case 'sit':
-        routes.push({ destination: cidr.text, link, gateway: sitGateway(way.remote), isOnlink: true })
+      case 'gre': {
+        const neighbour = greNeighbour(way.remote)
+        neighbours.push({ link, ...neighbour })
+        routes.push({ destination: cidr.text, link, gateway: neighbour.address, isOnlink: true })
         break
+      }
       case 'wireguard':
         routes.push({ destination: cidr.text, link })
         addWireguardPeer(wireguardPeers, peer, way.remote, cidr, settings)

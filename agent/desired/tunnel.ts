@@ -20,15 +20,16 @@ export function linkOf(tunnel: Tunnel): string {
 
 /**
  * What the outer headers take of a packet, in bytes: VXLAN (RFC 7348, section 5) Ethernet, IP, UDP and its own;
- * IP in IP (RFC 2003) one IPv4 header; WireGuard IP, UDP, its own 32.
+ * IP in IP (RFC 2003) one IPv4 header; GRE (RFC 2784) that and 4 of its own; WireGuard IP, UDP, 32 of its own.
  */
 export function overheadBytes(tunnel: Tunnel, underlay: Family): number {
   switch (tunnel) {
     case 'vxlan':
       return underlay === 4 ? 50 : 70
     case 'ipip':
-    case 'sit':
       return 20
+    case 'gre':
+      return 24
     case 'wireguard':
       return underlay === 4 ? 60 : 80
   }
@@ -57,7 +58,7 @@ export function tunnelLink(
             mtuBytes,
           }
     case 'ipip':
-    case 'sit':
+    case 'gre':
       return local === undefined ? undefined : { kind: tunnel, name, local, mtuBytes }
     case 'wireguard':
       return (
@@ -74,7 +75,7 @@ export function tunnelLink(
 
 /** The node's own addresses on its end, from which it speaks to others' pods. */
 export function tunnelAddresses(tunnel: Tunnel, podCidrs: readonly Cidr[]): LinkAddress[] {
-  const only: Family | undefined = tunnel === 'ipip' ? 4 : tunnel === 'sit' ? 6 : undefined
+  const only: Family | undefined = tunnel === 'ipip' ? 4 : tunnel === 'gre' ? 6 : undefined
   return podCidrs
     .filter(({ family }) => only === undefined || family === only)
     .map((cidr) => ({ link: linkOf(tunnel), address: tunnelAddress(cidr) }))

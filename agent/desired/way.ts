@@ -4,8 +4,8 @@ import type { ClusterNode, Encapsulation } from '../cluster/view.ts'
 export const ROUTINGS = ['auto', 'direct', 'vxlan', 'ipip', 'wireguard'] as const
 export type Routing = (typeof ROUTINGS)[number]
 
-/** A kind of tunnel link: `ipip` for IPv4 pods, `sit` for IPv6 ones. */
-export type Tunnel = Encapsulation | 'sit'
+/** A kind of tunnel link: `ipip` for IPv4 pods, `gre` for IPv6 ones. */
+export type Tunnel = Encapsulation | 'gre'
 
 /** A way out of the node: what it has a route to, and by which link. */
 export interface Uplink {
@@ -71,7 +71,7 @@ function direct(peer: ClusterNode, family: Family, { self, uplinks }: WayFacts):
 
 function tunnelled(peer: ClusterNode, family: Family, encapsulation: Encapsulation, facts: WayFacts): Way {
   const { self, missing } = facts
-  const kind: Tunnel = encapsulation === 'ipip' && family === 6 ? 'sit' : encapsulation
+  const kind: Tunnel = encapsulation === 'ipip' && family === 6 ? 'gre' : encapsulation
   const remedy = missing.get(kind)
   if (remedy !== undefined) return none(remedy)
   const { announcement } = peer

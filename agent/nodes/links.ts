@@ -1,6 +1,7 @@
 import type { TunnelLink } from '../desired/objects.ts'
 import { isNotFound, KernelError } from '../kernel/errors.ts'
-import { addIpipLink, addSitLink, parseIpTunnel } from '../kernel/ipip.ts'
+import { addGreLink, parseGre } from '../kernel/gre.ts'
+import { addIpipLink, parseIpTunnel } from '../kernel/ipip.ts'
 import {
   deleteLink,
   getLink,
@@ -98,8 +99,8 @@ function addTunnel(link: TunnelLink): NetlinkRequest {
       return addVxlanLink(link)
     case 'ipip':
       return addIpipLink(link)
-    case 'sit':
-      return addSitLink(link)
+    case 'gre':
+      return addGreLink(link)
     case 'wireguard':
       return newLink(link)
   }
@@ -111,8 +112,9 @@ function readTunnel(link: Link, wireguard: WireguardDevice): TunnelLink {
   const mtuBytes = link.isUp ? link.mtuBytes : 0
   switch (link.kind) {
     case 'ipip':
-    case 'sit':
       return { kind: link.kind, name, local: parseIpTunnel(link.parameters, link.kind)?.local ?? '', mtuBytes }
+    case 'gre':
+      return { kind: link.kind, name, local: parseGre(link.parameters)?.local ?? '', mtuBytes }
     case 'wireguard':
       return { kind: link.kind, name, ...wireguard.identity, mtuBytes }
     default: {

@@ -2,7 +2,6 @@ import type { Logger } from 'pino'
 import { type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
 import { KINDS, type NodeObjects } from '../desired/objects.ts'
-import type { Tunnel } from '../desired/way.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import type { EventListener, Netlink } from '../kernel/netlink.ts'
 import { apply, type Outcome } from '../reconcile/apply.ts'
@@ -10,12 +9,15 @@ import type { Subsystem } from '../reconcile/subsystem.ts'
 import { listKernel, localFacts, type ThisNode } from './facts.ts'
 import { Known } from './known.ts'
 import type { NodeSubsystems } from './subsystems.ts'
+import type { TunnelFeatures } from './tunnel-features.ts'
 
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
 /** Somebody may undo again and again what we do: looking takes a fifth of the time at most. */
 const REST_PER_PASS = 4
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
+/** Somebody may install what is missing. */
+const LOOK_FOR_MISSING_MS = 30_000
 /** What no event tells of, such as WireGuard's peers, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
 
@@ -26,8 +28,7 @@ export interface NodeNetworkInput {
   readonly subsystems: NodeSubsystems
   readonly thisNode: ThisNode
   readonly settings: NetworkSettings
-  /** Which tunnels the kernel cannot make, and what to do about it; asked before each look. */
-  readonly missing: () => Promise<ReadonlyMap<Tunnel, string>>
+  readonly features: TunnelFeatures
   /** Told whenever what should be there was worked out anew. */
   readonly onDesired: (desired: DesiredNetwork) => void
   readonly log: Logger
@@ -51,6 +52,8 @@ export class NodeNetwork implements EventListener {
   #restUntilMs = 0
   #timer: NodeJS.Timeout | undefined
   #failures: readonly string[] = []
+  /** What the kernel lacks, as it was logged. */
+  #said: ReadonlySet<string> = new Set()
   #retryMs: number = RETRY_MS.first
   #isRunning = false
   #running: Promise<void> = Promise.resolve()
@@ -91,7 +94,7 @@ export class NodeNetwork implements EventListener {
   }
 
   setView({ view, changed, problems }: ViewChange): void {
-    const { log, thisNode } = this.#input
+    const { log, thisNode, features } = this.#input
     for (const { object, reason } of problems)
       if (!this.#viewProblems.some((one) => one.object === object && one.reason === reason))
         log.warn({ object, reason }, 'the cluster has something that cannot be used')
@@ -100,7 +103,11 @@ export class NodeNetwork implements EventListener {
     const first = [...(changed ?? [])].slice(0, 5)
     log.info({ nodes: view.nodes.size, changed: changed && { count: changed.size, first } }, 'the cluster changed')
     const isAboutUs = view.nodes.get(thisNode.name) !== this.#view?.nodes.get(thisNode.name)
-    const isAll = !changed || !this.#view || isAboutUs
+    const isNews = [...(changed ?? [])].some((name) => {
+      const node = view.nodes.get(name)
+      return node !== undefined && features.isNews(node)
+    })
+    const isAll = !changed || !this.#view || isAboutUs || isNews
     this.#view = view
     if (isAll) this.#lookAtMs = 0
     else for (const name of changed) this.#changed.add(name)
@@ -189,16 +196,25 @@ export class NodeNetwork implements EventListener {
 
   /** As if nothing were known: what is there is listed, and whatever is not wanted goes. */
   async #reconcileAll(view: ClusterView): Promise<Outcome> {
-    const { netlink, thisNode, settings, subsystems, missing } = this.#input
+    const { netlink, thisNode, settings, subsystems, features } = this.#input
+    const missing = await features.missing(view)
     const listing = await listKernel(netlink)
-    const facts = localFacts(listing, view, thisNode, await missing())
+    const facts = localFacts(listing, view, thisNode, missing)
     const desired = new DesiredNetwork(facts, settings)
     const { after } = desired.update(view)
     this.#desired = desired
+    this.#sayMissing([...missing.values()])
     const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
     for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
     this.#known.replaceAll(listing, after, subsystems)
     return this.#bringAbout({ before: before as NodeObjects, after })
+  }
+
+  #sayMissing(remedies: readonly string[]): void {
+    for (const remedy of remedies)
+      if (!this.#said.has(remedy)) this.#input.log.warn({ remedy }, 'the kernel cannot make a kind of tunnel')
+    this.#said = new Set(remedies)
+    if (remedies.some((remedy) => this.#desired?.problems.includes(remedy))) this.#lookIn(LOOK_FOR_MISSING_MS)
   }
 
   async #bringAbout({ before, after }: Change): Promise<Outcome> {

@@ -71,7 +71,7 @@ t.test('a tunnel is ours by its name and the kind that belongs to it', async (t)
   for (const [name, kind] of [
     ['bramble.vxlan', 'vxlan'],
     ['bramble.ipip', 'ipip'],
-    ['bramble.sit', 'sit'],
+    ['bramble.gre', 'gre'],
     ['bramble.wg', 'wireguard'],
   ] as const) {
     t.ok(isTunnelLink({ name, kind }), name)

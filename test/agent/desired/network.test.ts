@@ -101,21 +101,22 @@ t.test('vxlan: near peers go through the tunnel, too', async (t) => {
   t.equal(desired(view(SELF, NEAR), routed('vxlan')).routes[2]?.link, 'bramble.vxlan')
 })
 
-t.test('ipip: IPv4 pods go in IPv4, IPv6 pods in IPv4 by a link of their own, with the peer as gateway', async (t) => {
-  const { links, routes, addresses, mtuBytes } = desired(view(SELF, FAR), routed('ipip'))
+t.test('ipip: IPv4 pods go in IPv4, IPv6 pods in GRE over IPv4, and the peer is the gateway', async (t) => {
+  const { links, neighbours, routes, addresses, mtuBytes } = desired(view(SELF, FAR), routed('ipip'))
   t.same(links, [
     { kind: 'ipip', name: 'bramble.ipip', local: '192.168.1.1', mtuBytes: 1480 },
-    { kind: 'sit', name: 'bramble.sit', local: '192.168.1.1', mtuBytes: 1480 },
+    { kind: 'gre', name: 'bramble.gre', local: '192.168.1.1', mtuBytes: 1476 },
   ])
+  t.same(neighbours, [{ link: 'bramble.gre', address: '::c0a8:203', mac: 'c0:a8:02:03' }])
   t.same(routes.slice(2), [
     { destination: '10.42.3.0/24', link: 'bramble.ipip', gateway: '192.168.2.3', isOnlink: true },
-    { destination: 'fd42:0:0:3::/64', link: 'bramble.sit', gateway: '::c0a8:203', isOnlink: true },
+    { destination: 'fd42:0:0:3::/64', link: 'bramble.gre', gateway: '::c0a8:203', isOnlink: true },
   ])
   t.same(addresses, [
     { link: 'bramble.ipip', address: '10.42.1.0' },
-    { link: 'bramble.sit', address: 'fd42:0:0:1::' },
+    { link: 'bramble.gre', address: 'fd42:0:0:1::' },
   ])
-  t.equal(mtuBytes, 1480)
+  t.equal(mtuBytes, 1476)
 })
 
 const KEYS = { publicKey: 'A'.repeat(43), port: 51_820 }
