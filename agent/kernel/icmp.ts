@@ -12,8 +12,6 @@ const SO_ERROR = 4
 const MSG_ERRQUEUE = 0x2000
 const POLLIN = 1
 const POLLERR = 8
-/** include/uapi/linux/errqueue.h: the error is of this node's own send, which has told it already. */
-const SO_EE_ORIGIN_LOCAL = 1
 
 /** IP header with options, and what an echo begins with. */
 const HEADERS_BYTES = 68
@@ -151,11 +149,11 @@ export class EchoSocket {
     }
     const bytes = unlessError(() => recvmsg(this.#fd, message, MSG_ERRQUEUE))
     if (bytes === undefined) return undefined
-    // struct cmsghdr { size_t len; int level; int type }, struct sock_extended_err { u32 errno; u8 origin, … }
+    // struct cmsghdr { size_t len; int level; int type }, struct sock_extended_err { u32 errno; … }
     const errno = control.readUInt32LE(16)
-    const origin = control[20]
+    // An error of our own send quotes nothing; send() has told it already.
     const numbers = readQuotedRequest(this.#family, quoted.subarray(0, bytes))
-    if (!numbers || errno === 0 || origin === SO_EE_ORIGIN_LOCAL) return undefined
+    if (!numbers || errno === 0) return undefined
     return { ...numbers, outcome: errnoName(errno) === 'EMSGSIZE' ? 'too-big' : 'unreachable' }
   }
 }

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { EchoSocket } from '../../agent/kernel/icmp.ts'
+import { bind } from '../../agent/kernel/libc.ts'
 import { measurePaths } from '../../agent/measure-paths.ts'
+import { until } from './agent.ts'
 import { setSysctl } from './node.ts'
 import { capture, enterScratchNode, makeNetns, run } from './scratch.ts'
 
@@ -73,6 +75,7 @@ async function join(left: string, leftLink: string, right: string, rightLink: st
 }
 
 await makeTopology()
+await setSysctl(undefined, 'ipv4/ping_group_range', '0 0')
 
 /** While `work` runs, r1 obeys these nft rules. */
 async function withRules<T>(hook: 'output' | 'forward', rules: readonly string[], work: () => Promise<T>): Promise<T> {
@@ -192,6 +195,68 @@ t.test(
   },
 )
 
+/** While `work` runs, a second large packet waits for half a second before it leaves this node, and a third is lost. */
+async function withSlowUplink(work: () => Promise<void>): Promise<void> {
+  await run('tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'tbf', 'rate', '16kbit', 'burst', '1600', 'limit', '2000')
+  await work()
+  await run('tc', 'qdisc', 'delete', 'dev', 'eth0', 'root')
+}
+
+// include/uapi/linux/capability.h
+const CAPABILITY_VERSION_3 = 0x2008_0522
+const CAP_NET_RAW = 13
+const capget = bind<[Buffer, Buffer]>('int capget(_Inout_ uint8_t *header, _Out_ uint8_t *sets)')
+const capset = bind<[Buffer, Buffer]>('int capset(_Inout_ uint8_t *header, const uint8_t *sets)')
+
+/** Runs `work` in this thread without CAP_NET_RAW in effect. */
+function withoutRaw<T>(work: () => T): T {
+  const header = Buffer.alloc(8) // this thread
+  header.writeUInt32LE(CAPABILITY_VERSION_3)
+  const before = Buffer.alloc(24)
+  capget(header, before)
+  const during = Buffer.from(before)
+  during.writeUInt32LE((before.readUInt32LE() & ~(1 << CAP_NET_RAW)) >>> 0)
+  capset(header, during)
+  try {
+    return work()
+  } finally {
+    capset(header, before)
+  }
+}
+
+/** The two sockets that there are for echo requests. */
+const KINDS = {
+  'with CAP_NET_RAW': (address: string) => new EchoSocket(address),
+  'without CAP_NET_RAW': (address: string) => withoutRaw(() => new EchoSocket(address)),
+}
+
+for (const [kind, open] of Object.entries(KINDS))
+  for (const family of FAMILIES) {
+    t.test(`IPv${family} ${kind}: an answer that comes late is one, for a request of the same size`, async (t) => {
+      const socket = open(addressOn('wide', family))
+      await withSlowUplink(async () => {
+        t.equal(await socket.echo(1400, ENOUGH_MS), 'answered')
+        t.equal(await socket.echo(1401, 0), 'lost', 'it waits')
+        t.equal(await socket.echo(1401, ENOUGH_MS), 'answered', 'to the first, since the second is lost')
+      })
+      socket.close()
+    })
+
+    t.test(`IPv${family} ${kind}: an error that comes late is not taken for one of the next request`, async (t) => {
+      const target = addressOn('far', family, kind === 'with CAP_NET_RAW' ? 98 : 99)
+      const socket = open(target)
+      await withSlowUplink(async () => {
+        t.equal(await socket.echo(1300, ENOUGH_MS), 'answered')
+        t.equal(await socket.echo(1450, 0), 'lost', 'it waits')
+        await until('the router has complained', async () =>
+          (await run('ip', `-${family}`, 'route', 'get', target)).includes(`mtu ${NARROW_BYTES}`),
+        )
+      })
+      t.equal(await socket.echo(1300, ENOUGH_MS), 'answered')
+      socket.close()
+    })
+  }
+
 t.test("a firewall of this node's own is named", async (t) => {
   await run('nft', 'table inet own { chain c { type filter hook output priority 0; icmp type echo-request drop; }; }')
   t.match(await measure(addressOn('wide', 4)), { problem: /\(EPERM\); does a firewall on this node drop ICMP\?$/ })
@@ -252,7 +317,6 @@ async function measureWithoutRaw(...addresses: string[]) {
 
 t.test('without CAP_NET_RAW it works where the group may ping, and else says what is missing', async (t) => {
   const targets = FAMILIES.flatMap((family) => [addressOn('wide', family), addressOn('far', family)])
-  await setSysctl(undefined, 'ipv4/ping_group_range', '0 0')
   t.same(await measureWithoutRaw(...targets), [
     { bytes: 1500, isBlackhole: false },
     { bytes: NARROW_BYTES, isBlackhole: false },
