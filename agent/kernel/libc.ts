@@ -1,4 +1,4 @@
-import koffi from 'koffi'
+import koffi from './koffi.ts'
 
 /**
  * The C library calls that Node does not offer. Everything here is synchronous and runs on the main thread, which

@@ -1,4 +1,5 @@
-import koffi, { type KoffiFunc } from 'koffi'
+import type { KoffiFunc } from 'koffi'
+import koffi from './koffi.ts'
 import { NETLINK_PROTOCOL, NetlinkSocket, netlinkDescriptors, portOf } from './netlink-socket.ts'
 import { isNoSuchObject, NftablesError } from './nftables-error.ts'
 

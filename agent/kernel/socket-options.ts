@@ -1,4 +1,4 @@
-import koffi from 'koffi'
+import koffi from './koffi.ts'
 import { bind } from './libc.ts'
 
 // include/uapi/asm-generic/socket.h, include/uapi/linux/netlink.h

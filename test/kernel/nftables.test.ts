@@ -72,7 +72,7 @@ t.test('of a long line, an error tells the part that is wrong', async (t) => {
     .catch((error: unknown) => error)
   t.match(error, { errno: 'EEXIST' })
   const { line = '' } = error as NftablesError
-  t.match(line, /^10\..*10\./)
+  t.match(line, /, 10\.\d/)
   t.ok(line.length < 200)
 })
 
@@ -107,7 +107,10 @@ t.test('a refusal leaves the commands behind it alone', async (t) => {
   ])
 })
 
-t.test('what is not there is listed as nothing', async (t) => {
+t.test('what is not there is listed as nothing, in a table that is and in one that is not', async (t) => {
+  await nft.run(`add table ${TABLE}`)
+  t.same(await nft.list(`list chain ${TABLE} absent`), []) // libnftables 1.1.3 overran a stack of 128 KiB
+  await nft.run(`delete table ${TABLE}`)
   t.same(await nft.list(`list set ${TABLE} pods`), [])
   t.equal(await nft.show(`list table ${TABLE}`), '')
 })
