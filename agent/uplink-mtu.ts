@@ -4,6 +4,12 @@ import type { NetlinkMessage } from './kernel/message.ts'
 import type { EventListener, Netlink } from './kernel/netlink.ts'
 import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
 
+export interface Uplinks {
+  readonly names: readonly string[]
+  /** The smallest MTU of them. */
+  readonly bytes: number
+}
+
 /** Ethernet's; taken while the node has no default route. */
 const FALLBACK_BYTES = 1500
 
@@ -17,7 +23,7 @@ export class UplinkMtu implements EventListener {
   readonly #log: Logger
   /** The names of the links that lead to other nodes. */
   #carriers: readonly string[] = []
-  #known: Promise<number> | undefined
+  #known: Promise<Uplinks> | undefined
   #uplinkIndexes: ReadonlySet<number> = new Set()
   #lastBytes = 0
 
@@ -41,7 +47,12 @@ export class UplinkMtu implements EventListener {
   }
 
   /** @throws KernelError */
-  bytes(): Promise<number> {
+  async bytes(): Promise<number> {
+    return (await this.uplinks()).bytes
+  }
+
+  /** @throws KernelError */
+  uplinks(): Promise<Uplinks> {
     this.#known ??= this.#detect().catch((error) => {
       this.#known = undefined
       throw error
@@ -49,7 +60,7 @@ export class UplinkMtu implements EventListener {
     return this.#known
   }
 
-  async #detect(): Promise<number> {
+  async #detect(): Promise<Uplinks> {
     const [links, uplinks4, uplinks6] = await Promise.all([
       listLinks(this.#netlink),
       listDefaultRouteLinks(this.#netlink, 4),
@@ -62,10 +73,10 @@ export class UplinkMtu implements EventListener {
       ...uplinks.map(({ mtuBytes }) => mtuBytes),
       ...(uplinks.length === 0 ? [FALLBACK_BYTES] : []),
     )
-    if (bytes !== this.#lastBytes)
-      this.#log.info({ mtuBytes: bytes, uplinks: uplinks.map(({ name }) => name) }, 'MTU of the uplinks')
+    const names = uplinks.map(({ name }) => name)
+    if (bytes !== this.#lastBytes) this.#log.info({ mtuBytes: bytes, uplinks: names }, 'MTU of the uplinks')
     this.#lastBytes = bytes
-    return bytes
+    return { names, bytes }
   }
 
   #concernsUplinks(message: NetlinkMessage): boolean {

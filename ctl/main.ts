@@ -1,7 +1,8 @@
 import yargs from 'yargs'
 import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
 import { ask } from './ask.ts'
-import { renderDifferences, renderIpam, renderPods, renderStatus } from './render.ts'
+import { isMtuGood, renderMtu } from './mtu.ts'
+import { renderDifferences, renderIpam, renderNodes, renderPods, renderStatus } from './render.ts'
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
@@ -28,6 +29,17 @@ const COMMANDS: {
     describe: 'compare leases with the kernel; exit code 1 when they differ',
     render: renderDifferences,
     isGood: (differences) => differences.length === 0,
+  },
+  nodes: {
+    describe: 'the other nodes, and how their pods are reached; exit code 1 when some are not',
+    render: renderNodes,
+    isGood: (nodes) => nodes.every(({ problems }) => problems.length === 0),
+  },
+  mtu: { describe: 'how the MTU of pods comes about, from the uplink on', render: renderMtu, isGood: isMtuGood },
+  'mtu probe': {
+    describe: 'the same, with packets to every other node; exit code 1 when a path is too narrow (or: mtu --probe)',
+    render: renderMtu,
+    isGood: isMtuGood,
   },
 }
 
@@ -59,6 +71,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
         default: 'table' as const,
         describe: 'how to print',
       },
+      probe: { type: 'boolean', default: false, hidden: true, describe: 'mtu: measure the paths to all nodes' },
     })
     .version(version)
     .help()
@@ -77,7 +90,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (printed) return 0
   for (const option of ['socket', 'output'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
-  const name = given._.join(' ')
+  const name = [...given._, ...(given.probe ? ['probe'] : [])].join(' ')
   if (!Object.hasOwn(COMMANDS, name))
     throw new UsageError(
       `${name === '' ? 'no command' : `"${name}" is no command`}; use one of: ${Object.keys(COMMANDS).join(', ')}`,

@@ -1,4 +1,4 @@
-import type { IpamRow, PodRow, Status } from '../agent/api/control.ts'
+import type { IpamRow, NodeRow, PodRow, Status } from '../agent/api/control.ts'
 import { renderTable } from './table.ts'
 
 /** The agent's answers as people read them. Pure. */
@@ -44,6 +44,20 @@ export function renderIpam(pools: readonly IpamRow[]): string {
     `${percent(used, capacity)} ${bar(used / capacity)}`,
   ])
   return renderTable(['POOL', 'ADDRESSES', 'USED', 'COOLING', 'FREE', ''], rows)
+}
+
+export function renderNodes(nodes: readonly NodeRow[]): string {
+  if (nodes.length === 0) return 'no other node is known'
+  const rows = nodes
+    .toSorted((a, b) => a.node.localeCompare(b.node))
+    .map(({ node, podCidrs, ways, addresses, problems }) => [
+      node,
+      podCidrs.join(' ') || '-',
+      ways.join(' ') || '-',
+      addresses.join(' ') || '-',
+      problems.join('; '),
+    ])
+  return renderTable(['NODE', 'POD CIDRS', 'WAY', 'ADDRESS', ''], rows)
 }
 
 export function renderDifferences(differences: readonly string[]): string {

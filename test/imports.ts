@@ -35,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/api/': [
     'agent/api/',
     'agent/cluster/',
+    'agent/desired/',
     'agent/kernel/',
     'agent/nodes/',
     'agent/pods/',
@@ -85,6 +86,7 @@ const PURE = [
   'agent/pods/attachment.ts',
   'agent/pods/compare.ts',
   'agent/kernel/message.ts',
+  'agent/kernel/echo-message.ts',
   'agent/kernel/attributes.ts',
   'agent/kernel/mac.ts',
   'agent/kernel/addresses.ts',
@@ -103,6 +105,7 @@ const PURE = [
   'agent/kernel/modules.ts',
   'agent/cluster/view.ts',
   'agent/cluster/node-object.ts',
+  'ctl/mtu.ts',
   'ctl/render.ts',
   'ctl/table.ts',
 ]

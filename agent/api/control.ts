@@ -5,6 +5,9 @@ import { hostLinkName } from '../ownership.ts'
 import { audit } from '../pods/audit.ts'
 import type { PodNetwork } from '../pods/network.ts'
 import type { Turns } from '../pods/turns.ts'
+import type { UplinkMtu } from '../uplink-mtu.ts'
+import { mtuReport, probedMtuReport } from './mtu.ts'
+import type { MtuReport } from './mtu-report.ts'
 
 /** What bramblectl may ask, and what it gets. */
 export interface ControlAnswers {
@@ -13,6 +16,10 @@ export interface ControlAnswers {
   ipam: IpamRow[]
   /** Every difference between leases and kernel; empty is good. */
   'ipam check': string[]
+  nodes: NodeRow[]
+  mtu: MtuReport
+  /** Sends packets to every other node; takes seconds. */
+  'mtu probe': MtuReport
 }
 
 export type ControlCall = keyof ControlAnswers
@@ -52,19 +59,37 @@ export interface IpamRow {
   readonly free: number
 }
 
-export async function answerControl(
-  network: PodNetwork,
-  nodes: NodeNetwork,
-  turns: Turns,
-  options: Options,
-  version: string,
-  body: Buffer,
-): Promise<Answer> {
+/** Another node, and how its pods are reached from here. */
+export interface NodeRow {
+  readonly node: string
+  readonly podCidrs: readonly string[]
+  /** `direct`, `vxlan`, `none` */
+  readonly ways: readonly string[]
+  /** Where its packets are sent. */
+  readonly addresses: readonly string[]
+  readonly problems: readonly string[]
+}
+
+/** What the answers are taken from: one per agent. */
+export interface Agent {
+  readonly network: PodNetwork
+  readonly nodes: NodeNetwork
+  readonly uplinkMtu: UplinkMtu
+  readonly turns: Turns
+  readonly options: Options
+  readonly version: string
+}
+
+export async function answerControl(agent: Agent, body: Buffer): Promise<Answer> {
+  const { network, nodes, version } = agent
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
-    status: () => status(network, nodes, turns, options, version),
+    status: () => status(agent),
     pods: () => pods(network),
     ipam: () => network.leases.use(),
     'ipam check': () => audit(network),
+    nodes: () => nodeRows(nodes),
+    mtu: () => mtu(agent),
+    'mtu probe': async () => probedMtuReport(await mtu(agent), await agent.uplinkMtu.bytes()),
   }
   const call = body.toString('utf8')
   if (!Object.hasOwn(answers, call))
@@ -79,13 +104,23 @@ export async function answerControl(
   }
 }
 
-async function status(
-  network: PodNetwork,
-  nodes: NodeNetwork,
-  turns: Turns,
-  options: Options,
-  version: string,
-): Promise<Status> {
+async function mtu({ network, nodes, uplinkMtu, options }: Agent): Promise<MtuReport> {
+  return mtuReport(nodes, await network.mtuBytes(), options.mtuBytes, await uplinkMtu.uplinks())
+}
+
+function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
+  return [...(desired?.peers ?? [])].map(([node, { ways, problems }]) => ({
+    node,
+    podCidrs: view.nodes.get(node)?.podCidrs.map(({ text }) => text) ?? [],
+    ways: [...new Set(ways.map(({ kind }) => kind))],
+    addresses: [
+      ...new Set(ways.flatMap((way) => (way.kind === 'none' ? [] : way.kind === 'direct' ? way.address : way.remote))),
+    ],
+    problems,
+  }))
+}
+
+async function status({ network, nodes, turns, options, version }: Agent): Promise<Status> {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return {
     version,

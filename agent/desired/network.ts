@@ -82,6 +82,10 @@ export class DesiredNetwork {
     return { before: joined(before), after: joined(after) }
   }
 
+  get self(): ClusterNode {
+    return this.#facts.self
+  }
+
   /** For pods: the smallest uplink that traffic between nodes takes, less what the tunnels in use take of it. */
   get mtuBytes(): number {
     return this.uplinkMtuBytes - Math.max(0, ...TUNNELS.map((tunnel) => this.#overheadBytes(tunnel)))
