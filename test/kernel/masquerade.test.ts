@@ -66,16 +66,26 @@ for (const family of [4, 6] as const)
     })
   }
 
-t.test('the node is not masqueraded to its pods, and neither to the outside', async (t) => {
-  // From an address that is not the one masquerading would choose.
-  await run('ip', 'address', 'add', '203.0.113.1/32', 'dev', 'lo')
-  await run('ip', 'route', 'replace', `${POD[4]}/32`, 'dev', 'to-pod', 'src', '203.0.113.1')
-  await run('ip', '-n', 'pod', 'route', 'replace', '203.0.113.1/32', 'via', GATEWAY[4], 'dev', 'eth0', 'onlink')
-  t.equal(await seenBy(POD[4], undefined), '203.0.113.1')
-  await run('ip', 'route', 'replace', `${POD[4]}/32`, 'dev', 'to-pod')
-  await run('ip', 'address', 'delete', '203.0.113.1/32', 'dev', 'lo')
-  t.equal(await seenBy(OUTSIDE[4], undefined), NODE[4])
+t.test('the node keeps the address that it speaks from, to its pods and to the outside', async (t) => {
+  // One that is not the one masquerading would choose.
+  const second = '203.0.113.1'
+  await run('ip', 'address', 'add', `${second}/32`, 'dev', 'lo')
+  await route('pod', second, 'via', GATEWAY[4], 'dev', 'eth0', 'onlink')
+  await route('outside', second, 'via', NODE[4])
+  await route(undefined, POD[4], 'dev', 'to-pod', 'src', second)
+  await route(undefined, OUTSIDE[4], 'dev', 'uplink', 'src', second)
+  t.equal(await seenBy(POD[4], undefined), second)
+  t.equal(await seenBy(OUTSIDE[4], undefined), second)
+  await route(undefined, POD[4], 'dev', 'to-pod')
+  await run('ip', 'route', 'delete', OUTSIDE[4])
 })
+
+for (const family of [4, 6] as const)
+  t.test(`IPv${family}: what passes this node from other nodes' pods is theirs to masquerade`, async (t) => {
+    await route('other-node', OUTSIDE[family], 'via', NODE[family], 'src', OTHER_POD[family])
+    await route('outside', OTHER_POD[family], 'via', NODE[family])
+    t.equal(await seenBy(OUTSIDE[family], 'other-node'), OTHER_POD[family])
+  })
 
 t.test('without exemption all but pods see the node; without masquerading everybody sees the pod', async (t) => {
   await put({ isOn: true, exempt: [] })
