@@ -17,9 +17,9 @@ import { lockNode, lockStateDir } from './lock.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { joinCluster } from './nodes/join.ts'
 import { NodeNetwork } from './nodes/network.ts'
+import { announcement, networkSettings } from './nodes/settings.ts'
 import { nodeSubsystems } from './nodes/subsystems.ts'
 import { TunnelFeatures } from './nodes/tunnel-features.ts'
-import { NO_WIREGUARD } from './nodes/wireguard-device.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -28,6 +28,7 @@ import { recover } from './pods/recover.ts'
 import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 import { UplinkMtu } from './uplink-mtu.ts'
+import { loadPrivateKey } from './wireguard-key.ts'
 
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000
@@ -62,16 +63,19 @@ export async function main(options: Options, version: string): Promise<void> {
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
   const nftables = new LazyNftables()
   const hasIpv6 = existsSync('/proc/sys/net/ipv6')
+  const wireguardKey =
+    options.isEncrypted || options.routing === 'wireguard' ? loadPrivateKey(options.wireguardKeyFile) : undefined
+  const settings = networkSettings(options, wireguardKey)
   const features = new TunnelFeatures(options)
   const nodes = new NodeNetwork({
     netlink,
-    subsystems: nodeSubsystems(netlink, nftables, NO_WIREGUARD, hasIpv6),
+    subsystems: nodeSubsystems(netlink, nftables, wireguardKey, hasIpv6),
     thisNode: { name: options.nodeName, podCidrs, addresses: options.nodeIps },
-    settings: { ...options, masquerade: { isOn: options.masquerades, exempt: options.noMasqueradeCidrs } },
+    settings,
     features,
     onDesired: ({ uplinks }) => {
       uplinkMtu.setCarriers(uplinks)
-      source.announce({ encapsulations: features.encapsulations })
+      source.announce(announcement(features.encapsulations, settings))
     },
     log,
   })

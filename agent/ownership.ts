@@ -53,7 +53,15 @@ export function isOurTable(name: string): boolean {
 }
 
 /** The agent's files in its state directory, besides its socket and the notes in `pending`; all are 0600. */
-export const STATE_FILES: readonly string[] = ['lock', 'freed', 'freed.new']
+export const STATE_FILES: readonly string[] = [
+  'lock',
+  'freed',
+  'freed.new',
+  'view.json',
+  'view.json.new',
+  'wireguard.key',
+  'wireguard.key.new',
+]
 
 export interface MarkedLink {
   readonly name: string

@@ -16,8 +16,8 @@ import {
 } from '../kernel/links.ts'
 import type { NetlinkRequest } from '../kernel/message.ts'
 import type { Netlink } from '../kernel/netlink.ts'
-import { newLink } from '../kernel/new-link.ts'
 import { addVxlanLink, parseVxlan } from '../kernel/vxlan.ts'
+import { addWireguardLink } from '../kernel/wireguard.ts'
 import { isTunnelLink } from '../ownership.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import type { TunnelIndexes } from './tunnel-indexes.ts'
@@ -102,7 +102,7 @@ function addTunnel(link: TunnelLink): NetlinkRequest {
     case 'gre':
       return addGreLink(link)
     case 'wireguard':
-      return newLink(link)
+      return addWireguardLink(link)
   }
 }
 

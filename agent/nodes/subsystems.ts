@@ -9,18 +9,20 @@ import { masqueradeSubsystems } from './masquerade.ts'
 import { neighbours } from './neighbours.ts'
 import { routes } from './routes.ts'
 import { TunnelIndexes } from './tunnel-indexes.ts'
-import type { WireguardDevice } from './wireguard-device.ts'
+import { WireguardDevice } from './wireguard-device.ts'
 
 /** One for each kind of object that joins nodes. */
 export type NodeSubsystems = { readonly [Kind in keyof NodeObjects]: Subsystem<NodeObjects[Kind][number]> }
 
+/** @param wireguardKey private, base64; undefined: this node encrypts nothing */
 export function nodeSubsystems(
   netlink: Netlink,
   nftables: Pick<Nftables, 'run' | 'list' | 'show'>,
-  wireguard: WireguardDevice,
+  wireguardKey: string | undefined,
   hasIpv6: boolean,
 ): NodeSubsystems {
   const tunnels = new TunnelIndexes(netlink)
+  const wireguard = new WireguardDevice(tunnels, wireguardKey)
   const masquerade = masqueradeSubsystems(nftables)
   return {
     links: links(netlink, tunnels, wireguard, hasIpv6),

@@ -28,6 +28,11 @@ export class TunnelIndexes {
     return [...this.#indexes]
   }
 
+  /** Of a tunnel of ours, as far as is known. */
+  own(name: string): number | undefined {
+    return this.#indexes.get(name)
+  }
+
   /** @returns undefined when it is no tunnel of ours */
   nameOf(index: number): string | undefined {
     for (const [name, tunnel] of this.#indexes) if (tunnel === index) return name
