@@ -25,7 +25,6 @@ export interface WatchEvent {
 export interface ListPage {
   /** Of the whole list, the same on all its pages. */
   readonly resourceVersion: string
-  readonly items: readonly ApiObject[]
   /** What to ask the next page with; undefined: this is the last. */
   readonly proceed: string | undefined
 }
@@ -37,22 +36,16 @@ export function objectOf(request: string, value: unknown): ApiObject {
   throw new ApiProtocolError(request, `answered with what is no object: ${excerpt(JSON.stringify(value))}`)
 }
 
-/** @throws ApiProtocolError */
-export function pageOf(request: string, value: unknown): ListPage {
-  const list = value as {
-    apiVersion?: string
-    kind?: string
+/** A page of a list, without its items. @throws ApiProtocolError */
+export function listOf(request: string, text: string): ListPage {
+  const list = parseJson(request, text) as {
+    kind?: unknown
     metadata?: { resourceVersion?: unknown; continue?: string }
-    items?: object[] | null
   } | null
   const resourceVersion = list?.metadata?.resourceVersion
-  if (!list?.kind?.endsWith('List') || typeof resourceVersion !== 'string')
-    throw new ApiProtocolError(request, `answered with what is no list: ${excerpt(JSON.stringify(value))}`)
-  // Items leave out what the list says of all of them.
-  const { apiVersion } = list
-  const kind = list.kind.slice(0, -'List'.length)
-  const items = (list.items ?? []).map((item) => objectOf(request, Object.assign(item, { apiVersion, kind })))
-  return { resourceVersion, items, proceed: list.metadata?.continue || undefined }
+  if (!String(list?.kind).endsWith('List') || typeof resourceVersion !== 'string')
+    throw new ApiProtocolError(request, `answered with what is no list: ${excerpt(text)}`)
+  return { resourceVersion, proceed: list?.metadata?.continue || undefined }
 }
 
 /** One line of a watch. @throws ApiError for an event that tells an error; ApiProtocolError */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { ApiProtocolError, UnreachableError, unreachable } from './errors.ts'
+import type { ItemSplitter } from './items.ts'
 import type { LineSplitter } from './lines.ts'
 
 /** A response's body as it comes; too long a silence ends it. @throws UnreachableError; AbortError */
@@ -45,10 +46,10 @@ export async function bodyOf(
   return Buffer.concat(chunks, bytes).toString('utf8')
 }
 
-/** @throws ApiProtocolError when a line is too long */
-export function linesOf(request: string, lines: LineSplitter, piece: Buffer): string[] {
+/** What has its end in this piece. @throws ApiProtocolError when something is too long */
+export function cut(request: string, splitter: LineSplitter | ItemSplitter, piece: Buffer): string[] {
   try {
-    return lines.push(piece)
+    return splitter.push(piece)
   } catch (error) {
     throw new ApiProtocolError(request, `sent ${(error as Error).message}`, { cause: error })
   }

@@ -4,19 +4,11 @@ import { isIP } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { version } from '../../version.ts'
 import type { ApiAccess } from './access.ts'
-import {
-  type ApiObject,
-  eventOf,
-  type ListPage,
-  objectOf,
-  pageOf,
-  parseJson,
-  refusal,
-  type WatchEvent,
-} from './answers.ts'
-import { bodyOf, linesOf, pieces } from './body.ts'
+import { type ApiObject, eventOf, listOf, objectOf, parseJson, refusal, type WatchEvent } from './answers.ts'
+import { bodyOf, cut, pieces } from './body.ts'
 import { CredentialFiles } from './credentials.ts'
 import { UnreachableError, unreachable } from './errors.ts'
+import { ItemSplitter } from './items.ts'
 import { LineSplitter } from './lines.ts'
 
 /** In milliseconds. */
@@ -36,10 +28,8 @@ const TIMEOUTS: Timeouts = { connectMs: 10_000, headMs: 30_000, bodyMs: 30_000, 
 const KEEP_ALIVE_MS = 20_000
 /** Objects in one page of a list. */
 const PAGE_LIMIT = 500
-/** A page of 500 objects is 5 to 15 MB. */
-const MOST_BODY_BYTES = 64 << 20
 /** etcd takes objects of 1.5 MiB (--max-request-bytes); as JSON they are longer. */
-const MOST_LINE_BYTES = 8 << 20
+const MOST_OBJECT_BYTES = 8 << 20
 /** Of a refusal, which is a Status of some hundred bytes, or a proxy's page. */
 const MOST_REFUSAL_BYTES = 64 << 10
 
@@ -82,15 +72,28 @@ export class ApiClient {
     return objectOf(`GET ${path}`, await this.#json({ method: 'GET', path, signal }))
   }
 
-  /** Page by page: a list of thousands is never in memory as a whole. All pages are of one moment. */
-  async *pages(path: string, signal: AbortSignal, limit = PAGE_LIMIT): AsyncGenerator<ListPage> {
-    let proceed: string | undefined
-    do {
-      const query = { limit: String(limit), ...(proceed && { continue: proceed }) }
-      const page = pageOf(`GET ${path}`, await this.#json({ method: 'GET', path, query, signal }))
-      yield page
-      proceed = page.proceed
-    } while (proceed)
+  /**
+   * Calls onItem for each object, all of one moment; whatever it is for, until the end nobody knows that it is whole.
+   * Objects have no kind and no apiVersion, as the server leaves them out. Never more than one is in memory.
+   * @returns the version to watch from
+   */
+  async list(
+    path: string,
+    signal: AbortSignal,
+    onItem: (item: ApiObject) => void,
+    limit = PAGE_LIMIT,
+  ): Promise<string> {
+    const request = `LIST ${path}`
+    let query: Query = { limit: String(limit) }
+    for (;;) {
+      const response = await this.#send({ method: 'GET', path, query, signal }, request)
+      const page = new ItemSplitter(MOST_OBJECT_BYTES)
+      for await (const piece of pieces(response, request, this.#timeouts.bodyMs, signal))
+        for (const text of cut(request, page, piece)) onItem(objectOf(request, parseJson(request, text)))
+      const { resourceVersion, proceed } = listOf(request, page.envelope)
+      if (!proceed) return resourceVersion
+      query = { ...query, continue: proceed }
+    }
   }
 
   /**
@@ -108,9 +111,9 @@ export class ApiClient {
     const call = { method: 'GET', path, query: { ...query, watch: 'true' }, signal } as const
     const response = await this.#send(call, request)
     onOpen()
-    const lines = new LineSplitter(MOST_LINE_BYTES)
+    const lines = new LineSplitter(MOST_OBJECT_BYTES)
     for await (const chunk of pieces(response, request, this.#timeouts.watchMs, signal))
-      for (const line of linesOf(request, lines, chunk)) onEvent(eventOf(request, line))
+      for (const line of cut(request, lines, chunk)) onEvent(eventOf(request, line))
     if (lines.pendingBytes > 0) throw new UnreachableError(request, 'ECONNRESET', 'it ended in the middle of an event')
   }
 
@@ -129,7 +132,7 @@ export class ApiClient {
   async #json(call: Call): Promise<unknown> {
     const request = `${call.method} ${call.path}`
     const response = await this.#send(call, request)
-    const text = await bodyOf(response, request, MOST_BODY_BYTES, this.#timeouts.bodyMs, call.signal)
+    const text = await bodyOf(response, request, MOST_OBJECT_BYTES, this.#timeouts.bodyMs, call.signal)
     return parseJson(request, text)
   }
 

@@ -11,7 +11,7 @@ import { explain } from './explain.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
 
-const NODES: Resource = { path: '/api/v1/nodes', name: 'nodes' }
+const NODES: Resource = { path: '/api/v1/nodes', apiVersion: 'v1', kind: 'Node', name: 'nodes' }
 /** A node that joins is waited for by its pods; the controller manager takes a second or so. */
 const JOIN_BACKOFF: BackoffLimits = { firstMs: 500, mostMs: 10_000 }
 

@@ -14,6 +14,8 @@ const HEALTHY_AFTER_MS = 2_000
 export interface Resource {
   /** `/api/v1/nodes` */
   readonly path: string
+  readonly apiVersion: string
+  readonly kind: string
   /** `nodes`, as RBAC calls it; with its group, if it has one. */
   readonly name: string
 }
@@ -87,12 +89,11 @@ export class Reflector {
 
   /** @returns the list's version */
   async #list(): Promise<string> {
-    let version = ''
+    const { path, kind, apiVersion } = this.#resource
     this.#sink.begin()
-    for await (const page of this.#client.pages(this.#resource.path, this.#closing.signal)) {
-      for (const object of page.items) this.#sink.put(object)
-      version = page.resourceVersion
-    }
+    const version = await this.#client.list(path, this.#closing.signal, (item) =>
+      this.#sink.put(Object.assign(item, { kind, apiVersion })),
+    )
     this.#sink.end()
     this.#healthy()
     return version

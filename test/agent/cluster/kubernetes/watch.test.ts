@@ -5,7 +5,7 @@ import { Reflector, type Sink } from '../../../../agent/cluster/kubernetes/watch
 import { ApiDouble, type ApiDoubleOptions, type LiveWatch } from './api-double.ts'
 import { until } from './until.ts'
 
-const PODS = { path: '/api/v1/pods', name: 'pods' }
+const PODS = { path: '/api/v1/pods', apiVersion: 'v1', kind: 'Pod', name: 'pods' }
 const EAGER = { firstMs: 1, mostMs: 20 }
 
 /** What a sink was told, in words; and what it holds. */
