@@ -15,7 +15,7 @@ import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { nodeAddresses } from './nodes/facts.ts'
-import { joinCluster } from './nodes/join.ts'
+import { isRenumbered, joinCluster } from './nodes/join.ts'
 import { NodeNetwork } from './nodes/network.ts'
 import { announcement, networkSettings } from './nodes/settings.ts'
 import { nodeSubsystems } from './nodes/subsystems.ts'
@@ -34,7 +34,7 @@ import { loadPrivateKey } from './wireguard-key.ts'
 const FIRST_NETWORK_MS = 3_000
 
 /**
- * The daemon, from its start to SIGTERM, or until somebody removes its socket. What it programs into the kernel stays
+ * The daemon, from its start to SIGTERM, or until somebody removes its socket or gives the node another pod CIDR. What it programs into the kernel stays
  * when it ends.
  * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket
  * was removed
@@ -116,12 +116,16 @@ export async function main(options: Options, version: string): Promise<void> {
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
-  source.start((change) => nodes.setView(change))
+  const renumbered = Promise.withResolvers<'pod CIDR changed'>()
+  source.start((change) => {
+    nodes.setView(change)
+    if (isRenumbered(change.view, options, podCidrs)) renumbered.resolve('pod CIDR changed')
+  })
   await nodes.settled(FIRST_NETWORK_MS)
   ready.resolve()
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
-  const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone()])
+  const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone(), renumbered.promise])
   log.info({ reason }, 'stopping; pods keep their network')
   await source.close()
   await server.close()
@@ -131,6 +135,8 @@ export async function main(options: Options, version: string): Promise<void> {
   rulesetEvents.close()
   await nftables.close()
   netlink.close()
+  if (reason === 'pod CIDR changed')
+    throw new Error('the cluster has given this node another pod CIDR; start the agent again, and it takes that')
   if (reason === 'socket gone')
     throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)
 }

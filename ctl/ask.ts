@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
+import { dirname, join } from 'node:path'
 import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
-import { ANSWER_HEADER_BYTES, decodeAnswer, encodeRequest, MAX_ANSWER_BYTES } from '../plugin/frame.ts'
+import { ANSWER_HEADER_BYTES, decodeAnswer, encodeRequest, MAX_ANSWER_BYTES, STARTING_SOCKET } from '../plugin/frame.ts'
 
 const TIMEOUT_MS = 15_000
 
@@ -10,9 +12,16 @@ export class AskError extends Error {
   readonly code = 'ASK' as const
 }
 
-/** Asks the agent of this node. @throws AskError */
-export async function ask<Call extends ControlCall>(socketPath: string, call: Call): Promise<ControlAnswers[Call]> {
-  const bytes = await exchange(socketPath, encodeRequest({ kind: 'control', env: {}, body: Buffer.from(call) }))
+/** Asks the agent of this node, or the one that has yet to find its place. @throws AskError */
+export async function ask<Call extends ControlCall>(
+  socketPath: string,
+  call: Call,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ControlAnswers[Call]> {
+  const request = encodeRequest({ kind: 'control', env, body: Buffer.from(call) })
+  const starting = join(dirname(socketPath), STARTING_SOCKET)
+  const path = !existsSync(socketPath) && existsSync(starting) ? starting : socketPath
+  const bytes = await exchange(path, request)
   const answer = decodeAnswer(bytes)
   if (!answer) throw new AskError(`the agent on ${socketPath} ended in the middle of its answer; see its log`)
   const json = JSON.parse(answer.body.toString('utf8'))

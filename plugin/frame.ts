@@ -11,6 +11,9 @@ export const MAGIC = 'BRM1'
 export const REQUEST_HEADER_BYTES = 16
 export const ANSWER_HEADER_BYTES = 12
 
+/** Beside the agent's socket, while the agent serves no plugin yet: only `bramblectl` looks there. */
+export const STARTING_SOCKET = 'starting.sock'
+
 /** What a request may weigh, in bytes. A GC that names 10,000 attachments needs some 900 KB. */
 export const MAX_ENV_BYTES = 64 * 1024
 export const MAX_BODY_BYTES = 1024 * 1024

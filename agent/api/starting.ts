@@ -1,12 +1,10 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
+import { STARTING_SOCKET } from '../../plugin/frame.ts'
 import type { ViewProblem } from '../cluster/view.ts'
 import type { Options } from '../options.ts'
 import type { Status } from './control.ts'
 import { ApiServer } from './server.ts'
-
-/** Where `bramblectl` finds an agent that does not serve yet, in the state directory. */
-export const STARTING_SOCKET = 'starting.sock'
 
 /**
  * An agent that waits for its pod CIDR has nothing to serve, and the plugin had better find no agent: its DELs succeed
@@ -25,7 +23,7 @@ export class Starting {
   }
 
   static async listen(options: Options, version: string, log: Logger): Promise<Starting> {
-    const path = join(options.stateDir, STARTING_SOCKET)
+    const path = join(dirname(options.socket), STARTING_SOCKET)
     let starting: Starting | undefined
     const server = await ApiServer.listen(
       path,

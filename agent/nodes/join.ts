@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
-import { type ClusterSource, EMPTY_VIEW, JoinError, type ViewProblem } from '../cluster/view.ts'
+import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError, type ViewProblem } from '../cluster/view.ts'
 import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { listKernel, localFacts } from './facts.ts'
@@ -41,3 +41,15 @@ export async function joinCluster(
 }
 
 const NOBODY = { name: '', podCidrs: [], addresses: [] }
+
+/** A node that was taken away and came back may have other pod CIDRs, where the cluster gives them out. Pure. */
+export function isRenumbered(
+  view: ClusterView | undefined,
+  { datastore, nodeName }: { readonly datastore: string; readonly nodeName: string },
+  podCidrs: readonly Cidr[],
+): boolean {
+  const told = view?.nodes.get(nodeName)?.podCidrs ?? []
+  if (datastore === 'local' || told.length === 0) return false
+  const texts = new Set(podCidrs.map(({ text }) => text))
+  return told.length !== podCidrs.length || told.some(({ text }) => !texts.has(text))
+}
