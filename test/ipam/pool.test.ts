@@ -310,7 +310,7 @@ class NaivePool {
   }
 }
 
-t.test('a pool does what a naive one does, whatever happens', async (t) => {
+t.test('a pool does what a naive one does, whatever happens', async () => {
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ act: fc.constant('allocate' as const), offset: fc.nat(0) }) },
     { weight: 4, arbitrary: fc.record({ act: fc.constant('release' as const), offset: fc.nat(17) }) },
@@ -336,7 +336,7 @@ t.test('a pool does what a naive one does, whatever happens', async (t) => {
         if (act === 'release') naive.release(offset, nowMs)
         if (act === 'rest') pool.rest(addressOf(offset), nowMs)
         if (act === 'rest') naive.rest(offset, nowMs)
-        if (act === 'claim') t.ok(pool.claim(addressOf(offset)) === naive.claim(offset))
+        if (act === 'claim' && pool.claim(addressOf(offset)) !== naive.claim(offset)) return false
         if (act === 'allocate' && naive.held.length < naive.capacity) {
           const cooling = naive.cooling(nowMs)
           const restedLeft = naive.capacity - naive.held.length - cooling.length

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { ControlAnswers, ControlCall } from '../../agent/api/control.ts'
@@ -27,9 +26,13 @@ export class Agent {
   readonly log: Record<string, unknown>[] = []
   stderr = ''
 
+  readonly #ended: Promise<number | string | null>
+
   private constructor(child: ChildProcess, socket: string) {
     this.child = child
     this.socket = socket
+    // Not 'exit': that comes before its last words are read.
+    this.#ended = new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)))
   }
 
   /** Starts one and waits until it serves. @throws Error with its output when it does not */
@@ -89,19 +92,14 @@ export class Agent {
   }
 
   /** @returns how it ended: exit code or signal */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string | null> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      const exited = once(this.child, 'exit')
-      this.child.kill(signal)
-      await exited
-    }
-    return this.child.signalCode ?? this.child.exitCode
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal)
+    return this.#ended
   }
 
-  /** Waits for an agent that ends by itself. */
-  async ended(): Promise<number | string | null> {
-    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit')
-    return this.child.signalCode ?? this.child.exitCode
+  /** Waits for an agent that ends by itself, and for all that it said. */
+  ended(): Promise<number | string | null> {
+    return this.#ended
   }
 }
 
@@ -129,8 +127,11 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/** Waits until something is true. @throws Error that names it when it is not within the time */
-export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 5_000): Promise<void> {
+/**
+ * Waits until something is true. The time is far above what it takes on a machine that has nothing else to do: others
+ * may keep this one busy. @throws Error that names it when it is not within the time
+ */
+export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await isTrue())) {
     if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)

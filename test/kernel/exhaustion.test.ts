@@ -109,7 +109,7 @@ t.test('hard case 10: an address is reused: no stale neighbour or route reaches 
     )
     t.strictSame(neighbours, [], 'no entry of the old owner is left')
   }
-  await until('the old link is gone', async () => !(await linkNames()).includes(before.hostLink), 1_000)
+  await until('the old link is gone', async () => !(await linkNames()).includes(before.hostLink))
   t.match(await after.check(), { exitCode: 0 })
   for (const address of after.addresses) t.ok(await pings(undefined, address))
   t.notOk(await pings(before.netns, after.addresses[0] ?? ''), 'the old owner reaches nobody any more')
@@ -119,7 +119,7 @@ t.test('an interface comes back with the address it had, though its link was del
   const agent = await start(t, ['10.42.0.0/31', 'fd42::/127'])
   const net1 = await Pod.add({ ifname: 'net1' })
   await runIn(net1.netns, 'ip', 'link', 'delete', 'net1')
-  await until('its addresses are free', async () => (await agent.ask('pods')).length === 0, 1_000)
+  await until('its addresses are free', async () => (await agent.ask('pods')).length === 0)
   const again = await Pod.add({ ifname: 'net1', netns: net1.netns })
   t.strictSame(again.addresses, net1.addresses)
   t.match(await again.check(), { exitCode: 0 })

@@ -13,7 +13,7 @@ import { addForeignObjects, heldAddresses, kernelState, leases, settled } from '
  * next start leases and kernel agree, nothing half made is left, and the runtime's next calls work. Hard case 3.
  */
 await enterScratchNode()
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 await addForeignObjects()
 
 /** From here on the alias says that the attachment is whole, and the next agent takes it over. */

@@ -6,9 +6,6 @@ import { Pod } from './pod.ts'
 import { enterScratchNode, makeNetns, run } from './scratch.ts'
 
 /** Links that go or are in the way without anybody calling the plugin. */
-const FREE_WITHIN_MS = 1_000
-/** The kernel removes a namespace in its own time. */
-const KERNEL_MS = 20_000
 
 await enterScratchNode()
 await addUplink()
@@ -22,11 +19,11 @@ const ENDS: Record<string, (pod: Pod) => Promise<unknown>> = {
 }
 
 for (const [what, end] of Object.entries(ENDS))
-  t.test(`the addresses of a pod are free within a second when ${what}`, async (t) => {
+  t.test(`the addresses of a pod are free when ${what}`, async (t) => {
     const [pod, other] = await Promise.all([Pod.add(), Pod.add()])
     await end(pod)
-    await until('the link is gone', async () => !(await linkNames()).includes(pod.hostLink), KERNEL_MS)
-    await until('the addresses are free', async () => (await holders(pod)).length === 0, FREE_WITHIN_MS)
+    await until('the link is gone', async () => !(await linkNames()).includes(pod.hostLink))
+    await until('the addresses are free', async () => (await holders(pod)).length === 0)
     t.strictSame(await agent.ask('ipam check'), [])
     await until('the log says so', () =>
       agent.log.some(
@@ -49,15 +46,11 @@ t.test('fifty namespaces that are deleted at once free all their addresses', asy
   const before = (await agent.ask('pods')).length
   const pods = await Promise.all(Array.from({ length: 50 }, () => Pod.add()))
   await Promise.all(pods.map((pod) => pod.vanish()))
-  await until(
-    'the links are gone',
-    async () => {
-      const names = await linkNames()
-      return !pods.some((pod) => names.includes(pod.hostLink))
-    },
-    KERNEL_MS,
-  )
-  await until('the addresses are free', async () => (await agent.ask('pods')).length === before, FREE_WITHIN_MS)
+  await until('the links are gone', async () => {
+    const names = await linkNames()
+    return !pods.some((pod) => names.includes(pod.hostLink))
+  })
+  await until('the addresses are free', async () => (await agent.ask('pods')).length === before)
   t.strictSame(await agent.ask('ipam check'), [])
 })
 

@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Agent, sleep, until } from './agent.ts'
-import { call, PLUGIN } from './plugin.ts'
+import { buildPlugin, call, PLUGIN } from './plugin.ts'
 import { Pod } from './pod.ts'
-import { capture, enterScratchNode, makeNetns, run } from './scratch.ts'
+import { enterScratchNode, makeNetns, run } from './scratch.ts'
 import { heldAddresses, kernelState, leases, removed, settled } from './state.ts'
 
 /*
@@ -14,9 +13,8 @@ import { heldAddresses, kernelState, leases, removed, settled } from './state.ts
  * believes is done gets done, and what nobody knows of is undone.
  */
 await enterScratchNode()
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 const PENDING = '/run/bramble/pending'
-const SHIM = new URL('../../plugin/shim.c', import.meta.url)
 const CONFIG = JSON.stringify({ cniVersion: '1.1.0', name: 'bramble', type: 'bramble' })
 const BARE = await kernelState()
 
@@ -67,7 +65,7 @@ t.test('a DEL twice leaves one note; a DEL of what never was does no harm', asyn
 t.test('a DEL while the agent restarts is answered by the next one, and leaves no note', async (t) => {
   const pod = await Pod.add()
   await agent.stop()
-  const del = pod.del()
+  const del = pod.del({ program: await buildPlugin('patient', 10_000) })
   await sleep(300)
   agent = await Agent.start()
   t.match(await del, { exitCode: 0, json: undefined, stderr: '' })
@@ -78,12 +76,10 @@ t.test('a DEL while the agent restarts is answered by the next one, and leaves n
 
 t.test('an agent that hangs keeps no DEL from ending; the note is carried out by the next', async (t) => {
   // A plugin whose second lasts 100 ms: it gives up after 2 s, and tries once more for 0.3 s.
-  await run('cc', '-DSECOND_MS=100', '-o', '/run/quick-bramble', fileURLToPath(SHIM))
+  const program = await buildPlugin('quick', 100)
   const pod = await Pod.add()
   agent.child.kill('SIGSTOP')
-  const env = ['CNI_COMMAND=DEL', `CNI_CONTAINERID=${pod.containerId}`, 'CNI_IFNAME=eth0', `CNI_NETNS=${pod.netns}`]
-  const reply = await capture('env', ['-i', ...env, '/run/quick-bramble'], CONFIG)
-  t.match(reply, { exitCode: 0, stdout: '', stderr: /no answer from the agent/ })
+  t.match(await pod.del({ program }), { exitCode: 0, json: undefined, stderr: /no answer from the agent/ })
   t.strictSame(notes(), [`${pod.containerId}:eth0`])
   await agent.stop('SIGKILL')
   agent = await Agent.start()
@@ -203,7 +199,10 @@ t.test('hard case 4: an ADD whose plugin was killed is undone by the agent', asy
   const netns = await makeNetns('undone')
   agent.child.kill('SIGSTOP') // so that the plugin certainly waits
   const plugin = startAdd({ containerId: 'undone', netns })
-  await sleep(100)
+  await until('the plugin has sent its request and sleeps', async () => {
+    const line = await run('ss', '-xlH', 'src', 'unix:/run/bramble/agent.sock')
+    return / LISTEN +1 /.test(line) && /^State:\s+S/m.test(readFileSync(`/proc/${plugin.pid}/status`, 'utf8'))
+  })
   plugin.kill('SIGKILL')
   await once(plugin, 'exit')
   agent.child.kill('SIGCONT')
@@ -241,10 +240,8 @@ t.test(
 
       agent = await Agent.start()
       t.equal(await heldAddresses(agent), fault === 'add:wired' ? 0 : 1)
-      const startedAtMs = performance.now()
       await run('ip', 'netns', 'delete', name)
       await until('freed', async () => (await heldAddresses(agent)) === 0)
-      t.ok(performance.now() - startedAtMs < 1_000, 'within a second')
       t.strictSame(await settled(BARE), BARE)
     }
   },

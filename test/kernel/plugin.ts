@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
-import { capture } from './scratch.ts'
+import { capture, run } from './scratch.ts'
 
 /** The built plugin, started as a container runtime starts it: CNI_* in the environment, the configuration on stdin. */
 export const PLUGIN = fileURLToPath(new URL('../../dist/bin/bramble', import.meta.url))
+const SHIM = fileURLToPath(new URL('../../plugin/shim.c', import.meta.url))
 /** The plugins of others: Debian's containernetworking-plugins. */
 const OTHER_PLUGINS = '/usr/lib/cni'
 
@@ -18,6 +19,8 @@ export interface Call {
   readonly config?: Readonly<Record<string, unknown>>
   /** Another plugin than ours, by its type. */
   readonly type?: string
+  /** Another build of ours, by its path. */
+  readonly program?: string
 }
 
 export interface Reply {
@@ -30,7 +33,7 @@ export interface Reply {
 
 /** Calls the plugin once. @throws Error when what it prints is not JSON */
 export async function call(command: string, options: Call = {}): Promise<Reply> {
-  const { containerId, netns, ifname = 'eth0', args, env = {}, config = {}, type } = options
+  const { containerId, netns, ifname = 'eth0', args, env = {}, config = {}, type, program = PLUGIN } = options
   const variables = {
     CNI_COMMAND: command,
     ...(containerId !== undefined && { CNI_CONTAINERID: containerId, CNI_IFNAME: ifname }),
@@ -45,9 +48,16 @@ export async function call(command: string, options: Call = {}): Promise<Reply> 
     [
       '-i',
       ...Object.entries(variables).map(([key, value]) => `${key}=${value}`),
-      type ? `${OTHER_PLUGINS}/${type}` : PLUGIN,
+      type ? `${OTHER_PLUGINS}/${type}` : program,
     ],
     JSON.stringify({ cniVersion: '1.1.0', name: 'bramble', type: type ?? 'bramble', ...config }),
   )
   return { exitCode, json: stdout === '' ? undefined : JSON.parse(stdout), stderr }
+}
+
+/** Builds the plugin with another second, so that its deadlines come earlier or later. @returns its path */
+export async function buildPlugin(name: string, secondMs: number): Promise<string> {
+  const path = `/run/${name}-bramble`
+  await run('cc', `-DSECOND_MS=${secondMs}`, '-o', path, SHIM)
+  return path
 }

@@ -84,7 +84,7 @@ export class Pod {
     return this.#call('CHECK', { prevResult })
   }
 
-  del(options: Pick<Call, 'netns'> = {}): Promise<Reply> {
+  del(options: Pick<Call, 'netns' | 'program'> = {}): Promise<Reply> {
     return this.#call('DEL', { prevResult: this.result }, options)
   }
 
@@ -93,7 +93,7 @@ export class Pod {
     await run('ip', 'netns', 'delete', this.containerId)
   }
 
-  #call(command: string, keys: object, options: Pick<Call, 'netns'> = {}): Promise<Reply> {
+  #call(command: string, keys: object, options: Pick<Call, 'netns' | 'program'> = {}): Promise<Reply> {
     const { containerId, netns, ifname } = this
     return call(command, { containerId, netns, ifname, config: { ...this.#config, ...keys }, ...options })
   }

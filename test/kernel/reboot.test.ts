@@ -8,7 +8,7 @@ import { Pod } from './pod.ts'
 import { capture, enterScratchNode, makeNetns, run } from './scratch.ts'
 
 await enterScratchNode()
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const STATE_DIR = '/run/bramble'
 
 t.test('hard case 5: fifty reboots with no DEL, and not one address is missing', async (t) => {

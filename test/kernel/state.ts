@@ -1,6 +1,6 @@
 import { hostLinkName, LINK_GROUP } from '../../agent/ownership.ts'
-import type { Agent } from './agent.ts'
-import { until } from './agent.ts'
+import { type Agent, until } from './agent.ts'
+import { ip } from './node.ts'
 import type { Pod } from './pod.ts'
 import { capture, run } from './scratch.ts'
 
@@ -35,7 +35,7 @@ export async function kernelState(netns?: string): Promise<KernelState> {
 /** Waits until removed links are gone, which takes the kernel and the agent a moment; in the end the difference tells. */
 export async function settled(expected: KernelState, netns?: string): Promise<KernelState> {
   const text = JSON.stringify(expected)
-  await until('as expected', async () => JSON.stringify(await kernelState(netns)) === text, 2_000).catch(() => {})
+  await until('as expected', async () => JSON.stringify(await kernelState(netns)) === text).catch(() => {})
   return kernelState(netns)
 }
 
@@ -53,6 +53,10 @@ export async function addForeignObjects(): Promise<void> {
   await run('ip', 'route', 'add', 'fd42::ffff/128', 'dev', veth)
   await run('ip', 'rule', 'add', 'from', '198.51.100.1', 'lookup', '100', 'priority', '1000')
   await run('ip', 'neighbour', 'add', '198.51.100.7', 'lladdr', '02:00:00:00:00:07', 'dev', 'brm0', 'nud', 'permanent')
+  await until('the kernel has seen that both pairs have a carrier', async () => {
+    const links: { operstate: string }[] = await ip(undefined, 'link', 'show', 'type', 'veth')
+    return links.every(({ operstate }) => operstate === 'UP')
+  })
 }
 
 /** As kubelet removes pods: a DEL for each interface, then the namespace. */

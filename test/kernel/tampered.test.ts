@@ -14,7 +14,7 @@ import { addForeignObjects, heldAddresses, kernelState, leases, removed, settled
  */
 await enterScratchNode()
 await addUplink()
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 const BARE = await kernelState()
 
 let agent = await Agent.start()
