@@ -1,6 +1,6 @@
 import { KernelError } from './errors.ts'
 import { addGreLink } from './gre.ts'
-import { addIpipLink, addSitLink } from './ipip.ts'
+import { addIpipLink } from './ipip.ts'
 import type { NetlinkRequest } from './message.ts'
 import type { Encapsulation } from './modules.ts'
 import { Netlink } from './netlink.ts'
@@ -14,7 +14,6 @@ const LOCAL = '192.0.2.1'
 const LINK: Readonly<Record<Encapsulation, (name: string) => NetlinkRequest>> = {
   vxlan: (name) => addVxlanLink({ name, mac: '02:00:00:00:00:01', mtuBytes: 1280, vni: 1, port: 8472, local: LOCAL }),
   ipip: (name) => addIpipLink({ name, mtuBytes: 1280, local: LOCAL }),
-  sit: (name) => addSitLink({ name, mtuBytes: 1280, local: LOCAL }),
   gre: (name) => addGreLink({ name, mtuBytes: 1280, local: LOCAL }),
   wireguard: (name) => addWireguardLink({ name, mtuBytes: 1280 }),
 }
@@ -23,8 +22,8 @@ const LINK: Readonly<Record<Encapsulation, (name: string) => NetlinkRequest>> = 
  * Finds out what the kernel can do by doing it, in a network namespace that nobody else sees and that goes with the
  * socket: a list of modules would not say what is built in, and one of features would be of another kernel.
  *
- * A module that is found is loaded by this, and those of ipip, sit and gre put links that are down (`tunl0`, `sit0`,
- * `gre0`) into every namespace of the machine (unless net.core.fb_tunnels_only_for_init_net is set): ask for what is needed.
+ * A module that is found is loaded by this, and those of ipip and gre put links that are down (`tunl0`, `gre0`) into
+ * every namespace of the machine (unless net.core.fb_tunnels_only_for_init_net is set): ask for what is needed.
  * @returns the kernel's refusal where a kind is not possible: EOPNOTSUPP where it is unknown
  * @throws SystemError where no namespace can be made
  */

@@ -4,14 +4,13 @@
  */
 
 /** The kinds of links that carry packets to another node. */
-export const ENCAPSULATIONS = ['vxlan', 'ipip', 'sit', 'gre', 'wireguard'] as const
+export const ENCAPSULATIONS = ['vxlan', 'ipip', 'gre', 'wireguard'] as const
 export type Encapsulation = (typeof ENCAPSULATIONS)[number]
 
 /** The kernel's module for it, and option when the kernel is built. */
 const SOURCE: Readonly<Record<Encapsulation, readonly [module: string, option: string]>> = {
   vxlan: ['vxlan', 'CONFIG_VXLAN'],
   ipip: ['ipip', 'CONFIG_NET_IPIP'],
-  sit: ['sit', 'CONFIG_IPV6_SIT'],
   gre: ['ip_gre', 'CONFIG_NET_IPGRE'],
   wireguard: ['wireguard', 'CONFIG_WIREGUARD'],
 }

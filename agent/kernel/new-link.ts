@@ -15,7 +15,7 @@ const IFLA_INFO_DATA = 2
 export interface NewLink {
   readonly name: string
   readonly mtuBytes: number
-  /** A link that carries packets and no frames (ipip, sit, wireguard) has none. */
+  /** A link that carries packets and no frames (ipip, gre, wireguard) has none. */
   readonly mac?: string
   /** Further attributes that links of any kind may have (IFLA_*). */
   readonly attributes?: readonly Buffer[]

@@ -1,7 +1,7 @@
 import type { TunnelLink } from '../desired/objects.ts'
 import { isNotFound, KernelError } from '../kernel/errors.ts'
 import { addGreLink, parseGre } from '../kernel/gre.ts'
-import { addIpipLink, parseIpTunnel } from '../kernel/ipip.ts'
+import { addIpipLink, parseIpip } from '../kernel/ipip.ts'
 import {
   deleteLink,
   getLink,
@@ -112,7 +112,7 @@ function readTunnel(link: Link, wireguard: WireguardDevice): TunnelLink {
   const mtuBytes = link.isUp ? link.mtuBytes : 0
   switch (link.kind) {
     case 'ipip':
-      return { kind: link.kind, name, local: parseIpTunnel(link.parameters, link.kind)?.local ?? '', mtuBytes }
+      return { kind: link.kind, name, local: parseIpip(link.parameters)?.local ?? '', mtuBytes }
     case 'gre':
       return { kind: link.kind, name, local: parseGre(link.parameters)?.local ?? '', mtuBytes }
     case 'wireguard':

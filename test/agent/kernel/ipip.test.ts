@@ -1,6 +1,6 @@
 import t from 'tap'
 import { attribute, u8, u32 } from '../../../agent/kernel/attributes.ts'
-import { addIpipLink, addSitLink, parseIpTunnel, sitGateway } from '../../../agent/kernel/ipip.ts'
+import { addIpipLink, parseIpip } from '../../../agent/kernel/ipip.ts'
 
 /** struct ifinfomsg, IFLA_IFNAME "a", IFLA_MTU 1480 */
 const HEAD = `${'00'.repeat(16)}060003006100000008000400c8050000`
@@ -25,40 +25,21 @@ t.test(
   },
 )
 
-t.test('a sit link is the same with IPv6 inside', async (t) => {
-  const request = addSitLink({ name: 'a', local: '192.168.1.7', mtuBytes: 1480 })
-  t.equal(request.name, 'link add a type sit local 192.168.1.7 remote any ttl inherit pmtudisc')
-  t.equal(
-    request.body.toString('hex'),
-    `${HEAD}3000128007000100736974002400028008000200c0a80107050004000000000005000a00010000000500090029000000`, // IPPROTO_IPV6
-  )
+t.test('parseIpip() reads a link that is as ours are made', async (t) => {
+  t.same(parseIpip(info({})), { local: '192.168.1.7' })
+  t.same(parseIpip(info({ local: Buffer.alloc(4) })), { local: '0.0.0.0' }, 'one that takes what comes to any address')
 })
 
-t.test('the gateway of a route over sit is the peer, in the low 32 bits', async (t) => {
-  t.equal(sitGateway('192.168.1.2'), '::c0a8:102')
-  t.equal(sitGateway('10.0.0.1'), '::a00:1')
-})
-
-t.test('parseIpTunnel() reads a link that is as ours are made', async (t) => {
-  t.same(parseIpTunnel(info({}), 'ipip'), { local: '192.168.1.7' })
-  t.same(parseIpTunnel(info({ protocol: 41 }), 'sit'), { local: '192.168.1.7' })
-  t.same(
-    parseIpTunnel(info({ local: Buffer.alloc(4) }), 'ipip'),
-    { local: '0.0.0.0' },
-    'one that takes what comes to any address',
-  )
-})
-
-t.test('parseIpTunnel() refuses a link that is not', async (t) => {
+t.test('parseIpip() refuses a link that is not', async (t) => {
   const others = {
     'leads to one peer': info({ remote: Buffer.from([192, 168, 1, 9]) }),
-    'carries something else': info({ protocol: 0 }),
+    'carries IPv6': info({ protocol: 41 }),
+    'carries all of IP and MPLS': info({ protocol: 0 }),
     'has a TTL of its own': info({ ttl: 64 }),
     'lets packets be cut': info({ pmtudisc: 0 }),
     'says nothing': Buffer.alloc(0),
   }
-  for (const [what, bytes] of Object.entries(others)) t.equal(parseIpTunnel(bytes, 'ipip'), undefined, what)
-  t.equal(parseIpTunnel(info({}), 'sit'), undefined, 'of the other kind')
+  for (const [what, bytes] of Object.entries(others)) t.equal(parseIpip(bytes), undefined, what)
 })
 
 /** As the kernel lists a link: with all that was not said. */

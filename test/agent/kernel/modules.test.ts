@@ -27,7 +27,7 @@ t.test('before and after it was in the package that each kernel has', async (t) 
 t.test('the kernel says more than the os-release of a container', async (t) => {
   for (const osRelease of [ALPINE, DEBIAN, ''])
     t.equal(remedyFor('vxlan', osRelease, '5.15.0-1034-raspi'), remedyFor('vxlan', UBUNTU, '5.15.0-1034-raspi'))
-  t.match(remedyFor('sit', ALPINE, '6.6.31+rpt-rpi-v8'), 'Raspberry Pi OS')
+  t.match(remedyFor('gre', ALPINE, '6.6.31+rpt-rpi-v8'), 'Raspberry Pi OS')
 })
 
 t.test('each distribution gets its own words', async (t) => {

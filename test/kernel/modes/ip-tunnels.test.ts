@@ -1,7 +1,7 @@
 import t from 'tap'
 import { addAddress } from '../../../agent/kernel/addresses.ts'
 import { addGreLink, greNeighbour, parseGre } from '../../../agent/kernel/gre.ts'
-import { addIpipLink, parseIpTunnel } from '../../../agent/kernel/ipip.ts'
+import { addIpipLink, parseIpip } from '../../../agent/kernel/ipip.ts'
 import { getLink, parseLink, setLinkAddressGenerationOff, setLinkMtu, setLinkUp } from '../../../agent/kernel/links.ts'
 import { addNeighbour, listNeighbours } from '../../../agent/kernel/neighbours.ts'
 import { Netlink } from '../../../agent/kernel/netlink.ts'
@@ -25,7 +25,7 @@ const KINDS = [
     family: 4,
     overheadBytes: 20,
     add: addIpipLink,
-    parse: (info: Buffer) => parseIpTunnel(info, 'ipip'),
+    parse: parseIpip,
     gatewayOf: ({ address }: Machine) => address,
     neighboursOf: () => [],
   },
