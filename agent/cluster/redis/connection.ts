@@ -1,0 +1,116 @@
+import { Redis } from 'ioredis'
+import type { Endpoint } from './endpoint.ts'
+import { explain } from './explain.ts'
+import type { Script } from './scripts.ts'
+
+/** Nothing arrives for so long although something was asked: a firewall dropped the connection, or the host is gone. */
+const SILENCE_MS = 6_000
+const CONNECT_TIMEOUT_MS = 5_000
+/** Full jitter, so that a cluster that lost its Redis does not come back to it all at once. */
+const RETRY_MS = { first: 200, most: 5_000 } as const
+
+/** Redis cannot be asked now; the message goes on after its name. */
+export class RedisError extends Error {
+  override readonly name = 'RedisError'
+  readonly code = 'REDIS' as const
+}
+
+export interface ConnectionEvents {
+  /** Each time that it is there (again). */
+  readonly onReady: () => void
+  /** It went, or did not come, and why: undefined as soon as it is there. */
+  readonly onTrouble: (reason: string | undefined) => void
+}
+
+/** A connection that comes back by itself. Commands are never queued: without a connection they are refused at once. */
+export class Connection {
+  readonly #client: Redis
+  readonly #endpoint: Endpoint
+  #isReady = false
+  #isRefused = false
+  #trouble: string | undefined
+
+  /** @param name what `CLIENT LIST` of Redis shows */
+  constructor(endpoint: Endpoint, name: string, { onReady, onTrouble }: ConnectionEvents) {
+    this.#endpoint = endpoint
+    const trouble = (reason: string | undefined) => {
+      this.#trouble = reason
+      onTrouble(reason)
+    }
+    this.#client = new Redis({
+      ...endpoint.options,
+      connectionName: name,
+      // What a new connection sends is what docs/redis.md permits: AUTH, SELECT, CLIENT SETNAME; neither HELLO nor INFO.
+      protocol: 2,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SILENCE_MS,
+      retryStrategy: (times) => Math.random() * Math.min(RETRY_MS.first * 2 ** Math.min(times, 10), RETRY_MS.most),
+      lazyConnect: true,
+    })
+    this.#client.on('connect', () => (this.#isRefused = false))
+    this.#client.on('ready', () => {
+      if (this.#isRefused) return
+      this.#isReady = true
+      trouble(undefined)
+      onReady()
+    })
+    this.#client.on('error', (error: Error) => {
+      // A database that we may not have: going on would be in database 0.
+      this.#isRefused = (error as { command?: { name?: string } }).command?.name === 'select'
+      if (this.#isRefused) this.#client.disconnect(true)
+      trouble(endpoint.redact(explain(error)))
+    })
+    this.#client.on('close', () => {
+      if (this.#isReady || this.#trouble === undefined)
+        trouble(this.#trouble ?? 'not reachable (connection closed); the last view stays in force')
+      this.#isReady = false
+    })
+    this.#client.connect().catch(() => {}) // told as trouble
+  }
+
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  /** @throws RedisError */
+  async call(command: string, ...args: readonly (string | number)[]): Promise<unknown> {
+    if (!this.#isReady) throw new RedisError(this.#trouble ?? 'not reachable yet')
+    try {
+      return await this.#client.call(command, ...args)
+    } catch (error) {
+      if (/^NOSCRIPT /.test((error as Error).message)) throw error
+      throw this.#explained(error as Error)
+    }
+  }
+
+  /** Runs a script, which Redis keeps by its hash until it restarts. @throws RedisError */
+  async run({ text, sha, keys }: Script, ...args: readonly string[]): Promise<unknown> {
+    try {
+      return await this.call('EVALSHA', sha, keys.length, ...keys, ...args)
+    } catch (error) {
+      if (error instanceof RedisError) throw error
+      return await this.call('EVAL', text, keys.length, ...keys, ...args)
+    }
+  }
+
+  /** Somewhere else may be better: a replica that was the primary, behind a name. */
+  reconnect(): void {
+    this.#client.disconnect(true)
+  }
+
+  close(): void {
+    this.#client.disconnect()
+  }
+
+  /** ioredis refuses in its own words what a connection that ends has not answered; why it ended is told already. */
+  #explained(error: Error): RedisError {
+    if (error.name !== 'ReplyError') return new RedisError(this.#trouble ?? 'the connection ended', { cause: error })
+    if (/^READONLY /.test(error.message)) this.reconnect()
+    return new RedisError(this.#endpoint.redact(explain(error)))
+  }
+}
