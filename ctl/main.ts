@@ -1,6 +1,7 @@
 import yargs from 'yargs'
 import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
 import { ask } from './ask.ts'
+import { renderManifest } from './manifest.ts'
 import { isMtuGood, renderMtu } from './mtu.ts'
 import { renderDifferences, renderIpam, renderNodes, renderPods, renderStatus } from './render.ts'
 
@@ -35,6 +36,11 @@ const COMMANDS: {
     render: renderNodes,
     isGood: (nodes) => nodes.every(({ problems }) => problems.length === 0),
   },
+  'node manifest': {
+    describe: 'this node as YAML for the folder of --cluster-dir, with what its agent tells the others',
+    render: renderManifest,
+    isGood: () => true,
+  },
   mtu: { describe: 'how the MTU of pods comes about, from the uplink on', render: renderMtu, isGood: isMtuGood },
   'mtu probe': {
     describe: 'the same, with packets to every other node; exit code 1 when a path is too narrow (or: mtu --probe)',
@@ -53,7 +59,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .scriptName('bramblectl')
     .usage(
       `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(COMMANDS)
-        .map(([name, { describe }]) => `  ${name.padEnd(12)}${describe}`)
+        .map(([name, { describe }]) => `  ${name.padEnd(15)}${describe}`)
         .join('\n')}`,
     )
     .options({

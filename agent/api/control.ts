@@ -6,6 +6,7 @@ import { audit } from '../pods/audit.ts'
 import type { PodNetwork } from '../pods/network.ts'
 import type { Turns } from '../pods/turns.ts'
 import type { UplinkMtu } from '../uplink-mtu.ts'
+import { type NodeManifest, nodeManifest } from './manifest.ts'
 import { mtuReport, probedMtuReport } from './mtu.ts'
 import type { MtuReport } from './mtu-report.ts'
 
@@ -17,6 +18,8 @@ export interface ControlAnswers {
   /** Every difference between leases and kernel; empty is good. */
   'ipam check': string[]
   nodes: NodeRow[]
+  /** For the folder of manifests, where no agent announces itself. */
+  'node manifest': NodeManifest
   mtu: MtuReport
   /** Sends packets to every other node; takes seconds. */
   'mtu probe': MtuReport
@@ -81,13 +84,14 @@ export interface Agent {
 }
 
 export async function answerControl(agent: Agent, body: Buffer): Promise<Answer> {
-  const { network, nodes, version } = agent
+  const { network, nodes, options, version } = agent
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
     status: () => status(agent),
     pods: () => pods(network),
     ipam: () => network.leases.use(),
     'ipam check': () => audit(network),
     nodes: () => nodeRows(nodes),
+    'node manifest': () => nodeManifest(network, nodes, options),
     mtu: () => mtu(agent),
     'mtu probe': async () => probedMtuReport(await mtu(agent), await agent.uplinkMtu.bytes()),
   }

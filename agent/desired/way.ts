@@ -91,7 +91,7 @@ function tunnelled(peer: ClusterNode, family: Family, encapsulation: Encapsulati
 function encrypted(peer: ClusterNode, { self }: WayFacts): Way {
   if (!peer.announcement?.wireguard)
     return none(
-      `${peer.name} has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt?`,
+      `${peer.name} has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt? With --cluster-dir its manifest has to have the key: see bramblectl node manifest`,
     )
   const remote = ([4, 6] as const).flatMap((family) => (addressOf(self, family) && addressOf(peer, family)) ?? [])[0]
   return remote

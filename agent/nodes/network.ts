@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
+import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
 import { KINDS, type NodeObjects } from '../desired/objects.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
@@ -8,6 +8,7 @@ import { apply, type Outcome } from '../reconcile/apply.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import { listKernel, localFacts, type ThisNode } from './facts.ts'
 import { Known } from './known.ts'
+import { announcement } from './settings.ts'
 import type { NodeSubsystems } from './subsystems.ts'
 import type { TunnelFeatures } from './tunnel-features.ts'
 
@@ -91,6 +92,13 @@ export class NodeNetwork implements EventListener {
   get peers(): number {
     const { nodes } = this.view
     return nodes.size - (nodes.has(this.#input.thisNode.name) ? 1 : 0)
+  }
+
+  /** What the others should know of this node, also while there are none. @throws KernelError */
+  async announcement(): Promise<Announcement> {
+    const { features, settings } = this.#input
+    await features.tryOwn()
+    return announcement(features.encapsulations, settings)
   }
 
   setView({ view, changed, problems }: ViewChange): void {

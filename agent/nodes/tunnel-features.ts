@@ -28,11 +28,15 @@ export class TunnelFeatures {
   /** What could not be made when it was last tried is tried again. @returns by kind, what to do about it @throws KernelError */
   async missing(view: ClusterView): Promise<ReadonlyMap<Tunnel, string>> {
     if (view.nodes.size === 0) return this.#missing // alone
-    const wanted = new Set([...view.nodes.values()].flatMap((node) => this.#wantedFor(node)))
-    for (const kind of this.#wantedOfAll()) wanted.add(kind)
-    await this.#try(wanted)
-    if (this.#settings.routing === 'auto' && this.#missing.has('vxlan')) await this.#try(KINDS.ipip)
+    await this.#try(new Set([...view.nodes.values()].flatMap((node) => this.#wantedFor(node))))
+    await this.tryOwn()
     return this.#missing
+  }
+
+  /** What this node would do with peers of its kind, whether there are any or not. @throws KernelError */
+  async tryOwn(): Promise<void> {
+    await this.#try(this.#wantedOfAll())
+    if (this.#settings.routing === 'auto' && this.#missing.has('vxlan')) await this.#try(KINDS.ipip)
   }
 
   /** Does this node, as it is now, need something that nobody has tried yet? */

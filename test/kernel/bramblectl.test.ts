@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { parseNodeObject } from '../../agent/cluster/node-object.ts'
+import { parseOne } from '../../agent/cluster/yaml.ts'
 import { Agent, until } from './agent.ts'
-import { addUplink, linkNames } from './node.ts'
+import { addUplink, linkNames, NODE } from './node.ts'
 import { Pod } from './pod.ts'
 import { capture, enterScratchNode, type Output, run } from './scratch.ts'
 
@@ -83,6 +85,18 @@ t.test('status: good, and with exit code 1 when no address is left', async (t) =
   t.match(await bramblectl('status', '-o', 'json'), { exitCode: 1 })
   await Promise.all(pods.map((pod) => pod.del()))
   t.match(await bramblectl('status'), { exitCode: 0 })
+})
+
+t.test('node manifest: this node for the folder of manifests, though nobody has written one yet', async (t) => {
+  const { exitCode, stdout } = await bramblectl('node', 'manifest')
+  t.equal(exitCode, 0)
+  t.match(parseNodeObject(parseOne(stdout)), {
+    name: 'n1',
+    podCidrs: [{ text: '10.42.0.0/29' }, { text: 'fd42::/64' }],
+    addresses: Object.values(NODE),
+    announcement: { encapsulations: ['vxlan'] }, // which it has tried
+  })
+  t.match(await json('node', 'manifest'), { kind: 'Node', metadata: { name: 'n1' } })
 })
 
 t.test('ipam check: names every difference between leases and kernel, and ends with 1', async (t) => {

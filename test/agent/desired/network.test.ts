@@ -152,7 +152,10 @@ t.test('wireguard: one peer per node, known by its key, takes the addresses of i
 t.test('--encrypt: nothing goes unencrypted, in the same subnet neither; who has no key is not reached', async (t) => {
   const { routes, problems } = desired(view(SELF, secret(NEAR), FAR), { isEncrypted: true, ...WITH_KEY })
   t.same(routes.slice(2), [{ destination: '10.42.2.0/24', link: 'bramble.wg' }])
-  t.same(problems, ['pi-3 has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt?'])
+  t.match(problems, [
+    /^pi-3 has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt\?/,
+  ])
+  t.equal(problems.length, 1)
 })
 
 t.test('auto: where one of the two cannot do VXLAN, both take IPIP', async (t) => {
