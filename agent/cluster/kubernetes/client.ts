@@ -7,7 +7,7 @@ import type { ApiAccess } from './access.ts'
 import { type ApiObject, eventOf, listOf, objectOf, parseJson, refusal, type WatchEvent } from './answers.ts'
 import { bodyOf, cut, pieces } from './body.ts'
 import { CredentialFiles } from './credentials.ts'
-import { UnreachableError, unreachable } from './errors.ts'
+import { ApiProtocolError, UnreachableError, unreachable } from './errors.ts'
 import { ItemSplitter } from './items.ts'
 import { LineSplitter } from './lines.ts'
 
@@ -92,6 +92,7 @@ export class ApiClient {
         for (const text of cut(request, page, piece)) onItem(objectOf(request, parseJson(request, text)))
       const { resourceVersion, proceed } = listOf(request, page.envelope)
       if (!proceed) return resourceVersion
+      if (proceed === query.continue) throw new ApiProtocolError(request, 'sent the same page for ever')
       query = { ...query, continue: proceed }
     }
   }

@@ -144,6 +144,13 @@ t.test('an answer without end is refused before it fills the memory', async (t) 
   }
 })
 
+t.test('a list that never comes to its end is refused', async (t) => {
+  const { double, client } = await fixture(t)
+  const body = '{"kind":"NodeList","metadata":{"resourceVersion":"1","continue":"x"},"items":[]}'
+  double.fault = () => ({ kind: 'answer', status: 200, body })
+  await t.rejects(list(client()), { code: 'API_PROTOCOL', message: /the same page for ever/ })
+})
+
 t.test('silence ends each step in its time: connecting, the head, the body', async (t) => {
   const { double, client } = await fixture(t)
   double.fault = () => ({ kind: 'silence' })
