@@ -70,12 +70,17 @@ export async function main(options: Options, version: string): Promise<void> {
   const nodes = new NodeNetwork({
     netlink,
     subsystems: nodeSubsystems(netlink, nftables, wireguardKey, hasIpv6),
-    thisNode: { name: options.nodeName, podCidrs, addresses: options.nodeIps },
+    thisNode: {
+      name: options.nodeName,
+      podCidrs,
+      addresses: options.nodeIps,
+      tellsAddresses: options.datastore === 'redis',
+    },
     settings,
     features,
-    onDesired: ({ uplinks }) => {
+    onDesired: ({ uplinks, self }) => {
       uplinkMtu.setCarriers(uplinks)
-      source.announce(announcement(features.encapsulations, settings))
+      source.announce(announcement(features.encapsulations, settings), self.addresses)
     },
     log,
   })

@@ -1,14 +1,11 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
-import { formatNodeObject, parseNodeObject } from './node-object.ts'
+import type { KeptView } from './kept-view.ts'
 import type { Announcement, ClusterSource, ClusterView, ViewChange, ViewProblem } from './view.ts'
 
 /** A source that is there answers well within it. */
 const PATIENCE_MS = 2_000
 /** Changes come in bursts, and a lost second of them does no harm: the source says it all again. */
 const WRITE_AFTER_MS = 1_000
-const FORMAT = 'bramble-view/1'
 
 /**
  * A source whose last word is kept on tmpfs. An agent that starts while the source is away goes on from there: pods
@@ -16,9 +13,8 @@ const FORMAT = 'bramble-view/1'
  */
 export class KeptSource implements ClusterSource {
   readonly #source: ClusterSource
-  readonly #path: string
+  readonly #kept: KeptView
   readonly #nodeName: string
-  readonly #log: Logger
   #joined: Promise<unknown> = Promise.resolve()
   #problems: readonly ViewProblem[] = []
   #onProblems: () => void = () => {}
@@ -26,11 +22,10 @@ export class KeptSource implements ClusterSource {
   #timer: NodeJS.Timeout | undefined
   #unwritten: ClusterView | undefined
 
-  constructor(source: ClusterSource, path: string, nodeName: string, log: Logger) {
+  constructor(source: ClusterSource, kept: KeptView, nodeName: string) {
     this.#source = source
-    this.#path = path
+    this.#kept = kept
     this.#nodeName = nodeName
-    this.#log = log
   }
 
   /** What the source says or, where it says nothing in time, what it said last. */
@@ -41,19 +36,19 @@ export class KeptSource implements ClusterSource {
       this.#onProblems()
     })
     this.#joined = joined
-    const kept = this.#read()?.nodes.get(this.#nodeName)?.podCidrs ?? []
+    const kept = this.#kept.read()?.nodes.get(this.#nodeName)?.podCidrs ?? []
     if (kept.length === 0) return joined
     joined.catch(() => {}) // when the race is over, start hears of it
     const patience = new Promise<readonly Cidr[]>((resolve) => setTimeout(resolve, PATIENCE_MS, kept))
     return Promise.race([joined, patience])
   }
 
-  announce(announcement: Announcement): void {
-    this.#source.announce(announcement)
+  announce(announcement: Announcement, addresses: readonly string[]): void {
+    this.#source.announce(announcement, addresses)
   }
 
   start(onChange: (change: ViewChange) => void): void {
-    const kept = this.#read()
+    const kept = this.#kept.read()
     let isHeard = false
     const tellKept = () => {
       if (!isHeard && !this.#isClosed) onChange({ view: kept, problems: this.#problems })
@@ -88,34 +83,11 @@ export class KeptSource implements ClusterSource {
     this.#timer ??= setTimeout(() => this.#write(), WRITE_AFTER_MS).unref()
   }
 
-  /** Beside it, then in its place: half a view is none. */
   #write(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const view = this.#unwritten
     this.#unwritten = undefined
-    if (!view) return
-    try {
-      const text = JSON.stringify({ format: FORMAT, nodes: [...view.nodes.values()].map(formatNodeObject) })
-      writeFileSync(`${this.#path}.new`, text, { mode: 0o600 })
-      renameSync(`${this.#path}.new`, this.#path)
-    } catch (error) {
-      this.#log.warn({ err: error }, 'the view of the cluster cannot be kept; the next agent has to ask for it')
-    }
-  }
-
-  #read(): ClusterView | undefined {
-    try {
-      const { format, nodes } = JSON.parse(readFileSync(this.#path, 'utf8'))
-      if (format !== FORMAT) return undefined
-      return { nodes: new Map((nodes as unknown[]).map(parseNodeObject).map((node) => [node.name, node])) }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        this.#log.warn(
-          { err: error },
-          'the view of the cluster that was kept cannot be read; it is as if there were none',
-        )
-      return undefined
-    }
+    if (view) this.#kept.write(view)
   }
 }

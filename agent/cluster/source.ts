@@ -3,20 +3,21 @@ import type { Logger } from 'pino'
 import type { Options } from '../options.ts'
 import { Alone } from './alone.ts'
 import { KeptSource } from './kept-source.ts'
+import { KeptView } from './kept-view.ts'
 import type { ClusterSource } from './view.ts'
 
 /**
  * The source that the options ask for; what only one of them needs is loaded only then.
  * @param addresses where other nodes reach this one
- * @throws KubeconfigError
+ * @throws KubeconfigError; JoinError for settings that cannot be used
  */
 export async function clusterSource(
   options: Options,
-  _addresses: readonly string[],
+  addresses: readonly string[],
   log: Logger,
 ): Promise<ClusterSource> {
-  const { datastore, nodeName, podCidrs, clusterDir, kubeconfig, stateDir } = options
-  const kept = (source: ClusterSource) => new KeptSource(source, join(stateDir, 'view.json'), nodeName, log)
+  const { datastore, nodeName, podCidrs, clusterDir, kubeconfig, redis, clusterCidrs, nodeMasks, stateDir } = options
+  const kept = new KeptView(join(stateDir, 'view.json'), log)
   switch (datastore) {
     case 'local': {
       if (clusterDir === undefined) return new Alone(podCidrs)
@@ -28,9 +29,24 @@ export async function clusterSource(
         import('./kubernetes/source.ts'),
         import('./yaml.ts'),
       ])
-      return kept(kubernetesSource({ nodeName, ...(kubeconfig && { kubeconfig }), parse: parseOne, log }))
+      const source = kubernetesSource({ nodeName, ...(kubeconfig && { kubeconfig }), parse: parseOne, log })
+      return new KeptSource(source, kept, nodeName)
     }
-    default:
-      throw new Error(`--datastore ${datastore} is not there yet`)
+    case 'redis': {
+      const { RedisSource } = await import('./redis/source.ts')
+      const formerCidrs = kept.read()?.nodes.get(nodeName)?.podCidrs ?? []
+      const { url, tls } = redis as NonNullable<typeof redis>
+      const source = new RedisSource({
+        url,
+        tls,
+        nodeName,
+        addresses: () => addresses,
+        clusterCidrs,
+        nodeMasks,
+        formerCidrs,
+        log,
+      })
+      return new KeptSource(source, kept, nodeName)
+    }
   }
 }

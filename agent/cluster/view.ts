@@ -58,8 +58,11 @@ export interface ClusterSource {
    * Before start; may be asked again. @throws JoinError when waiting would not help
    */
   join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]>
-  /** Tells the others of this node, now and again whenever it may have been lost; called again when it changes. */
-  announce(announcement: Announcement): void
+  /**
+   * Tells the others of this node, now and again whenever it may have been lost; called again when it changes.
+   * @param addresses where this node is, for a cluster that has it from nobody else
+   */
+  announce(announcement: Announcement, addresses: readonly string[]): void
   /** Listens from now on. While it is away the last view stays; it comes back by itself. */
   start(onChange: (change: ViewChange) => void): void
   close(): Promise<void>

@@ -14,6 +14,8 @@ export interface ThisNode {
   readonly podCidrs: readonly Cidr[]
   /** Where the others reach it; empty: what the cluster says, or else its own first ones. */
   readonly addresses: readonly string[]
+  /** The cluster has them from this node itself: so what the node has now counts more than what the cluster says. */
+  readonly tellsAddresses: boolean
 }
 
 /** The kernel's word, as it was listed. */
@@ -34,16 +36,17 @@ export async function listKernel(netlink: Netlink): Promise<KernelListing> {
   return { links, addresses, routes: [...routes4, ...routes6] }
 }
 
-/** Pure. The cluster's word on this node's addresses counts; where it has none, the node's own are taken. */
+/** Pure. The cluster's word on this node's addresses counts, if it is not this node's; where it has none, the node's own are taken. */
 export function localFacts(
   listing: KernelListing,
   view: ClusterView,
-  { name, podCidrs, addresses }: ThisNode,
+  { name, podCidrs, addresses, tellsAddresses }: ThisNode,
   missing: ReadonlyMap<Tunnel, string>,
 ): LocalFacts {
   const foreign = foreignLinks(listing.links)
   const told = view.nodes.get(name)?.addresses ?? []
-  const [own] = [addresses, told, ownAddresses(listing)].filter(({ length }) => length > 0)
+  const has = ownAddresses(listing)
+  const [own] = [addresses, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
   const self: ClusterNode = { name, podCidrs, addresses: own ?? [] }
   const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))

@@ -40,7 +40,7 @@ export async function joinCluster(
   }
 }
 
-const NOBODY = { name: '', podCidrs: [], addresses: [] }
+const NOBODY = { name: '', podCidrs: [], addresses: [], tellsAddresses: false }
 
 /** A node that was taken away and came back may have other pod CIDRs, where the cluster gives them out. Pure. */
 export function isRenumbered(

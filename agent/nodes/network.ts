@@ -107,7 +107,7 @@ export class NodeNetwork implements EventListener {
       if (!this.#viewProblems.some((one) => one.object === object && one.reason === reason))
         log.warn({ object, reason }, 'the cluster has something that cannot be used')
     this.#viewProblems = problems
-    if (!view || view === this.#view) return
+    if (!view || view === this.#view || (this.#view && changed?.size === 0)) return
     const first = [...(changed ?? [])].slice(0, 5)
     log.info({ nodes: view.nodes.size, changed: changed && { count: changed.size, first } }, 'the cluster changed')
     const isAboutUs = view.nodes.get(thisNode.name) !== this.#view?.nodes.get(thisNode.name)

@@ -7,7 +7,7 @@ import { cidrsOfLease, indicesOf, type Range } from './ranges.ts'
 import { OWNER_SILENT_S } from './scripts.ts'
 import type { RegisterAnswer, RegisterInput, Store } from './store.ts'
 
-const ASK_AGAIN_MS = { away: 100, there: 1_000 } as const
+const ASK_AGAIN_MS = { away: 300, there: 1_000 } as const
 
 export interface RegistrationInput {
   readonly store: Store

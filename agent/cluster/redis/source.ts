@@ -27,7 +27,7 @@ export interface RedisSourceInput {
   readonly url: string
   readonly tls?: TlsFiles
   readonly nodeName: string
-  /** This node's own, at most one of each family; call addressesChanged when they are others. */
+  /** This node's own, at most one of each family, until announce is told others. */
   readonly addresses: () => readonly string[]
   readonly clusterCidrs: readonly Cidr[]
   readonly nodeMasks: Readonly<Record<Family, number>>
@@ -49,6 +49,7 @@ export class RedisSource implements ClusterSource {
   readonly #registration: Registration
   readonly #changes: Changes
   readonly #closing = new AbortController()
+  #addresses: () => readonly string[]
   /** By who tells it. */
   readonly #troubles = new Map<string, string>()
   #onProblems: (problems: readonly ViewProblem[]) => void = () => {}
@@ -75,8 +76,15 @@ export class RedisSource implements ClusterSource {
     const stream = connect('stream', () => {})
     this.#connections = [commands, stream]
     this.#store = new Store(commands, this.#ranges)
+    this.#addresses = addresses
     const common = { store: this.#store, ranges: this.#ranges, nodeName }
-    this.#registration = new Registration({ ...common, instance, addresses, formerCidrs, silentMs })
+    this.#registration = new Registration({
+      ...common,
+      instance,
+      addresses: () => this.#addresses(),
+      formerCidrs,
+      silentMs,
+    })
     this.#changes = new Changes({
       ...common,
       stream,
@@ -95,9 +103,11 @@ export class RedisSource implements ClusterSource {
     return this.#registration.join((problem) => this.#trouble('join', problem), this.#closing.signal)
   }
 
-  announce(announcement: Announcement): void {
+  announce(announcement: Announcement, addresses: readonly string[] = this.#addresses()): void {
+    this.#addresses = () => addresses
+    const before = this.#registration.text
     this.#registration.announce(announcement)
-    this.#say()
+    if (this.#registration.text !== before) this.#say()
   }
 
   /** This node's addresses may be others now. */

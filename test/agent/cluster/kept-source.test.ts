@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import t from 'tap'
 import { KeptSource } from '../../../agent/cluster/kept-source.ts'
+import { KeptView } from '../../../agent/cluster/kept-view.ts'
 import type { ClusterNode, ClusterSource, ClusterView, ViewChange } from '../../../agent/cluster/view.ts'
 import { type Cidr, parseCidr } from '../../../ipam/address.ts'
 
@@ -38,7 +39,7 @@ class Told implements ClusterSource {
 
 function keptAt(path: string) {
   const told = new Told()
-  const source = new KeptSource(told, path, 'pi-1', log)
+  const source = new KeptSource(told, new KeptView(path, log), 'pi-1')
   const heard: ViewChange[] = []
   return { told, source, heard, start: () => source.start((change) => heard.push(change)) }
 }
