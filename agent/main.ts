@@ -106,7 +106,7 @@ export async function main(options: Options, version: string): Promise<void> {
       idleMemory.touched()
       return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
-        : answerControl({ network, nodes, uplinkMtu, turns, options, version }, request.body)
+        : answerControl({ network, nodes, source, uplinkMtu, turns, options, version }, request.body, request.env)
     },
     log,
   )

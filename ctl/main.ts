@@ -3,7 +3,15 @@ import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
 import { ask } from './ask.ts'
 import { renderManifest } from './manifest.ts'
 import { isMtuGood, renderMtu } from './mtu.ts'
-import { renderDifferences, renderIpam, renderNodes, renderPods, renderStatus } from './render.ts'
+import {
+  renderDifferences,
+  renderIpam,
+  renderNodes,
+  renderPods,
+  renderRegistry,
+  renderRemoval,
+  renderStatus,
+} from './render.ts'
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
@@ -17,6 +25,8 @@ const COMMANDS: {
     readonly render: (answer: ControlAnswers[Call]) => string
     /** Whether the exit code is 0. */
     readonly isGood: (answer: ControlAnswers[Call]) => boolean
+    /** A word that follows the command, as --help shows it. */
+    readonly argument?: string
   }
 } = {
   status: {
@@ -41,6 +51,17 @@ const COMMANDS: {
     render: renderManifest,
     isGood: () => true,
   },
+  'node list': {
+    describe: 'all nodes that have pod CIDRs from Redis, and when their agents were there last',
+    render: renderRegistry,
+    isGood: () => true,
+  },
+  'node remove': {
+    argument: 'NAME',
+    describe: 'give the pod CIDRs of a node back that is gone for good; --force for one that may live',
+    render: renderRemoval,
+    isGood: () => true,
+  },
   mtu: { describe: 'how the MTU of pods comes about, from the uplink on', render: renderMtu, isGood: isMtuGood },
   'mtu probe': {
     describe: 'the same, with packets to every other node; exit code 1 when a path is too narrow (or: mtu --probe)',
@@ -59,7 +80,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .scriptName('bramblectl')
     .usage(
       `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(COMMANDS)
-        .map(([name, { describe }]) => `  ${name.padEnd(15)}${describe}`)
+        .map(([name, { describe, argument = '' }]) => `  ${`${name} ${argument}`.padEnd(18)}${describe}`)
         .join('\n')}`,
     )
     .options({
@@ -77,6 +98,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
         default: 'table' as const,
         describe: 'how to print',
       },
+      force: { type: 'boolean', default: false, hidden: true, describe: 'node remove: although it may live' },
       probe: { type: 'boolean', default: false, hidden: true, describe: 'mtu: measure the paths to all nodes' },
     })
     .version(version)
@@ -96,16 +118,32 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (printed) return 0
   for (const option of ['socket', 'output'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
-  const name = [...given._, ...(given.probe ? ['probe'] : [])].join(' ')
-  if (!Object.hasOwn(COMMANDS, name))
-    throw new UsageError(
-      `${name === '' ? 'no command' : `"${name}" is no command`}; use one of: ${Object.keys(COMMANDS).join(', ')}`,
-    )
-  return show(name as ControlCall, given.socket, given.output)
+  const words = [...given._.map(String), ...(given.probe ? ['probe'] : [])]
+  const { call, argument } = commandOf(words)
+  return show(call, argument, given.force, given.socket, given.output)
 }
 
-async function show<Call extends ControlCall>(call: Call, socket: string, output: 'table' | 'json'): Promise<number> {
-  const answer = await ask(socket, call)
+/** The longest command that the words begin with; one word may follow where it takes one. @throws UsageError */
+function commandOf(words: readonly string[]): { readonly call: ControlCall; readonly argument: string | undefined } {
+  const all = words.join(' ')
+  if (Object.hasOwn(COMMANDS, all) && !COMMANDS[all as ControlCall].argument)
+    return { call: all as ControlCall, argument: undefined }
+  const call = words.slice(0, -1).join(' ') as ControlCall
+  if (Object.hasOwn(COMMANDS, call) && COMMANDS[call].argument) return { call, argument: words.at(-1) }
+  if (Object.hasOwn(COMMANDS, all)) throw new UsageError(`${all} needs ${COMMANDS[all as ControlCall].argument}`)
+  const problem = all === '' ? 'no command' : `"${all}" is no command`
+  throw new UsageError(`${problem}; use one of: ${Object.keys(COMMANDS).join(', ')}`)
+}
+
+async function show<Call extends ControlCall>(
+  call: Call,
+  argument: string | undefined,
+  isForced: boolean,
+  socket: string,
+  output: 'table' | 'json',
+): Promise<number> {
+  const words = argument === undefined ? {} : { NAME: argument, FORCE: isForced ? '1' : '0' }
+  const answer = await ask(socket, call, words)
   const { render, isGood } = COMMANDS[call]
   process.stdout.write(`${output === 'json' ? JSON.stringify(answer, null, 2) : render(answer)}\n`)
   return isGood(answer) ? 0 : 1

@@ -1,4 +1,5 @@
 import type { IpamRow, NodeRow, PodRow, Status } from '../agent/api/control.ts'
+import type { RegisteredNode } from '../agent/cluster/view.ts'
 import { renderTable } from './table.ts'
 
 /** The agent's answers as people read them. Pure. */
@@ -58,6 +59,21 @@ export function renderNodes(nodes: readonly NodeRow[]): string {
       problems.join('; '),
     ])
   return renderTable(['NODE', 'POD CIDRS', 'WAY', 'ADDRESS', ''], rows)
+}
+
+export function renderRegistry(nodes: readonly RegisteredNode[]): string {
+  if (nodes.length === 0) return 'no node has pod CIDRs'
+  const rows = nodes.map(({ name, podCidrs, addresses, secondsAgo }) => [
+    name,
+    podCidrs.join(' ') || '-',
+    addresses.join(' ') || '-',
+    secondsAgo === undefined ? 'unknown' : `${duration(secondsAgo)} ago`,
+  ])
+  return renderTable(['NODE', 'POD CIDRS', 'ADDRESS', 'SEEN'], rows)
+}
+
+export function renderRemoval({ node, podCidrs }: { readonly node: string; readonly podCidrs: readonly string[] }) {
+  return `${node} is removed; free again: ${podCidrs.join(', ') || 'nothing'}`
 }
 
 export function renderDifferences(differences: readonly string[]): string {

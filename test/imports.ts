@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What besides may be known by its types alone. */
 const MAY_IMPORT_TYPES: Readonly<Record<string, readonly string[]>> = {
-  'ctl/': ['agent/api/'],
+  'ctl/': ['agent/api/', 'agent/cluster/view.ts'],
 }
 
 /** Only here may these packages be imported. */

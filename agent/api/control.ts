@@ -1,4 +1,5 @@
 import type { Answer } from '../../plugin/frame.ts'
+import type { ClusterSource, NodeRegistry, RegisteredNode } from '../cluster/view.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
 import type { Options } from '../options.ts'
 import { hostLinkName } from '../ownership.ts'
@@ -20,6 +21,10 @@ export interface ControlAnswers {
   nodes: NodeRow[]
   /** For the folder of manifests, where no agent announces itself. */
   'node manifest': NodeManifest
+  /** All that have pod CIDRs from Redis, whether they live or not. */
+  'node list': RegisteredNode[]
+  /** NAME, and FORCE=1 for one that lives. */
+  'node remove': { readonly node: string; readonly podCidrs: readonly string[] }
   mtu: MtuReport
   /** Sends packets to every other node; takes seconds. */
   'mtu probe': MtuReport
@@ -77,13 +82,19 @@ export interface NodeRow {
 export interface Agent {
   readonly network: PodNetwork
   readonly nodes: NodeNetwork
+  readonly source: ClusterSource
   readonly uplinkMtu: UplinkMtu
   readonly turns: Turns
   readonly options: Options
   readonly version: string
 }
 
-export async function answerControl(agent: Agent, body: Buffer): Promise<Answer> {
+/** @param words beside the call: NAME and the like */
+export async function answerControl(
+  agent: Agent,
+  body: Buffer,
+  words: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   const { network, nodes, options, version } = agent
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
     status: () => status(agent),
@@ -92,6 +103,11 @@ export async function answerControl(agent: Agent, body: Buffer): Promise<Answer>
     'ipam check': () => audit(network),
     nodes: () => nodeRows(nodes),
     'node manifest': () => nodeManifest(network, nodes, options),
+    'node list': () => registry(agent).listNodes(),
+    'node remove': async () => {
+      const { NAME: node = '', FORCE } = words
+      return { node, podCidrs: await registry(agent).removeNode(node, { isForced: FORCE === '1' }) }
+    },
     mtu: () => mtu(agent),
     'mtu probe': async () => probedMtuReport(await mtu(agent), await agent.uplinkMtu.bytes()),
   }
@@ -106,6 +122,15 @@ export async function answerControl(agent: Agent, body: Buffer): Promise<Answer>
     network.log.error({ err: error, call }, 'control call failed')
     return failure((error as Error).message)
   }
+}
+
+function registry({ source, options }: Agent): NodeRegistry {
+  if (source.registry) return source.registry
+  throw new Error(
+    options.datastore === 'kubernetes'
+      ? 'nodes come and go with the API server: kubectl get nodes, kubectl delete node NAME'
+      : 'nodes come and go with the manifests in the folder of --cluster-dir',
+  )
 }
 
 async function mtu({ network, nodes, uplinkMtu, options }: Agent): Promise<MtuReport> {

@@ -28,6 +28,10 @@ export class KeptSource implements ClusterSource {
     this.#nodeName = nodeName
   }
 
+  get registry() {
+    return this.#source.registry
+  }
+
   /** What the source says or, where it says nothing in time, what it said last. */
   async join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]> {
     const joined = this.#source.join((problems) => {

@@ -63,9 +63,27 @@ export interface ClusterSource {
    * @param addresses where this node is, for a cluster that has it from nobody else
    */
   announce(announcement: Announcement, addresses: readonly string[]): void
+  /** Where nodes stay until somebody removes them by hand; absent: they come and go otherwise. */
+  readonly registry?: NodeRegistry | undefined
   /** Listens from now on. While it is away the last view stays; it comes back by itself. */
   start(onChange: (change: ViewChange) => void): void
   close(): Promise<void>
+}
+
+/** The nodes that have, or had, pod CIDRs from the source. */
+export interface NodeRegistry {
+  listNodes(): Promise<RegisteredNode[]>
+  /** @returns the pod CIDRs that are free now */
+  removeNode(name: string, options: { readonly isForced: boolean }): Promise<readonly string[]>
+}
+
+export interface RegisteredNode {
+  readonly name: string
+  readonly podCidrs: readonly string[]
+  readonly addresses: readonly string[]
+  /** By the clock of the source; absent: its agent has not been there since the source lost its data. */
+  readonly lastSeen?: string
+  readonly secondsAgo?: number
 }
 
 /** This node cannot be part of the cluster as it is; the message says what to change. */

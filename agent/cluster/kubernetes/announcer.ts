@@ -48,7 +48,7 @@ export class Announcer {
     this.#look()
   }
 
-  /** The own Node is gone, or is about to be listed: a server that was restored from a backup has older versions. */
+  /** What is there is not known any more. Before a list: a server that was restored from a backup has older versions. */
   forget(): void {
     this.#actual = undefined
     this.#look()

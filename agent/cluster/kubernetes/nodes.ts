@@ -129,20 +129,16 @@ export class KubernetesSource implements ClusterSource {
 
   /** The store, with an eye on the own Node. */
   #sink(): Sink {
-    const isOwn = (object: ApiObject) => object.metadata.name === this.#nodeName
     return {
       begin: () => {
-        this.#announcer.forget()
+//XX
         this.#nodes.begin()
       },
       put: (object) => {
-        if (isOwn(object)) this.#announcer.seen(object)
+        if (object.metadata.name === this.#nodeName) this.#announcer.seen(object)
         this.#nodes.put(object)
       },
-      remove: (object) => {
-        if (isOwn(object)) this.#announcer.forget()
-        this.#nodes.remove(object)
-      },
+      remove: (object) => this.#nodes.remove(object),
       end: () => this.#nodes.end(),
     }
   }
@@ -153,7 +149,7 @@ export class KubernetesSource implements ClusterSource {
   }
 
   #problems(): ViewProblem[] {
-    const kept = this.#view ? '; the last view stays in force' : '; nothing is known of the other nodes yet'
+    const kept = this.#view ? '; the last view stays in force' : ''
     return [
       ...(this.#away ? [{ object: this.#server, reason: `${this.#away}${kept}` }] : []),
       ...(this.#unsaid ? [{ object: `Node ${this.#nodeName}`, reason: this.#unsaid }] : []),

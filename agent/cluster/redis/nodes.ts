@@ -1,19 +1,9 @@
 import type { Cidr } from '../../../ipam/address.ts'
 import { parseNodeObject } from '../node-object.ts'
-import type { ClusterNode } from '../view.ts'
+import type { ClusterNode, RegisteredNode } from '../view.ts'
 import { cidrsOfLease, type Range } from './ranges.ts'
 import { REMOVABLE_SILENT_S } from './scripts.ts'
 import type { Listing, Store } from './store.ts'
-
-/** A node as `bramblectl node list` shows it. */
-export interface NodeRow {
-  readonly name: string
-  readonly podCidrs: readonly string[]
-  readonly addresses: readonly string[]
-  /** By the clock of Redis; absent: its agent has not been there since Redis lost its data. */
-  readonly lastSeen?: string
-  readonly secondsAgo?: number
-}
 
 /** It cannot be removed now, and why. */
 export class NodeRemovalError extends Error {
@@ -22,7 +12,7 @@ export class NodeRemovalError extends Error {
 }
 
 /** Pure. By name; whatever has a lease or a Node, however broken, so that it can be removed. */
-export function nodeRows({ nowSeconds, leases, nodes, seen }: Listing, ranges: readonly Range[]): NodeRow[] {
+export function nodeRows({ nowSeconds, leases, nodes, seen }: Listing, ranges: readonly Range[]): RegisteredNode[] {
   const names = new Set([...leases.keys(), ...nodes.keys()])
   return [...names].sort().map((name) => {
     const [, at] = /^(\d{1,12}) \S+ \S*$/.exec(seen.get(name) ?? '') ?? []

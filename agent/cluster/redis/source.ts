@@ -1,11 +1,19 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Cidr, Family } from '../../../ipam/address.ts'
-import type { Announcement, ClusterNode, ClusterSource, ViewChange, ViewProblem } from '../view.ts'
+import type {
+  Announcement,
+  ClusterNode,
+  ClusterSource,
+  NodeRegistry,
+  RegisteredNode,
+  ViewChange,
+  ViewProblem,
+} from '../view.ts'
 import { Changes } from './changes.ts'
 import { Connection, RedisError } from './connection.ts'
 import { type Endpoint, parseEndpoint, type TlsFiles } from './endpoint.ts'
-import { type NodeRow, nodeRows, removeNode } from './nodes.ts'
+import { nodeRows, removeNode } from './nodes.ts'
 import { type Range, rangesOf } from './ranges.ts'
 import { Registration } from './registration.ts'
 import { OWNER_SILENT_S } from './scripts.ts'
@@ -41,7 +49,8 @@ export interface RedisSourceInput {
 }
 
 /** The cluster in Redis: nodes register themselves, get their pod CIDRs, and hear of each other. */
-export class RedisSource implements ClusterSource {
+export class RedisSource implements ClusterSource, NodeRegistry {
+  readonly registry = this
   readonly #endpoint: Endpoint
   readonly #ranges: readonly Range[]
   readonly #connections: readonly [commands: Connection, stream: Connection]
@@ -124,7 +133,7 @@ export class RedisSource implements ClusterSource {
   }
 
   /** For `bramblectl node list`. @throws RedisError */
-  async listNodes(): Promise<NodeRow[]> {
+  async listNodes(): Promise<RegisteredNode[]> {
     return nodeRows(await this.#named(this.#store.list()), this.#ranges)
   }
 
