@@ -131,7 +131,7 @@ export class KubernetesSource implements ClusterSource {
   #sink(): Sink {
     return {
       begin: () => {
-//XX
+        this.#announcer.forget()
         this.#nodes.begin()
       },
       put: (object) => {

@@ -322,6 +322,23 @@ t.test("with the API server's double", async (t) => {
   const server = await DoubleServer.start()
   t.teardown(() => server.close())
   tests(t, server)
+  await t.test('what a server restored from a backup does not know any more is announced again', async (t) => {
+    const { objects } = server.double
+    await server.create({ name: SELF })
+    const backup = objects.version
+    for (let beat = 0; beat < 10; beat++) await server.heartbeat(SELF)
+    const listener = new Listener(server)
+    t.teardown(() => listener.source.close())
+    listener.source.announce(VXLAN)
+    listener.start()
+    await until('it is written', () => listener.nodes?.get(SELF)?.announcement !== undefined)
+    server.setAway(true)
+    objects.restoreAt(backup)
+    await server.annotate(SELF, ANNOTATION, null)
+    server.setAway(false)
+    await until('and again', () => objects.version === backup + 2)
+    t.match(await server.annotationsOf(SELF), { [ANNOTATION]: formatAnnouncement(VXLAN) })
+  })
   await t.test('who may not write is told, with the verb', async (t) => {
     await server.create({ name: SELF })
     server.double.forbidden.add('patch nodes')
