@@ -16,8 +16,8 @@ t.test('waits are anywhere below a limit that doubles up to the most', async (t)
 })
 
 t.test('after a long time without a try it begins anew', async (t) => {
-  const backoff = new Backoff({ firstMs: 1, mostMs: 10 })
-  for (let turn = 0; turn < 20; turn++) backoff.nextMs()
+  const backoffs = Array.from({ length: 50 }, () => new Backoff({ firstMs: 1, mostMs: 10 }))
+  for (let turn = 0; turn < 20; turn++) for (const backoff of backoffs) backoff.nextMs()
   await new Promise((resolve) => setTimeout(resolve, 60))
-  t.ok(backoff.nextMs() <= 1)
+  t.ok(Math.max(...backoffs.map((backoff) => backoff.nextMs())) <= 1)
 })
