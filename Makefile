@@ -64,7 +64,7 @@ check: setup ## types, lint, format, import rules
 
 test: setup build node_modules/.tap-built ## all tests (as root: they make network namespaces)
 	@# The end of the output tells what failed: often no more than that is kept.
-	$(SUDO) env PATH="$$PATH" tap run --output-file=.tap/output || { code=$$?; node test/failures.ts .tap/output; exit $$code; }
+	$(SUDO) env PATH="$$PATH" tap run --reporter=terse --output-file=.tap/output || { code=$$?; node test/failures.ts .tap/output; exit $$code; }
 
 # tap is put together from its plugins once; without this the first run still has the one that .taprc leaves out.
 node_modules/.tap-built: .taprc node_modules/.package-lock.json
