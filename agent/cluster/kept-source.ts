@@ -4,7 +4,7 @@ import type { Announcement, ClusterSource, ClusterView, ViewChange, ViewProblem 
 
 /** A source that is there answers well within it. */
 const PATIENCE_MS = 2_000
-/** Changes come in bursts, and a lost second of them does no harm: the source says it all again. */
+/** After the first one: changes come in bursts, and a lost second of them does no harm, for the source says it all again. */
 const WRITE_AFTER_MS = 1_000
 
 /**
@@ -21,6 +21,7 @@ export class KeptSource implements ClusterSource {
   #isClosed = false
   #timer: NodeJS.Timeout | undefined
   #unwritten: ClusterView | undefined
+  #hasWritten = false
 
   constructor(source: ClusterSource, kept: KeptView, nodeName: string) {
     this.#source = source
@@ -84,6 +85,7 @@ export class KeptSource implements ClusterSource {
   #keep(view: ClusterView | undefined): void {
     if (!view) return
     this.#unwritten = view
+    if (!this.#hasWritten) this.#write()
     this.#timer ??= setTimeout(() => this.#write(), WRITE_AFTER_MS).unref()
   }
 
@@ -92,6 +94,8 @@ export class KeptSource implements ClusterSource {
     this.#timer = undefined
     const view = this.#unwritten
     this.#unwritten = undefined
-    if (view) this.#kept.write(view)
+    if (!view) return
+    this.#kept.write(view)
+    this.#hasWritten = true
   }
 }

@@ -71,6 +71,11 @@ export function startNode(node: LabNode, ...args: string[]): Promise<Agent> {
   })
 }
 
+/** A node that gets its pod CIDRs from the cluster that the arguments name; it may have to wait for them. */
+export function spawnMember({ name }: LabNode, ...args: string[]): Agent {
+  return Agent.spawn({ netns: name, nodeName: name, stateDir: `/run/bramble-${name}`, podCidrs: [], args })
+}
+
 /** The node's one pod, by the plugin as a process on that node; its namespace is `pod-NODE`. */
 export async function addPodOn({ name }: LabNode): Promise<void> {
   await makeNetns(`pod-${name}`)

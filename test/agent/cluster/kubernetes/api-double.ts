@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { ApiObjects, type StoredEvent, type StoredObject } from './api-objects.ts'
 
 /**
- * An API server over real sockets on loopback, as clients see it: get, list in pages, watch with bookmarks, merge patch;
+ * An API server over real sockets, as clients see it: get, list in pages, watch with bookmarks, merge patch;
  * 401, 403, 404, 410, 415, 504 in the real one's words. Faults on demand. What a test wants to happen it does to `objects`.
  */
 
@@ -15,7 +15,9 @@ export interface ApiDoubleOptions {
   /** Absent: everybody may do everything. */
   readonly tokens?: ReadonlySet<string>
   readonly bookmarkEveryMs?: number
-  /** Of 127.0.0.1; 0: any. */
+  /** 127.0.0.1 by default. */
+  readonly host?: string
+  /** 0: any. */
   readonly port?: number
 }
 
@@ -87,7 +89,7 @@ export class ApiDouble {
   static async start(options: ApiDoubleOptions = {}): Promise<ApiDouble> {
     const double = new ApiDouble(options)
     await new Promise<void>((resolve, reject) =>
-      double.#server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve),
+      double.#server.once('error', reject).listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve),
     )
     return double
   }
@@ -97,7 +99,8 @@ export class ApiDouble {
   }
 
   get url(): string {
-    return `${this.#isTls ? 'https' : 'http'}://127.0.0.1:${this.port}`
+    const { address, port } = this.#server.address() as AddressInfo
+    return `${this.#isTls ? 'https' : 'http'}://${address}:${port}`
   }
 
   count(verb: SeenRequest['verb']): number {

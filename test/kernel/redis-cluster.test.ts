@@ -1,0 +1,113 @@
+import { readFileSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import type { Agent } from './agent.ts'
+import { until } from './agent.ts'
+import { addPodOn, inside, type LabNode, makeLans, plugIn, reaches, spawnMember } from './cluster.ts'
+import { RedisServer } from './redis-server.ts'
+import { enterScratchNode } from './scratch.ts'
+
+/*
+ * A cluster without Kubernetes: three hosts, two on one LAN and one behind a router, that know of each other from a
+ * Redis on the router. Nobody tells them a pod CIDR.
+ */
+await enterScratchNode()
+await makeLans()
+const NODES: readonly LabNode[] = [
+  { name: 'n1', number: 1, lan: 'a' },
+  { name: 'n2', number: 2, lan: 'a' },
+  { name: 'n3', number: 3, lan: 'b' },
+]
+for (const node of NODES) await plugIn(node)
+const redis = new RedisServer('192.168.1.254', 6379, '/run/redis')
+const ARGS = [
+  '--datastore=redis',
+  `--redis-url=${redis.url}`,
+  '--cluster-cidr=10.42.0.0/16',
+  '--cluster-cidr=fd42::/48',
+]
+const agents = new Map<string, Agent>()
+const addresses = new Map<string, readonly string[]>()
+const agentOf = (name: string) => agents.get(name) as Agent
+const problems = async (name: string) => (await agentOf(name).ask('status')).problems
+const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
+const ctl = (name: string, ...words: string[]) =>
+  inside(name, 'env', `BRAMBLE_SOCKET=/run/bramble-${name}/agent.sock`, process.execPath, BRAMBLECTL, ...words)
+
+t.test('agents that find no Redis wait for it, and say so', async (t) => {
+  for (const node of NODES) agents.set(node.name, spawnMember(node, ...ARGS))
+  await until('it says what it waits for', async () => {
+    const { stdout } = await ctl('n1', 'status')
+    return stdout.includes('waits for its pod CIDR') && stdout.includes('redis://192.168.1.254:6379: not reachable')
+  })
+  await redis.start()
+  for (const { name } of NODES) await agentOf(name).ready()
+  t.same((await agentOf('n1').ask('status')).problems, [])
+})
+
+t.test('each has pod CIDRs of its own, and all pods reach each other', async (t) => {
+  for (const node of NODES) {
+    await until(`${node.name} knows the others`, async () => (await agentOf(node.name).ask('nodes')).length === 2)
+    await addPodOn(node)
+    const [pod] = await agentOf(node.name).ask('pods')
+    addresses.set(node.name, pod?.addresses ?? [])
+  }
+  t.equal(new Set([...addresses.values()].flat().map((address) => address.replace(/[:.]\d*$/, ''))).size, 6)
+  for (const from of NODES)
+    for (const to of NODES)
+      for (const address of addresses.get(to.name) ?? [])
+        if (from !== to)
+          await until(`${from.name} reaches ${address}`, () => reaches(`pod-${from.name}`, address, 1450))
+  t.pass()
+})
+
+t.test('Redis is killed: pods talk, start and stop as before, and status says so', async (t) => {
+  await redis.stop('SIGKILL')
+  await until('it is noticed', async () => (await problems('n1')).some((one) => /not reachable/.test(one)), 15_000)
+  t.match((await problems('n1'))[0], /^redis:\/\/192\.168\.1\.254:6379: .*the last view stays in force/)
+  t.ok(await reaches('pod-n1', addresses.get('n3')?.[0] ?? ''))
+})
+
+t.test('an agent that starts meanwhile goes on from what it knew', async (t) => {
+  await until('what it knows is on tmpfs', () => {
+    const kept = readFileSync('/run/bramble-n1/view.json', 'utf8')
+    return NODES.every(({ name }) => kept.includes(`"${name}"`))
+  })
+  const before = (await inside('n1', 'ip', 'route')).stdout
+  await agentOf('n1').stop('SIGKILL')
+  agents.set('n1', spawnMember(NODES[0] as LabNode, ...ARGS))
+  await agentOf('n1').ready()
+  t.equal((await agentOf('n1').ask('nodes')).length, 2)
+  t.same((await agentOf('n1').ask('pods'))[0]?.addresses, addresses.get('n1'))
+  t.equal((await inside('n1', 'ip', 'route')).stdout, before)
+})
+
+t.test('Redis comes back empty: every node has what it had', async (t) => {
+  await redis.start()
+  for (const { name } of NODES) await until(`${name} is well`, async () => (await problems(name)).length === 0, 20_000)
+  for (const { name } of NODES) {
+    t.equal((await agentOf(name).ask('nodes')).length, 2, name)
+    t.same(
+      (await agentOf(name).ask('ipam')).map(({ used }) => used),
+      [1, 1],
+    )
+  }
+  t.ok(await reaches('pod-n2', addresses.get('n3')?.[0] ?? ''))
+})
+
+t.test('a node that is gone for good is removed by hand, and its routes go everywhere', async (t) => {
+  await agentOf('n3').stop('SIGTERM')
+  await until('n3 is removed', async () => {
+    const { exitCode } = await ctl('n1', 'node', 'remove', 'n3', '--force')
+    return exitCode === 0
+  })
+  for (const name of ['n1', 'n2'])
+    await until(`${name} has forgotten it`, async () => (await agentOf(name).ask('nodes')).length === 1)
+  t.notMatch((await inside('n1', 'ip', 'route')).stdout, 'bramble.vxlan')
+  rmSync('/run/bramble-n3', { recursive: true })
+})
+
+t.teardown(async () => {
+  await Promise.all([...agents.values()].map((agent) => agent.stop('SIGKILL')))
+  await redis.stop('SIGKILL')
+})
