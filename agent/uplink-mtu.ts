@@ -4,6 +4,8 @@ import type { NetlinkMessage } from './kernel/message.ts'
 import type { EventListener, Netlink } from './kernel/netlink.ts'
 import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
 
+const LINKS_OR_ROUTES: ReadonlySet<number> = new Set([RTM_NEWLINK, RTM_DELLINK, RTM_NEWROUTE, RTM_DELROUTE])
+
 export interface Uplinks {
   readonly names: readonly string[]
   /** The smallest MTU of them. */
@@ -26,6 +28,7 @@ export class UplinkMtu implements EventListener {
   #known: Promise<Uplinks> | undefined
   #uplinkIndexes: ReadonlySet<number> = new Set()
   #lastBytes = 0
+  #isListing = false
 
   constructor(netlink: Netlink, log: Logger) {
     this.#netlink = netlink
@@ -39,7 +42,8 @@ export class UplinkMtu implements EventListener {
   }
 
   onMessage(message: NetlinkMessage): void {
-    if (this.#concernsUplinks(message)) this.#known = undefined
+    // While they are listed, nobody knows yet which links they are.
+    if (this.#isListing ? LINKS_OR_ROUTES.has(message.type) : this.#concernsUplinks(message)) this.#known = undefined
   }
 
   onGap(): void {
@@ -61,11 +65,14 @@ export class UplinkMtu implements EventListener {
   }
 
   async #detect(): Promise<Uplinks> {
+    this.#isListing = true
     const [links, uplinks4, uplinks6] = await Promise.all([
       listLinks(this.#netlink),
       listDefaultRouteLinks(this.#netlink, 4),
       listDefaultRouteLinks(this.#netlink, 6),
-    ])
+    ]).finally(() => {
+      this.#isListing = false
+    })
     const carriers = links.filter(({ name }) => this.#carriers.includes(name)).map(({ index }) => index)
     this.#uplinkIndexes = new Set(carriers.length > 0 ? carriers : [...uplinks4, ...uplinks6])
     const uplinks = links.filter(({ index }) => this.#uplinkIndexes.has(index))

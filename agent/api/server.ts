@@ -16,7 +16,7 @@ import { peerUid } from './peer.ts'
 
 /** A caller that connects and does not send its request in this time is let go. */
 const REQUEST_TIMEOUT_MS = 10_000
-/** Far above what a node's runtime has open at once; further callers wait in the kernel's queue. */
+/** Far above what a node's runtime has open at once; further callers are let go, and try again. */
 const CONNECTIONS_MAX = 1024
 /** How often the agent looks whether its socket is still there: well within the time that the plugin waits. */
 const LOOK_EVERY_MS = 1_000
