@@ -5,6 +5,7 @@ import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { ApiError, UnreachableError } from './errors.ts'
 import { explain } from './explain.ts'
+import { isOlder } from './resource-version.ts'
 
 /**
  * Keeps our annotation on the own Node as this node wants it, with as few patches as possible: one when it is known to
@@ -103,9 +104,4 @@ export class Announcer {
     this.#trouble = trouble
     this.#onTrouble(trouble)
   }
-}
-
-/** Versions of one cluster are numbers that grow (KEP-5504); what is none is taken for newer. */
-function isOlder(version: string, than: string): boolean {
-  return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than)
 }

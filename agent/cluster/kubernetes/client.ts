@@ -97,6 +97,14 @@ export class ApiClient {
     }
   }
 
+  /** Where the counter of versions stands now. */
+  async newestVersion(path: string, signal: AbortSignal): Promise<string> {
+    const request = `LIST ${path}`
+    const response = await this.#send({ method: 'GET', path, query: { limit: '1' }, signal }, request)
+    return listOf(request, await bodyOf(response, request, MOST_OBJECT_BYTES, this.#timeouts.bodyMs, signal))
+      .resourceVersion
+  }
+
   /**
    * Calls onEvent for each event, in order, and ends when the server ends the watch in good order.
    * @param onOpen the server has agreed

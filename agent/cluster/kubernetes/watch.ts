@@ -4,6 +4,7 @@ import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { ApiError, UnreachableError } from './errors.ts'
 import { type Attempt, explain, roughly } from './explain.ts'
+import { isOlder } from './resource-version.ts'
 
 /** How long the server is asked to keep one watch, in seconds; by chance, so that agents do not come back together. */
 const WATCH_SECONDS = { least: 300, most: 600 } as const
@@ -82,9 +83,18 @@ export class Reflector {
 
   /** Up to the end of one watch. @returns 0, the milliseconds to wait */
   async #once(): Promise<number> {
+    if (this.#version !== undefined && (await this.#isOfTheFuture(this.#version))) this.#version = undefined
     this.#version ??= await this.#list()
     await this.#watch(this.#version)
     return 0
+  }
+
+  /**
+   * After etcd was restored from a backup its versions go back, and a watch from a later one is accepted and tells
+   * nothing until they have caught up. It takes new connections to get there, so each of them looks.
+   */
+  async #isOfTheFuture(version: string): Promise<boolean> {
+    return isOlder(await this.#client.newestVersion(this.#resource.path, this.#closing.signal), version)
   }
 
   /** @returns the list's version */
@@ -163,13 +173,5 @@ class WatchFailure extends Error {
 /** The history that we ask for is compacted away, or a list took longer than its snapshot lived. */
 const isGone = (error: unknown) => error instanceof ApiError && error.status === 410
 
-/**
- * Whether the version is of no more use. Not where the server is only busy, or does not let us in; but also where etcd
- * was restored from a backup, and the version is one that is yet to come (504, "Too large resource version").
- */
-function asksForList(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false
-  return (
-    ![401, 403, 429].includes(error.status) && (error.status < 500 || /too large resource version/i.test(error.words))
-  )
-}
+/** Whether the version may be of no more use; not where the server is only busy, or does not let us in. */
+const asksForList = (error: unknown) => error instanceof ApiError && ![401, 403, 429, 503].includes(error.status)

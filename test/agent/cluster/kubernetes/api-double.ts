@@ -6,7 +6,7 @@ import { ApiObjects, type StoredEvent, type StoredObject } from './api-objects.t
 
 /**
  * An API server over real sockets, as clients see it: get, list in pages, watch with bookmarks, merge patch;
- * 401, 403, 404, 410, 415, 504 in the real one's words. Faults on demand. What a test wants to happen it does to `objects`.
+ * 401, 403, 404, 410, 415 in the real one's words. Faults on demand. What a test wants to happen it does to `objects`.
  */
 
 export interface ApiDoubleOptions {
@@ -220,8 +220,6 @@ export class ApiDouble {
 
   #watch(response: ServerResponse, target: Target, query: SeenRequest['query']) {
     const from = Number(query.resourceVersion ?? 0)
-    if (from > this.objects.version)
-      return status(response, 504, 'Timeout', `Too large resource version: ${from}, current: ${this.objects.version}`)
     const isGone = from !== 0 && from < this.objects.compactedAt
     const words = `too old resource version: ${from} (${this.objects.compactedAt})`
     if (isGone && this.goneAs === 'status') return status(response, 410, 'Expired', words)
@@ -250,6 +248,7 @@ export class LiveWatch {
   readonly #query: SeenRequest['query']
   readonly #objects: ApiObjects
   #isSilent = false
+  #from = 0
   #unlisten: () => void = () => {}
 
   constructor(response: ServerResponse, target: Target, query: SeenRequest['query'], objects: ApiObjects) {
@@ -259,7 +258,9 @@ export class LiveWatch {
     this.#objects = objects
   }
 
+  /** From a version of the future nothing is told until the counter has passed it, as real servers do. */
   begin(from: number): void {
+    this.#from = from
     const { resource } = this.#target
     // 0, or none: what is there now, as if it had just come.
     const version = this.#objects.version
@@ -275,7 +276,7 @@ export class LiveWatch {
   }
 
   bookmark(): void {
-    if (this.#query.allowWatchBookmarks !== 'true') return
+    if (this.#query.allowWatchBookmarks !== 'true' || this.#objects.version < this.#from) return
     const metadata = { resourceVersion: String(this.#objects.version), creationTimestamp: null }
     const object = { ...this.#objects.kindOf(this.#target.resource), metadata, spec: {}, status: {} }
     this.send(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`)
@@ -303,8 +304,8 @@ export class LiveWatch {
     this.#response.write('{"type":"MODIFIED","object":{"kind":"No', () => this.#response.socket?.destroy())
   }
 
-  #tell({ type, resource, object }: StoredEvent): void {
-    if (resource !== this.#target.resource) return
+  #tell({ type, version, resource, object }: StoredEvent): void {
+    if (resource !== this.#target.resource || version <= this.#from) return
     if (this.#target.namespace && object.metadata.namespace !== this.#target.namespace) return
     this.send(`${JSON.stringify({ type, object })}\n`)
   }
