@@ -44,6 +44,8 @@ export interface NodeRoute {
   readonly gateway?: string
   /** The gateway counts as on the link, whatever the routes say (RTNH_F_ONLINK). */
   readonly isOnlink?: boolean
+  /** Counts only while there is no other to the same destination. */
+  readonly isLast?: boolean
 }
 
 export interface LinkNeighbour extends Neighbour {

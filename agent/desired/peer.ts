@@ -5,7 +5,16 @@ import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
 import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
 import { NO_OBJECTS } from './objects.ts'
 import { linkOf, overheadBytes, type TunnelSettings, tunnelAddress, vtepMac } from './tunnel.ts'
-import { isOnLinkNetwork, type Tunnel, uplinkTo, type Way, type WayFacts, type WaySettings, wayTo } from './way.ts'
+import {
+  isOnLinkNetwork,
+  mustEncrypt,
+  type Tunnel,
+  uplinkTo,
+  type Way,
+  type WayFacts,
+  type WaySettings,
+  wayTo,
+} from './way.ts'
 
 export type PeerSettings = WaySettings & TunnelSettings & { readonly masquerade: MasqueradeSettings }
 
@@ -43,6 +52,8 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSe
       continue
     }
     podCidrs.push(cidr)
+    // Without this they would leave by the default route, in the clear, whenever the tunnel's own is not there.
+    if (mustEncrypt(settings)) routes.push({ destination: cidr.text, isLast: true })
     const way = wayTo(peer, cidr.family, facts, settings)
     ways.push(way)
     if (way.kind === 'none') {

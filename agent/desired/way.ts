@@ -50,9 +50,15 @@ export function wayTo(peer: ClusterNode, family: Family, facts: WayFacts, settin
   return { kind: 'none', reason: [...reasons].join('; ') }
 }
 
+/** Rather than by an unencrypted way, packets go nowhere. */
+export function mustEncrypt({ routing, isEncrypted }: WaySettings): boolean {
+  return isEncrypted || routing === 'wireguard'
+}
+
 /** Both ends of a pair choose alike: in this order, of what both can do. */
-function kindsOf({ routing, isEncrypted }: WaySettings): readonly ('direct' | Encapsulation)[] {
-  if (isEncrypted) return ['wireguard']
+function kindsOf(settings: WaySettings): readonly ('direct' | Encapsulation)[] {
+  const { routing } = settings
+  if (mustEncrypt(settings)) return ['wireguard']
   return routing === 'auto' ? ['direct', 'vxlan', 'ipip'] : [routing]
 }
 
@@ -74,11 +80,12 @@ function tunnelled(peer: ClusterNode, family: Family, encapsulation: Encapsulati
   const kind: Tunnel = encapsulation === 'ipip' && family === 6 ? 'gre' : encapsulation
   const remedy = missing.get(kind)
   if (remedy !== undefined) return none(remedy)
-  const { announcement } = peer
-  if (announcement && !announcement.encapsulations.includes(encapsulation))
-    return none(
-      `${peer.name} cannot do ${encapsulation}: its agent announces ${announcement.encapsulations.join(', ') || 'nothing'}; see its status`,
-    )
+  // Of this node counts what the others were told of it: they go by that.
+  for (const { name, announcement } of [self, peer])
+    if (announcement && !announcement.encapsulations.includes(encapsulation))
+      return none(
+        `${name} cannot do ${encapsulation}: its agent announces ${announcement.encapsulations.join(', ') || 'nothing'}; see its status`,
+      )
   if (kind === 'wireguard') return encrypted(peer, facts)
   const underlay = kind === 'vxlan' ? underlayFamily(self) : 4
   const [own, remote] = [addressOf(self, underlay), addressOf(peer, underlay)]

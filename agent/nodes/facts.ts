@@ -47,7 +47,8 @@ export function localFacts(
   const told = view.nodes.get(name)?.addresses ?? []
   const has = ownAddresses(listing)
   const [own] = [addresses, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
-  const self: ClusterNode = { name, podCidrs, addresses: own ?? [] }
+  const announcement = view.nodes.get(name)?.announcement
+  const self: ClusterNode = { name, podCidrs, addresses: own ?? [], ...(announcement && { announcement }) }
   const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
   return { self, uplinks, linkMtus, missing }

@@ -5,6 +5,7 @@ import { isBridgePortMessage, type Link, parseLink, RTM_DELLINK, RTM_NEWLINK } f
 import type { NetlinkMessage } from '../kernel/message.ts'
 import { concernsRouting, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
 import { isPodLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../ownership.ts'
+import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import type { KernelListing } from './facts.ts'
 import type { NodeSubsystems } from './subsystems.ts'
@@ -35,6 +36,17 @@ export class Known {
       for (const object of before[kind]) objects?.delete(subsystem.key(object))
       for (const object of after[kind]) objects?.set(subsystem.key(object), object)
     }
+  }
+
+  /** Is all of a kind as it is wanted? @param listed as it is in the kernel */
+  isAsWanted<Kind extends keyof NodeObjects>(
+    kind: Kind,
+    listed: readonly NodeObjects[Kind][number][],
+    subsystems: NodeSubsystems,
+  ): boolean {
+    const wanted = this.#ours.get(kind)?.values() ?? []
+    const { missing, changed, extra } = diff<unknown>(wanted, listed, subsystems[kind] as Subsystem<unknown>)
+    return missing.length + changed.length + extra.length === 0
   }
 
   /** Does the event say anything that is not so, or not wanted, already? */

@@ -19,8 +19,10 @@ const REST_PER_PASS = 4
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
 /** Somebody may install what is missing. */
 const LOOK_FOR_MISSING_MS = 30_000
-/** What no event tells of, such as WireGuard's peers, and what an event may have been lost for. */
+/** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
+/** A peer of WireGuard's that somebody removed cuts a whole node off, and no event tells: one question, only where there is WireGuard. */
+const LOOK_AT_WIREGUARD_EVERY_MS = 60_000
 
 const CANNOT = 'the network between nodes is not as it should be; see the log of bramble-agent'
 
@@ -58,12 +60,15 @@ export class NodeNetwork implements EventListener {
   #retryMs: number = RETRY_MS.first
   #isRunning = false
   #running: Promise<void> = Promise.resolve()
-  readonly #sometimes: NodeJS.Timeout
+  readonly #sometimes: readonly NodeJS.Timeout[]
   readonly #first = Promise.withResolvers<void>()
 
   constructor(input: NodeNetworkInput) {
     this.#input = input
-    this.#sometimes = setInterval(() => this.#lookIn(0), LOOK_EVERY_MS).unref()
+    this.#sometimes = [
+      setInterval(() => this.#lookIn(0), LOOK_EVERY_MS).unref(),
+      setInterval(() => this.#lookAtWireguard(), LOOK_AT_WIREGUARD_EVERY_MS).unref(),
+    ]
   }
 
   /** What the tunnels in use take of the uplink's MTU, in bytes; 0 while there is none. */
@@ -144,7 +149,7 @@ export class NodeNetwork implements EventListener {
   /** Waits for what runs; leaves the kernel as it is. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
-    clearInterval(this.#sometimes)
+    for (const timer of this.#sometimes) clearInterval(timer)
     this.#view = undefined
     await this.#running
   }
@@ -159,16 +164,37 @@ export class NodeNetwork implements EventListener {
     if (!this.#view || this.#isRunning) return // nothing is written before the source has listed once
     const dueAtMs = this.#changed.size > 0 ? 0 : this.#lookAtMs
     if (dueAtMs === Number.POSITIVE_INFINITY) return
-    this.#timer = setTimeout(
-      () => {
-        this.#isRunning = true
-        this.#running = this.#reconcile().finally(() => {
-          this.#isRunning = false
-          this.#schedule()
-        })
-      },
-      Math.max(0, dueAtMs - performance.now()),
-    ).unref()
+    this.#timer = setTimeout(() => this.#run(() => this.#reconcile()), Math.max(0, dueAtMs - performance.now())).unref()
+  }
+
+  /** One at a time. @param work settles all that may go wrong by itself */
+  #run(work: () => Promise<void>): void {
+    clearTimeout(this.#timer)
+    this.#isRunning = true
+    this.#running = work().finally(() => {
+      this.#isRunning = false
+      this.#schedule()
+    })
+  }
+
+  /** Only looks; where something is not as it should be, everything is looked at, which repairs it. */
+  #lookAtWireguard(): void {
+    const { links, wireguardPeers } = this.#input.subsystems
+    if (this.#isRunning || !this.#view || !this.#desired?.tunnels.includes('wireguard')) return
+    this.#run(async () => {
+      try {
+        const [ends, peers] = [await links.list(), await wireguardPeers.list()] // the former asks for both
+        const { subsystems } = this.#input
+        if (
+          this.#known.isAsWanted('links', ends, subsystems) &&
+          this.#known.isAsWanted('wireguardPeers', peers, subsystems)
+        )
+          return
+      } catch {
+        // what looks at everything says what is wrong
+      }
+      this.#lookIn(0)
+    })
   }
 
   async #reconcile(): Promise<void> {

@@ -19,6 +19,9 @@ import type { Subsystem } from '../reconcile/subsystem.ts'
 import { onLink } from './on-link.ts'
 import type { TunnelIndexes } from './tunnel-indexes.ts'
 
+/** RTA_PRIORITY of a route that counts last; the largest is the best known, and somebody else's. */
+const LAST_METRIC = 0x7fff_ffff
+
 /** A route as it was listed keeps its link's index: the link may lose its name, and the route is still to be removed. */
 type IndexedRoute = NodeRoute & { readonly linkIndex?: number }
 
@@ -28,18 +31,18 @@ export function routes(netlink: Netlink, tunnels: TunnelIndexes): Subsystem<Inde
   let linkNames: ReadonlyMap<number, string> = new Map()
   const ours = (route: ListedRoute): IndexedRoute[] => {
     if (route.protocol !== NODE_ROUTE_PROTOCOL || route.table !== RT_TABLE_MAIN) return []
-    const { destination, gateway, linkIndex, isBlackhole } = route
-    if (isBlackhole) return [{ destination, linkIndex: 0 }]
+    const { destination, gateway, linkIndex, isBlackhole, metric } = route
+    if (isBlackhole) return [{ destination, linkIndex: 0, ...(metric === LAST_METRIC && { isLast: true }) }]
     const link = tunnels.nameOf(linkIndex) ?? linkNames.get(linkIndex) ?? ''
     return [{ destination, link, ...(gateway && { gateway }), linkIndex }]
   }
   return {
     name: 'route',
-    describe: ({ destination, gateway, link }) =>
+    describe: ({ destination, gateway, link, isLast }) =>
       link === undefined
-        ? `route blackhole ${destination}`
+        ? `route blackhole ${destination}${isLast ? ' (last)' : ''}`
         : `route ${destination}${gateway ? ` via ${gateway}` : ''} dev ${link}`,
-    key: ({ destination }) => destination,
+    key: ({ destination, isLast }) => (isLast ? `${destination} last` : destination),
     equal: (a, b) => a.gateway === b.gateway && a.link === b.link,
     list: async () => {
       const [links, ...lists] = await Promise.all([listLinks(netlink), listRoutes(netlink, 4), listRoutes(netlink, 6)])
@@ -71,14 +74,14 @@ export function routes(netlink: Netlink, tunnels: TunnelIndexes): Subsystem<Inde
   }
 }
 
-function kernelRoute({ destination, link, gateway, isOnlink }: NodeRoute): Route {
+function kernelRoute({ destination, link, gateway, isOnlink, isLast }: NodeRoute): Route {
   return {
     destination,
     ...(gateway && { gateway }),
     ...(isOnlink && { isOnlink }),
     ...(link === undefined && { isBlackhole: true }),
     table: RT_TABLE_MAIN,
-    metric: 0,
+    metric: isLast ? LAST_METRIC : 0,
     protocol: NODE_ROUTE_PROTOCOL,
   }
 }

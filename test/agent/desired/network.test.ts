@@ -143,7 +143,9 @@ t.test('wireguard: one peer per node, known by its key, takes the addresses of i
     },
   ])
   t.same(routes.slice(2), [
+    { destination: '10.42.3.0/24', isLast: true }, // a blackhole, and not the default route
     { destination: '10.42.3.0/24', link },
+    { destination: 'fd42:0:0:3::/64', isLast: true },
     { destination: 'fd42:0:0:3::/64', link },
   ])
   t.equal(mtuBytes, 1440)
@@ -151,7 +153,12 @@ t.test('wireguard: one peer per node, known by its key, takes the addresses of i
 
 t.test('--encrypt: nothing goes unencrypted, in the same subnet neither; who has no key is not reached', async (t) => {
   const { routes, problems } = desired(view(SELF, secret(NEAR), FAR), { isEncrypted: true, ...WITH_KEY })
-  t.same(routes.slice(2), [{ destination: '10.42.2.0/24', link: 'bramble.wg' }])
+  t.same(routes.slice(2), [
+    { destination: '10.42.2.0/24', isLast: true },
+    { destination: '10.42.2.0/24', link: 'bramble.wg' },
+    { destination: '10.42.3.0/24', isLast: true },
+    { destination: 'fd42:0:0:3::/64', isLast: true },
+  ])
   t.match(problems, [
     /^pi-3 has announced no WireGuard key; does its agent run with --routing wireguard or --encrypt\?/,
   ])
@@ -163,6 +170,12 @@ t.test('auto: where one of the two cannot do VXLAN, both take IPIP', async (t) =
   t.equal(desired(view(SELF, without)).routes[2]?.link, 'bramble.ipip')
   const missing = new Map([['vxlan', 'no module vxlan']] as const)
   t.equal(desired(view(SELF, FAR), {}, { ...FACTS, missing }).routes[2]?.link, 'bramble.ipip')
+  const self: ClusterNode = { ...SELF, announcement: { encapsulations: ['ipip'] } }
+  t.equal(
+    desired(view(self, FAR), {}, { ...FACTS, self }).routes[2]?.link,
+    'bramble.ipip',
+    'as long as the others were told so of this one, whatever its kernel can do by now',
+  )
 })
 
 t.test('an explicit mode that the kernel lacks is one problem, with its remedy, however many peers', async (t) => {
