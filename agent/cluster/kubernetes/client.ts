@@ -19,7 +19,7 @@ export interface Timeouts {
   readonly headMs: number
   /** Between two pieces of a body. */
   readonly bodyMs: number
-  /** Between two pieces of a watch: a server that sends bookmarks does so each minute. */
+  /** Between two pieces of a watch: bookmarks come each minute or two. */
   readonly watchMs: number
 }
 
