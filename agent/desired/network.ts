@@ -2,8 +2,8 @@ import { type Cidr, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import { CidrIndex } from './cidr-index.ts'
 import { desiredMasquerade, type MasqueradeTable, masqueradeElement } from './masquerade.ts'
-import { joined, NO_OBJECTS, type NodeObjects } from './objects.ts'
-import { type DesiredPeer, desiredPeer, type PeerSettings } from './peer.ts'
+import { joined, type LinkNeighbour, NO_OBJECTS, type NodeObjects } from './objects.ts'
+import { type DesiredPeer, desiredPeer, type PeerSettings, takenBy } from './peer.ts'
 import { tunnelAddresses, tunnelLink } from './tunnel.ts'
 import { isOnLinkNetwork, type Tunnel, type Uplink, type WayFacts } from './way.ts'
 
@@ -45,8 +45,12 @@ export class DesiredNetwork {
   readonly #nodes = new Map<string, ClusterNode>()
   readonly #peers = new Map<string, DesiredPeer>()
   readonly #index = new CidrIndex()
+  /** Who has announced a WireGuard key: more than one where a memory card was copied. */
+  readonly #keyHolders = new Map<string, Set<string>>()
   readonly #tunnels = new Tally<string>()
   readonly #uplinks = new Tally<string>()
+  /** Each as one text: over GRE, peers that have one address have one neighbour, which goes with the last of them. */
+  readonly #neighbours = new Tally<string>()
   /** Family and length of the prefixes of pods, as text. */
   readonly #prefixes = new Tally<string>()
   /** Of the prefixes at the time. */
@@ -76,6 +80,8 @@ export class DesiredNetwork {
       this.#remember(name, peer)
       after.push(peer.objects)
     }
+    const shared = before.flatMap(({ neighbours }) => neighbours.filter((one) => this.#neighbours.has(textOf(one))))
+    after.push({ ...NO_OBJECTS, neighbours: shared })
     before.unshift(this.#own)
     this.#own = this.#ownObjects()
     after.unshift(this.#own)
@@ -119,7 +125,7 @@ export class DesiredNetwork {
     return [...new Set([...this.#aboutSelf(), ...[...this.#peers.values()].flatMap(({ problems }) => problems)])]
   }
 
-  /** Takes one node as it is now, and tells whose turn it is: itself, and all whose CIDRs overlapped or overlap its. */
+  /** Takes one node as it is now, and tells whose turn it is: itself, and all whose CIDRs overlapped or overlap its, or who have its key. */
   #take(name: string, node: ClusterNode | undefined, concerned: Set<string>): void {
     const old = this.#nodes.get(name)
     if (old === node) return
@@ -128,6 +134,11 @@ export class DesiredNetwork {
       this.#index.delete(name, cidr)
       for (const owner of this.#index.overlapping(cidr)) concerned.add(owner)
     }
+    const [oldKey, key] = [publicKeyOf(old), publicKeyOf(node)]
+    this.#keyHolders.get(oldKey)?.delete(name)
+    if (this.#keyHolders.get(oldKey)?.size === 0) this.#keyHolders.delete(oldKey)
+    if (key) this.#keyHolders.set(key, (this.#keyHolders.get(key) ?? new Set()).add(name))
+    for (const one of [oldKey, key]) for (const holder of this.#keyHolders.get(one) ?? []) concerned.add(holder)
     if (!node) this.#nodes.delete(name)
     else {
       this.#nodes.set(name, node)
@@ -140,23 +151,36 @@ export class DesiredNetwork {
 
   #peer(node: ClusterNode): DesiredPeer {
     const refusal = this.#refusal(node)
-    if (refusal === undefined) return desiredPeer(node, this.#facts, this.#settings)
+    if (refusal === undefined) return desiredPeer(node, this.#facts, this.#settings, this.#keyHolder(node))
     return { objects: NO_OBJECTS, ways: [], tunnels: new Map(), uplinks: [], podCidrs: [], problems: [refusal] }
   }
 
-  /** Of two nodes with overlapping CIDRs, the one that comes second by name gets nothing; this node stands above. */
+  /**
+   * Of two nodes with overlapping CIDRs, the one that comes second by name gets nothing; this node stands above. What
+   * nobody can have keeps nobody else from having it.
+   */
   #refusal(node: ClusterNode): string | undefined {
     for (const cidr of node.podCidrs) {
       const bad = refusedNetwork(cidr, this.#settings)
       if (bad) return `the pod CIDR ${cidr.text} of ${node.name} ${bad}`
-      const [first] = [...this.#index.overlapping(cidr)]
-        .filter((owner) => owner < node.name && owner !== this.#facts.self.name)
-        .sort()
-      const theirs = this.#nodes.get(first ?? '')?.podCidrs.find((one) => overlaps(one, cidr))
-      if (theirs)
-        return `the pod CIDR ${cidr.text} of ${node.name} overlaps ${theirs.text} of ${first}; give one of them another`
+      for (const first of this.#before(node, this.#index.overlapping(cidr))) {
+        const cidrs = this.#nodes.get(first)?.podCidrs ?? []
+        const theirs = cidrs.find((one) => overlaps(one, cidr) && takenBy(one, this.#facts) === undefined)
+        if (theirs && !cidrs.some((one) => refusedNetwork(one, this.#settings)))
+          return `the pod CIDR ${cidr.text} of ${node.name} overlaps ${theirs.text} of ${first}; give one of them another`
+      }
     }
     return undefined
+  }
+
+  /** Who has this node's key, and goes before it. */
+  #keyHolder(node: ClusterNode): string | undefined {
+    return this.#before(node, this.#keyHolders.get(publicKeyOf(node)) ?? [])[0]
+  }
+
+  /** Those of several that come before a node by name; this one is not among them. */
+  #before({ name }: ClusterNode, owners: Iterable<string>): string[] {
+    return [...owners].filter((owner) => owner < name && owner !== this.#facts.self.name).sort()
   }
 
   #remember(name: string, peer: DesiredPeer): void {
@@ -164,6 +188,7 @@ export class DesiredNetwork {
     for (const [tunnel, bytes] of peer.tunnels) this.#tunnels.add(`${tunnel} ${bytes}`)
     for (const link of peer.uplinks) this.#uplinks.add(link)
     for (const cidr of peer.podCidrs) this.#prefixes.add(prefixOf(cidr))
+    for (const neighbour of peer.objects.neighbours) this.#neighbours.add(textOf(neighbour))
   }
 
   #forget(name: string): DesiredPeer | undefined {
@@ -172,6 +197,7 @@ export class DesiredNetwork {
     for (const [tunnel, bytes] of peer?.tunnels ?? []) this.#tunnels.delete(`${tunnel} ${bytes}`)
     for (const link of peer?.uplinks ?? []) this.#uplinks.delete(link)
     for (const cidr of peer?.podCidrs ?? []) this.#prefixes.delete(prefixOf(cidr))
+    for (const neighbour of peer?.objects.neighbours ?? []) this.#neighbours.delete(textOf(neighbour))
     return peer
   }
 
@@ -257,6 +283,15 @@ function prefixOf({ family, prefixLength }: Cidr): string {
   return `${family}/${prefixLength}`
 }
 
+function textOf({ link, address, mac }: LinkNeighbour): string {
+  return `${link} ${address} ${mac}`
+}
+
+/** '' for none. */
+function publicKeyOf(node: ClusterNode | undefined): string {
+  return node?.announcement?.wireguard?.publicKey ?? ''
+}
+
 function networkText({ cidr, link }: Uplink): string {
   return `${cidr.text}, the network on ${link}`
 }
@@ -273,6 +308,10 @@ class Tally<Key> {
     const left = (this.#counts.get(key) ?? 0) - 1
     if (left > 0) this.#counts.set(key, left)
     else this.#counts.delete(key)
+  }
+
+  has(key: Key): boolean {
+    return this.#counts.has(key)
   }
 
   keys(): Key[] {

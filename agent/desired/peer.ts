@@ -34,8 +34,14 @@ export interface DesiredPeer {
 /**
  * What the kernel needs to reach one peer's pods. Pure, and of this peer alone: a change of one node is worked out
  * without looking at the others.
+ * @param keyHolder another node that has the peer's WireGuard key, and goes before it
  */
-export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSettings): DesiredPeer {
+export function desiredPeer(
+  peer: ClusterNode,
+  facts: WayFacts,
+  settings: PeerSettings,
+  keyHolder?: string,
+): DesiredPeer {
   const routes: NodeRoute[] = []
   const neighbours: LinkNeighbour[] = []
   const fdb = new Map<string, LinkFdbEntry>()
@@ -54,7 +60,7 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSe
     podCidrs.push(cidr)
     // Without this they would leave by the default route, in the clear, whenever the tunnel's own is not there.
     if (mustEncrypt(settings)) routes.push({ destination: cidr.text, isLast: true })
-    const way = wayTo(peer, cidr.family, facts, settings)
+    const way = withOwnKey(wayTo(peer, cidr.family, facts, settings), peer, facts, settings, keyHolder)
     ways.push(way)
     if (way.kind === 'none') {
       problems.push(way.reason)
@@ -103,6 +109,21 @@ export function desiredPeer(peer: ClusterNode, facts: WayFacts, settings: PeerSe
   return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs, problems }
 }
 
+/** WireGuard knows a peer by its key alone: of two that have one, only one can be there, and never one that has ours. */
+function withOwnKey(
+  way: Way,
+  { name, announcement }: ClusterNode,
+  { self }: WayFacts,
+  { wireguard: own }: TunnelSettings,
+  keyHolder: string | undefined,
+): Way {
+  if (way.kind !== 'wireguard') return way
+  const holder = announcement?.wireguard?.publicKey === own?.publicKey ? self.name : keyHolder
+  if (holder === undefined) return way
+  const reason = `${name} has the WireGuard key of ${holder}; remove the key file of one of them and start its agent again, which makes another`
+  return { kind: 'none', reason }
+}
+
 /** One peer for both families. */
 function addWireguardPeer(
   peers: Map<string, WireguardPeer>,
@@ -122,8 +143,8 @@ function addWireguardPeer(
   })
 }
 
-/** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on. */
-function takenBy(cidr: Cidr, { self, uplinks }: WayFacts): string | undefined {
+/** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on. Pure. @returns whose they are */
+export function takenBy(cidr: Cidr, { self, uplinks }: WayFacts): string | undefined {
   const own = self.podCidrs.find((one) => overlaps(one, cidr))
   if (own) return `${own.text}, which are the pods of ${self.name}`
   const network = uplinks.find((one) => (isOnLinkNetwork(one) || isHost(one.cidr)) && overlaps(one.cidr, cidr))
