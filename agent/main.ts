@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { pino } from 'pino'
 import { FreedLog } from '../ipam/freed-log.ts'
 import { Leases } from '../ipam/leases.ts'
 import { answerCall } from './api/calls.ts'
@@ -14,6 +13,7 @@ import { LazyNftables } from './kernel/lazy-nftables.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
+import { openLog } from './log.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { isRenumbered, joinCluster } from './nodes/join.ts'
 import { NodeNetwork } from './nodes/network.ts'
@@ -40,7 +40,7 @@ const FIRST_NETWORK_MS = 3_000
  * was removed
  */
 export async function main(options: Options, version: string): Promise<void> {
-  const log = pino({ level: options.logLevel, base: null })
+  const log = openLog(options.logLevel)
   log.info({ version, pid: process.pid, nodeName: options.nodeName }, 'bramble-agent starts')
   lockStateDir(options.stateDir)
   lockNode()

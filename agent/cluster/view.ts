@@ -81,8 +81,7 @@ export interface RegisteredNode {
   readonly name: string
   readonly podCidrs: readonly string[]
   readonly addresses: readonly string[]
-  /** By the clock of the source; absent: its agent has not been there since the source lost its data. */
-  readonly lastSeen?: string
+  /** By the clock of the source, when its agent was there last; absent: not since the source lost its data. */
   readonly secondsAgo?: number
 }
 

@@ -20,10 +20,7 @@ export function nodeRows({ nowSeconds, leases, nodes, seen }: Listing, ranges: r
       name,
       podCidrs: cidrsOfLease(ranges, leases.get(name) ?? '').map(({ text }) => text),
       addresses: readNode(nodes.get(name))?.addresses ?? [],
-      ...(at !== undefined && {
-        lastSeen: new Date(Number(at) * 1_000).toISOString(),
-        secondsAgo: Math.max(0, nowSeconds - Number(at)),
-      }),
+      ...(at !== undefined && { secondsAgo: Math.max(0, nowSeconds - Number(at)) }),
     }
   })
 }
