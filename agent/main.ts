@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FreedLog } from '../ipam/freed-log.ts'
 import { Leases } from '../ipam/leases.ts'
@@ -6,6 +6,7 @@ import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
 import { Starting } from './api/starting.ts'
+import { bootId, monotonicMs } from './clock.ts'
 import { clusterSource } from './cluster/source.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
@@ -16,10 +17,7 @@ import { lockNode, lockStateDir } from './lock.ts'
 import { openLog } from './log.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { isRenumbered, joinCluster } from './nodes/join.ts'
-import { NodeNetwork } from './nodes/network.ts'
-import { announcement, networkSettings } from './nodes/settings.ts'
-import { nodeSubsystems } from './nodes/subsystems.ts'
-import { TunnelFeatures } from './nodes/tunnel-features.ts'
+import { nodeNetwork } from './nodes/node-network.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -28,14 +26,13 @@ import { recover } from './pods/recover.ts'
 import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 import { UplinkMtu } from './uplink-mtu.ts'
-import { loadPrivateKey } from './wireguard-key.ts'
 
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000
 
 /**
- * The daemon, from its start to SIGTERM, or until somebody removes its socket or gives the node another pod CIDR. What it programs into the kernel stays
- * when it ends.
+ * The daemon, from its start to SIGTERM, or until somebody removes its socket or gives the node another pod CIDR. What
+ * it programs into the kernel stays when it ends.
  * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket
  * was removed
  */
@@ -56,41 +53,20 @@ export async function main(options: Options, version: string): Promise<void> {
     log,
   )
 
+  const nftables = new LazyNftables()
   const uplinkMtu = new UplinkMtu(netlink, log)
+  const nodes = nodeNetwork({ options, podCidrs, source, uplinkMtu, netlink, nftables, log })
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
-  const nftables = new LazyNftables()
-  const hasIpv6 = existsSync('/proc/sys/net/ipv6')
-  const wireguardKey =
-    options.isEncrypted || options.routing === 'wireguard' ? loadPrivateKey(options.wireguardKeyFile) : undefined
-  const settings = networkSettings(options, wireguardKey)
-  const features = new TunnelFeatures(options)
-  const nodes = new NodeNetwork({
-    netlink,
-    subsystems: nodeSubsystems(netlink, nftables, wireguardKey, hasIpv6),
-    thisNode: {
-      name: options.nodeName,
-      podCidrs,
-      addresses: options.nodeIps,
-      tellsAddresses: options.datastore === 'redis',
-    },
-    settings,
-    features,
-    onDesired: ({ uplinks, self }) => {
-      uplinkMtu.setCarriers(uplinks)
-      source.announce(announcement(features.encapsulations, settings), self.addresses)
-    },
-    log,
-  })
   const network: PodNetwork = {
     netlink,
     leases,
     condemned: new CondemnedLinks(netlink, log),
     links: new Map(),
     mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
-    hasIpv6,
+    hasIpv6: existsSync('/proc/sys/net/ipv6'),
     pendingDir: join(dirname(options.socket), 'pending'),
     log,
   }
@@ -144,16 +120,6 @@ export async function main(options: Options, version: string): Promise<void> {
     throw new Error('the cluster has given this node another pod CIDR; start the agent again, and it takes that')
   if (reason === 'socket gone')
     throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)
-}
-
-/** CLOCK_MONOTONIC: the same for every process of one boot, and no clock change moves it. */
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n)
-}
-
-/** Which boot this is: monotonic time counts from it. */
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 }
 
 function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {
