@@ -77,6 +77,7 @@ const PURE = [
   'plugin/',
   'ipam/address.ts',
   'ipam/pool.ts',
+  'ipam/reserved.ts',
   'ipam/leases.ts',
   'agent/ownership.ts',
   'agent/options/values.ts',

@@ -1,4 +1,13 @@
-import { AddressError, type Cidr, familyOf, parseAddress, parseCidr } from '../../ipam/address.ts'
+import {
+  ADDRESS_BITS,
+  AddressError,
+  type Cidr,
+  familyOf,
+  formatAddress,
+  parseAddress,
+  parseCidr,
+} from '../../ipam/address.ts'
+import { reservedFromNodes, reservedFromPods } from '../../ipam/reserved.ts'
 import { type Announcement, type ClusterNode, ENCAPSULATIONS, type Encapsulation } from './view.ts'
 
 /** The one annotation that we write. */
@@ -94,10 +103,17 @@ function podCidrs(spec: unknown): Cidr[] {
   })
   if (new Set(cidrs.map(({ family }) => family)).size < cidrs.length)
     throw new NodeObjectError(`spec.podCIDRs has two of one family: ${texts.join(', ')}; one of each is expected`)
+  for (const cidr of cidrs) {
+    const reserved = reservedFromPods(cidr)
+    if (reserved)
+      throw new NodeObjectError(
+        `spec.podCIDRs: ${cidr.text} overlaps ${reserved.cidr.text}, ${reserved.why}; give the pods private addresses`,
+      )
+  }
   return cidrs
 }
 
-/** The first InternalIP of each family. */
+/** The first InternalIP of each family, as the kernel writes it: what is listed there is compared with it as text. */
 function internalAddresses(status: unknown): string[] {
   if (status === undefined || status === null) return []
   const { addresses = [] } = field(status, 'status', 'a mapping')
@@ -107,15 +123,24 @@ function internalAddresses(status: unknown): string[] {
   for (const entry of addresses) {
     const { type, address } = field(entry, 'status.addresses[]', 'a mapping with type and address')
     if (type !== 'InternalIP') continue
-    const text = String(address)
-    try {
-      parseAddress(text)
-    } catch (error) {
-      throw error instanceof AddressError ? new NodeObjectError(`status.addresses: ${error.message}`) : error
-    }
+    const text = nodeAddress(String(address))
     if (!first.has(familyOf(text))) first.set(familyOf(text), text)
   }
   return [...first.values()]
+}
+
+function nodeAddress(text: string): string {
+  const family = familyOf(text)
+  try {
+    const address = formatAddress(family, parseAddress(text))
+    const reserved = reservedFromNodes(parseCidr(`${address}/${ADDRESS_BITS[family]}`))
+    if (!reserved) return address
+    throw new NodeObjectError(
+      `status.addresses: ${address} is in ${reserved.cidr.text}, ${reserved.why}; an address is expected at which other nodes reach this one`,
+    )
+  } catch (error) {
+    throw error instanceof AddressError ? new NodeObjectError(`status.addresses: ${error.message}`) : error
+  }
 }
 
 function field(value: unknown, name: string, expected: string): Record<string, unknown> {

@@ -1,13 +1,6 @@
 import { isAbsolute } from 'node:path'
-import {
-  AddressError,
-  type Cidr,
-  familyOf,
-  formatAddress,
-  overlaps,
-  parseAddress,
-  parseCidr,
-} from '../../ipam/address.ts'
+import { AddressError, type Cidr, familyOf, formatAddress, parseAddress, parseCidr } from '../../ipam/address.ts'
+import { reservedFromPods } from '../../ipam/reserved.ts'
 
 /** What options are checked for; each throws OptionError with the option's name and what to write instead. Pure. */
 
@@ -106,26 +99,14 @@ export function podCidrs(option: string, given: Given): Cidr[] {
       throw new OptionError(
         `${option} ${cidr.text} holds no address for a pod: the first one of a CIDR is not given out`,
       )
-    for (const reserved of RESERVED)
-      if (overlaps(cidr, parseCidr(reserved.cidr)))
-        throw new OptionError(
-          `${option} ${cidr.text} overlaps ${reserved.cidr}, ${reserved.why}; take private addresses`,
-        )
+    const reserved = reservedFromPods(cidr)
+    if (reserved)
+      throw new OptionError(
+        `${option} ${cidr.text} overlaps ${reserved.cidr.text}, ${reserved.why}; take private addresses`,
+      )
   }
   return found
 }
-
-/** Addresses that no pod can have. */
-const RESERVED = [
-  { cidr: '0.0.0.0/8', why: 'this network (RFC 1122)' },
-  { cidr: '127.0.0.0/8', why: 'loopback (RFC 1122)' },
-  { cidr: '169.254.0.0/16', why: 'link-local, where the pods have their gateway (RFC 3927)' },
-  { cidr: '224.0.0.0/3', why: 'multicast and reserved (RFC 5771)' },
-  { cidr: '::/96', why: 'unspecified and loopback (RFC 4291)' },
-  { cidr: '::ffff:0:0/96', why: 'IPv4-mapped (RFC 4291)' },
-  { cidr: 'fe80::/10', why: 'link-local (RFC 4291)' },
-  { cidr: 'ff00::/8', why: 'multicast (RFC 4291)' },
-]
 
 export function mtu(bytes: number, cidrs: readonly Cidr[]): number {
   if (!Number.isInteger(bytes) || bytes < 0 || bytes > MTU_BYTES_MAX || (bytes > 0 && bytes < 68))

@@ -48,6 +48,48 @@ t.test('what cannot be used is refused by the name of its field', async (t) => {
   for (const noise of [null, undefined, 'Node', 7, [], {}]) t.throws(() => parseNodeObject(noise), NodeObjectError)
 })
 
+t.test('an InternalIP is as the kernel writes it, however it was spelled', async (t) => {
+  for (const [spelled, canonical] of [
+    ['FD00:a:0::2', 'fd00:a::2'],
+    ['2001:db8:0:0:0:0:0:1', '2001:db8::1'],
+    ['fd00::192.168.1.1', 'fd00::c0a8:101'],
+  ] as const)
+    t.same(parseNodeObject({ ...NODE, status: withAddress(spelled) }).addresses, [canonical])
+})
+
+t.test('an InternalIP at which nobody else can reach the node is refused', async (t) => {
+  for (const [address, why] of [
+    ['0.0.0.0', 'this network'],
+    ['127.0.0.1', 'loopback'],
+    ['224.0.0.1', 'multicast'],
+    ['255.255.255.255', 'reserved'],
+    ['::', 'unspecified'],
+    ['::1', 'loopback'],
+    ['::ffff:192.168.1.1', 'IPv4-mapped'],
+    ['fe80::1', 'link-local'],
+    ['ff02::1', 'multicast'],
+  ] as const)
+    t.throws(() => parseNodeObject({ ...NODE, status: withAddress(address) }), {
+      code: 'NODE_OBJECT',
+      message: new RegExp(
+        `^status\\.addresses: .*${why}.*; an address is expected at which other nodes reach this one$`,
+      ),
+    })
+  t.same(parseNodeObject({ ...NODE, status: withAddress('169.254.3.4') }).addresses, ['169.254.3.4'], 'one cable')
+})
+
+t.test('pod CIDRs that would take the node from everything else are refused', async (t) => {
+  for (const cidr of ['0.0.0.0/0', '127.0.0.0/16', '169.254.0.0/16', '224.0.0.0/4', '::/0', 'fe80::/10', 'ff00::/8'])
+    t.throws(() => parseNodeObject({ ...NODE, spec: { podCIDRs: [cidr] } }), {
+      code: 'NODE_OBJECT',
+      message: new RegExp(`^spec\\.podCIDRs: ${cidr} overlaps .*; give the pods private addresses$`),
+    })
+})
+
+function withAddress(address: string) {
+  return { addresses: [{ type: 'InternalIP', address }] }
+}
+
 const KEY = 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='
 const announcing = (text: string) => ({
   ...NODE,
