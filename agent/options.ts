@@ -131,7 +131,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   if (datastore === 'redis' && cluster.length === 0)
     throw new OptionError('--cluster-cidr is missing; give one like --cluster-cidr 10.42.0.0/16')
   unsuited(datastore, given)
-  const isEncrypted = flag('--encrypt', given.encrypt)
+  const isEncrypted = flag('--encrypt', given.encrypt ?? 'false')
   const routing = once('--routing', given.routing)
   if (isEncrypted && routing !== 'auto' && routing !== 'wireguard')
     throw new OptionError(`--encrypt leaves --routing ${routing} nothing to do; use auto or wireguard`)
@@ -164,7 +164,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     wireguardKeyFile: absolute('--wireguard-key-file', given['wireguard-key-file'] ?? join(stateDir, 'wireguard.key')),
     wireguardKeepaliveSeconds: whole('--wireguard-keepalive', given['wireguard-keepalive'], 0, 65_535),
     mtuBytes: mtu(given.mtu, [...pods, ...cluster]),
-    masquerades: flag('--masquerade', given.masquerade),
+    masquerades: flag('--masquerade', given.masquerade ?? 'true'),
     noMasqueradeCidrs: cidrs('--no-masquerade-cidr', given['no-masquerade-cidr']),
     socket,
     stateDir,

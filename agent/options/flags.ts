@@ -76,7 +76,12 @@ export const FLAGS = {
     default: 'auto' as const,
     describe: 'the way to other nodes: direct in the same subnet, a tunnel to the rest (auto); or one of them',
   },
-  encrypt: { type: 'boolean', default: false, describe: 'all traffic of pods between nodes goes through WireGuard' },
+  // Switches are texts to yargs: of a boolean it takes "yes" for a no.
+  encrypt: {
+    type: 'string',
+    defaultDescription: 'no',
+    describe: 'all traffic of pods between nodes goes through WireGuard',
+  },
   'vxlan-vni': { type: 'number', nargs: 1, default: 4096, describe: 'number of the VXLAN network' },
   'vxlan-port': { type: 'number', nargs: 1, default: 4789, describe: 'UDP port of VXLAN' },
   'wireguard-port': { type: 'number', nargs: 1, default: 51_820, describe: 'UDP port of WireGuard' },
@@ -98,7 +103,11 @@ export const FLAGS = {
     default: 0,
     describe: 'MTU of pods in bytes; 0: that of the uplinks to other nodes, less what tunnels take',
   },
-  masquerade: { type: 'boolean', default: true, describe: "pods speak to the outside with the node's address" },
+  masquerade: {
+    type: 'string',
+    defaultDescription: 'yes',
+    describe: "pods speak to the outside with the node's address; =false: with their own",
+  },
   'no-masquerade-cidr': {
     type: 'string',
     array: true,

@@ -40,10 +40,11 @@ export function nodeName(name: string): string {
   return lower
 }
 
+/** A switch: alone it is on; a file may have a boolean. */
 export function flag(option: string, value: unknown): boolean {
-  if (typeof value !== 'boolean')
-    throw new OptionError(`${option} is ${JSON.stringify(value)}; true or false is expected`)
-  return value
+  if (value === '' || value === 'true' || value === true) return true
+  if (value === 'false' || value === false) return false
+  throw new OptionError(`${option} is ${JSON.stringify(value)}; write true or false`)
 }
 
 type Given = readonly (string | number)[] | undefined

@@ -429,3 +429,75 @@ t.test('--version shows the version and ends with 0', async (t) => {
   t.equal(exitCode, 0)
   t.match(stdout, /^\d+\.\d+\.\d+\n$/)
 })
+
+t.test('an option that means nothing with the datastore is refused, with the one that it is for', async (t) => {
+  for (const [argv, message] of [
+    [
+      ['--datastore=redis', '--pod-cidr=10.42.0.0/24'],
+      '--cluster-cidr is missing; give one like --cluster-cidr 10.42.0.0/16',
+    ],
+    [
+      ['--datastore=redis', '--pod-cidr=10.42.0.0/24', '--cluster-cidr=10.42.0.0/16'],
+      '--pod-cidr is for --datastore local; with redis the cluster gives them out',
+    ],
+    [['--datastore=kubernetes', '--cluster-dir=/x'], '--cluster-dir is for --datastore local, and this is kubernetes'],
+    [[...ENOUGH, '--redis-url=redis://x'], '--redis-url is for --datastore redis, and this is local'],
+    [[...ENOUGH, '--kubeconfig=/x'], '--kubeconfig is for --datastore kubernetes, and this is local'],
+  ] as const)
+    t.equal(await refusal({ argv }), message)
+})
+
+t.test('the address of a Redis is needed, and a wrong one is refused without showing its password', async (t) => {
+  const redis = ['--datastore=redis', '--cluster-cidr=10.42.0.0/16']
+  t.match(await refusal({ argv: redis }), /^--redis-url is missing; give one like redis:/)
+  for (const url of ['http://u:secret@h', 'secret', 'redis://', 'redis:secret'])
+    t.equal(
+      await refusal({ argv: [...redis, '--redis-url', url] }),
+      '--redis-url is no address of a Redis; write it like redis://USER:PASSWORD@HOST:6379/0',
+    )
+  t.match(await parse({ argv: [...redis, '--redis-ca=/ca.pem'], env: { BRAMBLE_REDIS_URL: 'rediss://u:p@h:1/2' } }), {
+    redis: { url: 'rediss://u:p@h:1/2', tls: { caFile: '/ca.pem' } },
+    clusterCidrs: ['10.42.0.0/16'],
+  })
+})
+
+t.test('--encrypt goes with auto and wireguard, and with nothing that does not encrypt', async (t) => {
+  for (const routing of ['direct', 'vxlan', 'ipip'])
+    t.equal(
+      await refusal({ argv: [...ENOUGH, '--encrypt', '--routing', routing] }),
+      `--encrypt leaves --routing ${routing} nothing to do; use auto or wireguard`,
+    )
+  for (const routing of ['auto', 'wireguard'])
+    t.match(await parse({ argv: [...ENOUGH, '--encrypt', '--routing', routing] }), { isEncrypted: true, routing })
+})
+
+t.test('addresses, CIDRs and numbers that cannot be are refused by the name of their option', async (t) => {
+  for (const [argv, message] of [
+    [['--node-ip=pi-4.local'], /^--node-ip: .*"pi-4\.local" is no IPv4 address/],
+    [['--node-ip=10.0.0.1', '--node-ip=10.0.0.2'], /^--node-ip: 10\.0\.0\.1 and 10\.0\.0\.2 are of one family/],
+    [['--cluster-cidr=10.42.0.0/16,10.43.0.0/16'], /^--cluster-cidr: .* are both IPv4; give one of each family/],
+    [['--cluster-cidr=127.0.0.0/8'], /^--cluster-cidr 127\.0\.0\.0\/8 overlaps 127\.0\.0\.0\/8, loopback/],
+    [['--service-cidr=10.43.0.1/16'], /^--service-cidr: .*10\.43\.0\.0\/16/],
+    [['--no-masquerade-cidr=lan'], /^--no-masquerade-cidr: /],
+    [['--node-mask=31'], /^--node-mask must be a whole number from 8 to 30/],
+    [['--node-mask-ipv6=127'], /^--node-mask-ipv6 must be a whole number from 16 to 126/],
+    [['--wireguard-port=0'], /^--wireguard-port must be a whole number from 1 to 65535/],
+    [['--wireguard-keepalive=-1'], /^--wireguard-keepalive must be a whole number from 0 to 65535/],
+    [['--wireguard-key-file=key'], /^--wireguard-key-file "key" is not an absolute path/],
+  ] as const)
+    t.match(await refusal({ argv: [...ENOUGH, ...argv] }), message, argv.join(' '))
+  for (const word of ['yes', '1', 'perhaps', 'True'])
+    t.equal(
+      await refusal({ argv: ENOUGH, env: { BRAMBLE_ENCRYPT: word } }),
+      `--encrypt is "${word}"; write true or false`,
+    )
+  t.equal(await refusal({ file: 'encrypt: [true]' }), '--encrypt is [true]; write true or false')
+})
+
+t.test('--no-masquerade-cidr is an option of its own, and no denial of another', async (t) => {
+  t.match(await parse({ argv: [...ENOUGH, '--no-masquerade-cidr', '10.0.0.0/8'] }), {
+    masquerades: true,
+    noMasqueradeCidrs: ['10.0.0.0/8'],
+  })
+  t.match(await refusal({ argv: [...ENOUGH, '--no-masquerade'] }), /unknown option/)
+})
