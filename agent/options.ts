@@ -82,7 +82,9 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   const yaml = wantsFile ? (await import('yaml')).default : undefined // 1.5 MiB that few agents need
   const parser = yargs([...argv])
     .scriptName('bramble-agent')
-    .usage('$0 [options]\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket.')
+    .usage(
+      '$0 [options]\n$0 cleanup [--dry-run]   removes all of it from this node\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket, and joins the node to the others.',
+    )
     .options(FLAGS)
     .config('config', 'a YAML or JSON file with the same options, without the dashes in front', (path: string) =>
       readConfigFile(path, (text) => {
