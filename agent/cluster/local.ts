@@ -1,30 +1,44 @@
-import { type FSWatcher, readdirSync, readFileSync, watch } from 'node:fs'
+import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Cidr } from '../../ipam/address.ts'
 import { NodeObjectError, parseNodeObject } from './node-object.ts'
-import type { ClusterNode, ClusterSource, ViewChange, ViewProblem } from './view.ts'
+import type { ClusterNode, ClusterSource, ClusterView, ViewChange, ViewProblem } from './view.ts'
 
 /** Editors write, rename and touch: one look after the last of it. */
 const SETTLE_MS = 50
 /** Where no watch is possible (network file systems tell nothing), and in case one is missed. */
 const LOOK_EVERY_MS = 5_000
+/** The clock of a file system may stand still for so long (FAT: two seconds), while a file changes and keeps its size. */
+const FRESH_MS = 3_000
 
 /** Documents of one file, as plain values. @throws Error with a message of one line */
 export type ParseManifests = (text: string) => unknown[]
 
+/** One file, as it was read last. */
+interface Manifest {
+  /** While it is the same, so is the file; absent: to be read again. */
+  readonly stamp: string | undefined
+  /** What it said when it could last be read; absent: it never could. */
+  readonly nodes: readonly ClusterNode[] | undefined
+  readonly problem: string | undefined
+}
+
 /**
  * The cluster from a folder of Kubernetes manifests: every Node in every YAML or JSON file. What a file said when it
- * could last be read stays in force while it cannot be.
+ * could last be read stays in force while it cannot be. Only what has changed is read again.
  */
 export class ManifestFolder implements ClusterSource {
   readonly #folder: string
   readonly #podCidrs: readonly Cidr[]
   readonly #parse: ParseManifests
-  readonly #lastGood = new Map<string, readonly ClusterNode[]>()
+  /** By name, in order. */
+  #manifests: ReadonlyMap<string, Manifest> = new Map()
+  /** undefined: the folder was never there. */
+  #view: ClusterView | undefined
   #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
   #lastSaid = ''
-  #isListed = false
 
   constructor(folder: string, podCidrs: readonly Cidr[], parse: ParseManifests) {
     this.#folder = folder
@@ -41,12 +55,8 @@ export class ManifestFolder implements ClusterSource {
 
   start(onChange: (change: ViewChange) => void): void {
     const look = () => {
-      const { nodes, problems } = this.#read()
-      // A Map says nothing to JSON.stringify, a list does; bigints become text.
-      const said = JSON.stringify([nodes, problems], (_, value) => (typeof value === 'bigint' ? String(value) : value))
-      const view = this.#isListed ? { nodes: new Map(nodes.map((node) => [node.name, node])) } : undefined
-      if (said !== this.#lastSaid) onChange({ view, problems })
-      this.#lastSaid = said
+      const change = this.#look()
+      if (change) onChange(change)
       this.#timer = setTimeout(look, LOOK_EVERY_MS).unref()
     }
     look()
@@ -66,33 +76,64 @@ export class ManifestFolder implements ClusterSource {
     this.#watcher?.close()
   }
 
-  #read(): { nodes: ClusterNode[]; problems: ViewProblem[] } {
+  /** @returns undefined when there is nothing new */
+  #look(): ViewChange | undefined {
     const problems: ViewProblem[] = []
-    let names: string[] = []
+    let isListed = this.#view !== undefined
     try {
-      names = readdirSync(this.#folder).filter((name) => /^[^.].*\.(ya?ml|json)$/.test(name))
-      this.#isListed = true
-      for (const known of this.#lastGood.keys()) if (!names.includes(known)) this.#lastGood.delete(known)
+      this.#manifests = this.#readFolder()
+      isListed = true
     } catch (error) {
       problems.push({ object: this.#folder, reason: `cannot be read: ${(error as NodeJS.ErrnoException).code}` })
     }
-    for (const name of names.sort()) {
-      try {
-        this.#lastGood.set(name, this.#readFile(name))
-      } catch (error) {
-        const kept = this.#lastGood.has(name) ? '; what it said before stays in force' : ''
-        problems.push({ object: name, reason: `${(error as Error).message}${kept}` })
-      }
-    }
-    return { nodes: distinct(this.#lastGood, problems), problems }
+    for (const [object, { problem }] of this.#manifests) if (problem) problems.push({ object, reason: problem })
+    const nodes = distinct(this.#manifests, problems)
+    const changed = differing(this.#view?.nodes ?? new Map(), nodes)
+    const said = JSON.stringify(problems)
+    const isNew = isListed && (!this.#view || changed.size > 0)
+    if (!isNew && said === this.#lastSaid) return undefined
+    if (isNew) this.#view = { nodes }
+    this.#lastSaid = said
+    return { view: this.#view, changed, problems }
   }
 
-  #readFile(name: string): ClusterNode[] {
-    const documents = this.#parse(readFileSync(join(this.#folder, name), 'utf8'))
+  #readFolder(): Map<string, Manifest> {
+    const names = readdirSync(this.#folder).filter((name) => /^[^.].*\.(ya?ml|json)$/.test(name))
+    return new Map(names.sort().map((name) => [name, this.#readFile(name, this.#manifests.get(name))]))
+  }
+
+  #readFile(name: string, before: Manifest | undefined): Manifest {
+    const path = join(this.#folder, name)
+    try {
+      const stamp = stampOf(path)
+      if (before && stamp !== undefined && stamp === before.stamp) return before
+      return { stamp, nodes: this.#parseNodes(path, before?.nodes ?? []), problem: undefined }
+    } catch (error) {
+      const kept = before?.nodes ? '; what it said before stays in force' : ''
+      return { stamp: undefined, nodes: before?.nodes, problem: `${(error as Error).message}${kept}` }
+    }
+  }
+
+  /** @param before of which those that are equal stay the same */
+  #parseNodes(path: string, before: readonly ClusterNode[]): ClusterNode[] {
+    const documents = this.#parse(readFileSync(path, 'utf8'))
     const objects = documents.flatMap((document) => itemsOf(document))
     if (objects.length === 0) throw new NodeObjectError('is empty; write a file beside it and rename that')
-    return objects.filter((object) => (object as { kind?: unknown } | null)?.kind === 'Node').map(parseNodeObject)
+    const known = new Map(before.map((node) => [node.name, node]))
+    return objects
+      .filter((object) => (object as { kind?: unknown } | null)?.kind === 'Node')
+      .map((object) => {
+        const node = parseNodeObject(object)
+        const same = known.get(node.name)
+        return same && isDeepStrictEqual(same, node) ? same : node
+      })
   }
+}
+
+/** @returns undefined when the file is too young to be known by it. @throws SystemError */
+function stampOf(path: string): string | undefined {
+  const { dev, ino, size, ctimeMs } = statSync(path)
+  return Math.abs(Date.now() - ctimeMs) < FRESH_MS ? undefined : `${dev} ${ino} ${size} ${ctimeMs}`
 }
 
 /** A List holds objects; an empty document holds none. @throws NodeObjectError */
@@ -104,13 +145,22 @@ function itemsOf(document: unknown): unknown[] {
 }
 
 /** Of two nodes with one name the first file's counts. */
-function distinct(files: ReadonlyMap<string, readonly ClusterNode[]>, problems: ViewProblem[]): ClusterNode[] {
-  const nodes = new Map<string, { node: ClusterNode; file: string }>()
-  for (const [file, found] of [...files].sort(([a], [b]) => a.localeCompare(b)))
+function distinct(manifests: ReadonlyMap<string, Manifest>, problems: ViewProblem[]): Map<string, ClusterNode> {
+  const nodes = new Map<string, ClusterNode>()
+  const files = new Map<string, string>()
+  for (const [file, { nodes: found = [] }] of manifests)
     for (const node of found) {
-      const first = nodes.get(node.name)
-      if (first) problems.push({ object: file, reason: `Node ${node.name} is in ${first.file} already, which counts` })
-      else nodes.set(node.name, { node, file })
+      const first = files.get(node.name)
+      if (first !== undefined)
+        problems.push({ object: file, reason: `Node ${node.name} is in ${first} already, which counts` })
+      else {
+        nodes.set(node.name, node)
+        files.set(node.name, file)
+      }
     }
-  return [...nodes.values()].map(({ node }) => node)
+  return nodes
+}
+
+function differing(before: ReadonlyMap<string, ClusterNode>, after: ReadonlyMap<string, ClusterNode>): Set<string> {
+  return new Set([...before.keys(), ...after.keys()].filter((name) => before.get(name) !== after.get(name)))
 }

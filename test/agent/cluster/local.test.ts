@@ -1,0 +1,135 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { ManifestFolder } from '../../../agent/cluster/local.ts'
+import type { ViewChange } from '../../../agent/cluster/view.ts'
+import { parseAll } from '../../../agent/cluster/yaml.ts'
+import { until } from './kubernetes/until.ts'
+
+t.setTimeout(120_000)
+
+/** A folder, its source, and all that was told. */
+class Folder {
+  readonly path: string
+  readonly changes: ViewChange[] = []
+  /** All that was parsed. */
+  readonly texts: string[] = []
+  readonly source: ManifestFolder
+
+  constructor(t: Test) {
+    this.path = join(mkdtempSync(join(tmpdir(), 'bramble-manifests-')), 'nodes')
+    this.source = new ManifestFolder(this.path, [], (text) => {
+      this.texts.push(text)
+      return parseAll(text)
+    })
+    t.teardown(async () => {
+      await this.source.close()
+      rmSync(join(this.path, '..'), { recursive: true })
+    })
+  }
+
+  make(): this {
+    mkdirSync(this.path)
+    return this
+  }
+
+  write(name: string, ...nodes: [name: string, address: string][]): void {
+    const documents = nodes.map(
+      ([node, address]) =>
+        `apiVersion: v1\nkind: Node\nmetadata: { name: ${node} }\nstatus: { addresses: [ { type: InternalIP, address: ${address} } ] }\n`,
+    )
+    writeFileSync(join(this.path, name), documents.join('---\n'))
+  }
+
+  start(): this {
+    this.source.start((change) => this.changes.push(change))
+    return this
+  }
+
+  get addresses(): Record<string, string | undefined> {
+    const { nodes = new Map() } = this.changes.at(-1)?.view ?? {}
+    return Object.fromEntries([...nodes.values()].map(({ name, addresses }) => [name, addresses[0]]))
+  }
+}
+
+t.test('what came, went or changed is told by name, and the rest stays the same object', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'], ['pi-2', '192.168.1.2'])
+  folder.write('b.yaml', ['pi-3', '192.168.1.3'])
+  folder.start()
+  t.strictSame(folder.changes[0]?.changed, new Set(['pi-1', 'pi-2', 'pi-3']))
+  const pi1 = folder.changes[0]?.view?.nodes.get('pi-1')
+
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'], ['pi-2', '192.168.1.22'])
+  await until('the new address', () => folder.addresses['pi-2'] === '192.168.1.22')
+  t.strictSame(folder.changes.at(-1)?.changed, new Set(['pi-2']))
+  t.equal(folder.changes.at(-1)?.view?.nodes.get('pi-1'), pi1)
+
+  rmSync(join(folder.path, 'b.yaml'))
+  await until('it is gone', () => folder.addresses['pi-3'] === undefined)
+  t.strictSame(folder.changes.at(-1)?.changed, new Set(['pi-3']))
+})
+
+t.test('a file that says the same after it was written again changes nothing', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  folder.start()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  await until('it has been read again', () => folder.texts.length > 1)
+  folder.write('b.yaml', ['pi-2', '192.168.1.2'])
+  await until('the other one', () => folder.changes.length > 1)
+  t.strictSame(folder.changes[1]?.changed, new Set(['pi-2']))
+})
+
+t.test('a file is read again only when it has changed, however it keeps its size and its date', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  folder.write('b.yaml', ['pi-2', '192.168.1.2'])
+  const { atime, mtime } = statSync(join(folder.path, 'a.yaml'))
+  await sleep(3_100) // until they are no longer fresh
+  folder.start()
+
+  folder.write('.new', ['pi-1', '192.168.1.9'])
+  utimesSync(join(folder.path, '.new'), atime, mtime)
+  renameSync(join(folder.path, '.new'), join(folder.path, 'a.yaml'))
+  await until('the new address', () => folder.addresses['pi-1'] === '192.168.1.9')
+  folder.write('a.yaml', ['pi-1', '192.168.1.7'])
+  utimesSync(join(folder.path, 'a.yaml'), atime, mtime)
+  await until('the newest address', () => folder.addresses['pi-1'] === '192.168.1.7')
+  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.7', 'pi-2': '192.168.1.2' })
+  t.equal(folder.texts.filter((text) => text.includes('pi-2')).length, 1, 'the other one was read once')
+})
+
+t.test('what cannot be read is named, and what it said before stays in force', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  folder.write('b.yaml', ['pi-1', '192.168.1.2'])
+  folder.start()
+  const twice = { object: 'b.yaml', reason: 'Node pi-1 is in a.yaml already, which counts' }
+  t.strictSame(folder.changes.at(-1)?.problems, [twice])
+
+  writeFileSync(join(folder.path, 'a.yaml'), '')
+  await until('a problem', () => folder.changes.at(-1)?.problems.length === 2)
+  t.match(folder.changes.at(-1), {
+    changed: new Set(),
+    problems: [{ object: 'a.yaml', reason: /^is empty; .*; what it said before stays in force$/ }, twice],
+  })
+  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+
+  folder.write('a.yaml', ['pi-5', '192.168.1.5'])
+  await until('all is well', () => folder.changes.at(-1)?.problems.length === 0)
+  t.strictSame(folder.addresses, { 'pi-5': '192.168.1.5', 'pi-1': '192.168.1.2' })
+})
+
+t.test('there is no view before the folder is there; when it goes, the last one stays', async (t) => {
+  const folder = new Folder(t).start()
+  t.match(folder.changes, [{ view: undefined, problems: [{ object: folder.path, reason: 'cannot be read: ENOENT' }] }])
+  folder.make().write('a.yaml', ['pi-1', '192.168.1.1'])
+  await until('a view', () => folder.addresses['pi-1'] === '192.168.1.1')
+  t.strictSame(folder.changes.at(-1)?.problems, [])
+  rmSync(folder.path, { recursive: true })
+  await until('a problem', () => folder.changes.at(-1)?.problems.length === 1)
+  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+})
