@@ -37,20 +37,25 @@ export function text(type: number, value: string): Buffer {
 
 /** Payloads by type; of an attribute that occurs twice the last counts. A torn tail is ignored. */
 export function readAttributes(bytes: Buffer): Map<number, Buffer> {
-  return new Map(eachAttribute(bytes))
+  const payloads = new Map<number, Buffer>()
+  forEachAttribute(bytes, (type, payload) => payloads.set(type, payload))
+  return payloads
 }
 
 /** The payloads of a list, whose elements may be all of one type. A torn tail is ignored. */
 export function readElements(bytes: Buffer | undefined): Buffer[] {
-  return bytes ? Array.from(eachAttribute(bytes), ([, payload]) => payload) : []
+  const payloads: Buffer[] = []
+  if (bytes) forEachAttribute(bytes, (_, payload) => payloads.push(payload))
+  return payloads
 }
 
-function* eachAttribute(bytes: Buffer): Generator<[number, Buffer]> {
+/** No generator: a listing has a hundred thousand attributes. */
+function forEachAttribute(bytes: Buffer, take: (type: number, payload: Buffer) => void): void {
   let offset = 0
   while (offset + HEADER_BYTES <= bytes.length) {
     const length = bytes.readUInt16LE(offset)
     if (length < HEADER_BYTES || offset + length > bytes.length) break
-    yield [bytes.readUInt16LE(offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER_BYTES, offset + length)]
+    take(bytes.readUInt16LE(offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER_BYTES, offset + length))
     offset += (length + 3) & ~3
   }
 }

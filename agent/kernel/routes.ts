@@ -62,9 +62,13 @@ export interface ListedRoute extends Route {
   readonly linkIndex: number
 }
 
-/** The routes of all tables that leave over one link, or end here (blackhole). */
-export async function listRoutes(netlink: Netlink, family: Family): Promise<ListedRoute[]> {
-  return (await dumpRoutes(netlink, family)).flatMap((message) => parseRoute(message) ?? [])
+/**
+ * The routes of all tables that leave over one link, or end here (blackhole).
+ * @param leftOut a protocol whose routes are of no interest: there may be tens of thousands
+ */
+export async function listRoutes(netlink: Netlink, family: Family, leftOut?: number): Promise<ListedRoute[]> {
+  const messages = await dumpRoutes(netlink, family)
+  return messages.flatMap((message) => (message.body[5] === leftOut ? [] : (parseRoute(message) ?? [])))
 }
 
 /** The links that the default routes of all tables leave over. */
@@ -103,17 +107,13 @@ export function concernsRouting({ body }: NetlinkMessage, leftOut: number): bool
 }
 
 /** @returns undefined for what is no unicast route over one link and no blackhole (local, multicast, cached, multipath) */
-export function parseRoute(message: NetlinkMessage): ListedRoute | undefined {
-  const { body } = message
-  if (body[7] === RTN_BLACKHOLE) return { ...readRoute(message, 0), isBlackhole: true } // its link says nothing
-  if (body[7] !== RTN_UNICAST || body.readUInt32LE(8) & RTM_F_CLONED) return undefined
-  const linkIndex = readU32(readAttributes(body.subarray(INFO_BYTES)).get(RTA_OIF))
-  return linkIndex === undefined ? undefined : readRoute(message, linkIndex)
-}
-
-function readRoute({ body }: NetlinkMessage, linkIndex: number): ListedRoute {
-  const family: Family = body[0] === AF[4] ? 4 : 6
+export function parseRoute({ body }: NetlinkMessage): ListedRoute | undefined {
+  const isBlackhole = body[7] === RTN_BLACKHOLE
+  if (!isBlackhole && (body[7] !== RTN_UNICAST || body.readUInt32LE(8) & RTM_F_CLONED)) return undefined
   const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const linkIndex = isBlackhole ? 0 : readU32(attributes.get(RTA_OIF)) // a blackhole's link says nothing
+  if (linkIndex === undefined) return undefined
+  const family: Family = body[0] === AF[4] ? 4 : 6
   const destination = attributes.get(RTA_DST)
   const gateway = attributes.get(RTA_GATEWAY)
   return {
@@ -123,6 +123,7 @@ function readRoute({ body }: NetlinkMessage, linkIndex: number): ListedRoute {
     metric: readU32(attributes.get(RTA_PRIORITY)) ?? 0,
     protocol: body[5] ?? 0,
     linkIndex,
+    ...(isBlackhole && { isBlackhole }),
   }
 }
 

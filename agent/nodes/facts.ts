@@ -18,7 +18,7 @@ export interface ThisNode {
   readonly tellsAddresses: boolean
 }
 
-/** The kernel's word, as it was listed. */
+/** The kernel's word, as it was listed; without our routes to other nodes. */
 export interface KernelListing {
   readonly links: readonly Link[]
   readonly addresses: readonly (Address & { readonly linkIndex: number })[]
@@ -30,8 +30,8 @@ export async function listKernel(netlink: Netlink): Promise<KernelListing> {
   const [links, addresses, routes4, routes6] = await Promise.all([
     listLinks(netlink),
     listAddresses(netlink),
-    listRoutes(netlink, 4),
-    listRoutes(netlink, 6),
+    listRoutes(netlink, 4, NODE_ROUTE_PROTOCOL),
+    listRoutes(netlink, 6, NODE_ROUTE_PROTOCOL),
   ])
   return { links, addresses, routes: [...routes4, ...routes6] }
 }

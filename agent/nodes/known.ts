@@ -4,7 +4,7 @@ import { parseAddress, RTM_DELADDR, RTM_NEWADDR } from '../kernel/addresses.ts'
 import { isBridgePortMessage, type Link, parseLink, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import { concernsRouting, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
-import { isPodLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../ownership.ts'
+import { isPodLink, ROUTE_PROTOCOL } from '../ownership.ts'
 import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import type { KernelListing } from './facts.ts'
@@ -20,13 +20,13 @@ export class Known {
   /** Of ours, by kind and key. */
   readonly #ours = new Map<keyof NodeObjects, Map<string, unknown>>(KINDS.map((kind) => [kind, new Map()]))
 
-  replaceAll({ links, addresses, routes }: KernelListing, wanted: NodeObjects, subsystems: NodeSubsystems): void {
+  /** What we want is told by `change`, anew. */
+  replaceAll({ links, addresses, routes }: KernelListing): void {
     this.#foreign.clear()
     for (const link of links) this.#foreign.add(linkText(link))
     for (const address of addresses) this.#foreign.add(addressText(address))
     for (const route of routes) this.#foreign.add(routeText(route))
     for (const objects of this.#ours.values()) objects.clear()
-    this.change({ before: wanted, after: wanted }, subsystems)
   }
 
   change({ before, after }: Change, subsystems: NodeSubsystems): void {
@@ -102,6 +102,6 @@ function addressText({ linkIndex, address }: { linkIndex: number; address: strin
 }
 
 function routeText(route: KernelListing['routes'][number]): string {
-  const { destination, gateway, table, metric, protocol, linkIndex } = route
-  return protocol === NODE_ROUTE_PROTOCOL ? '' : `route ${destination} ${gateway} ${table} ${metric} ${linkIndex}`
+  const { destination, gateway, table, metric, linkIndex } = route
+  return `route ${destination} ${gateway} ${table} ${metric} ${linkIndex}`
 }

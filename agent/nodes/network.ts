@@ -240,7 +240,7 @@ export class NodeNetwork implements EventListener {
     this.#sayMissing([...missing.values()])
     const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
     for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
-    this.#known.replaceAll(listing, after, subsystems)
+    this.#known.replaceAll(listing)
     return this.#bringAbout({ before: before as NodeObjects, after })
   }
 
