@@ -1,5 +1,6 @@
-import { type Cidr, overlaps } from '../../ipam/address.ts'
+import { ADDRESS_BITS, type Cidr, contains, familyOf, numberOf, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
+import { AddressIndex } from './address-index.ts'
 import { CidrIndex } from './cidr-index.ts'
 import { desiredMasquerade, type MasqueradeTable, masqueradeElement } from './masquerade.ts'
 import { joined, type LinkNeighbour, NO_OBJECTS, type NodeObjects } from './objects.ts'
@@ -45,6 +46,8 @@ export class DesiredNetwork {
   readonly #nodes = new Map<string, ClusterNode>()
   readonly #peers = new Map<string, DesiredPeer>()
   readonly #index = new CidrIndex()
+  /** Where the nodes are: no pods can be there. */
+  readonly #addresses = new AddressIndex()
   /** Who has announced a WireGuard key: more than one where a memory card was copied. */
   readonly #keyHolders = new Map<string, Set<string>>()
   readonly #tunnels = new Tally<string>()
@@ -125,7 +128,7 @@ export class DesiredNetwork {
     return [...new Set([...this.#aboutSelf(), ...[...this.#peers.values()].flatMap(({ problems }) => problems)])]
   }
 
-  /** Takes one node as it is now, and tells whose turn it is: itself, and all whose CIDRs overlapped or overlap its, or who have its key. */
+  /** Takes one node as it is now, and tells whose turn it is: itself, and all whose CIDRs overlapped or overlap its or hold its addresses, or who have its key. */
   #take(name: string, node: ClusterNode | undefined, concerned: Set<string>): void {
     const old = this.#nodes.get(name)
     if (old === node) return
@@ -139,6 +142,10 @@ export class DesiredNetwork {
     if (this.#keyHolders.get(oldKey)?.size === 0) this.#keyHolders.delete(oldKey)
     if (key) this.#keyHolders.set(key, (this.#keyHolders.get(key) ?? new Set()).add(name))
     for (const one of [oldKey, key]) for (const holder of this.#keyHolders.get(one) ?? []) concerned.add(holder)
+    for (const address of old?.addresses ?? []) this.#addresses.delete(name, address)
+    for (const address of node?.addresses ?? []) this.#addresses.add(name, address)
+    for (const address of [...(old?.addresses ?? []), ...(node?.addresses ?? [])])
+      for (const owner of this.#index.overlapping(hostCidr(address))) concerned.add(owner)
     if (!node) this.#nodes.delete(name)
     else {
       this.#nodes.set(name, node)
@@ -160,7 +167,12 @@ export class DesiredNetwork {
    * nobody can have keeps nobody else from having it.
    */
   #refusal(node: ClusterNode): string | undefined {
+    const { self } = this.#facts
+    const shared = node.addresses.find((address) => self.addresses.includes(address))
+    if (shared) return `${node.name} has the address ${shared} of ${self.name}; delete the one that is gone`
     for (const cidr of node.podCidrs) {
+      const holds = takenBy(cidr, this.#facts) === undefined && this.#nodeWithin(cidr)
+      if (holds) return `the pod CIDR ${cidr.text} of ${node.name} holds ${holds}; give the pods others`
       const bad = refusedNetwork(cidr, this.#settings)
       if (bad) return `the pod CIDR ${cidr.text} of ${node.name} ${bad}`
       for (const first of this.#before(node, this.#index.overlapping(cidr))) {
@@ -171,6 +183,14 @@ export class DesiredNetwork {
       }
     }
     return undefined
+  }
+
+  /** A route to these pods would take a node from us, and with it the way to the pods. */
+  #nodeWithin(cidr: Cidr): string | undefined {
+    const { self } = this.#facts
+    const own = self.addresses.find((address) => contains(cidr, address))
+    const found = own ? { owner: self.name, address: own } : this.#addresses.firstWithin(cidr)
+    return found && `${found.address}, the address of ${found.owner}`
   }
 
   /** Who has this node's key, and goes before it. */
@@ -255,8 +275,10 @@ export class DesiredNetwork {
       const bad = refusedNetwork(cidr, this.#settings)
       if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)
       const lan = uplinks.find((one) => isOnLinkNetwork(one) && overlaps(one.cidr, cidr))
+      const holds = this.#nodeWithin(cidr)
       if (lan)
         problems.push(`the pod CIDR ${cidr.text} of ${self.name} overlaps ${networkText(lan)}; give the pods others`)
+      else if (holds) problems.push(`the pod CIDR ${cidr.text} of ${self.name} holds ${holds}; give the pods others`)
     }
     if (self.podCidrs.some(({ family }) => family === 6) && this.mtuBytes < MTU_BYTES_MIN_IPV6)
       problems.push(
@@ -277,6 +299,12 @@ export function refusedNetwork(cidr: Cidr, { serviceCidrs, clusterCidrs }: Refus
   if (cidr.prefixLength <= around.prefixLength)
     return `is as large as the whole cluster's ${around.text}, and leaves nothing for other nodes; give each node a part, like a /${cidr.family === 4 ? Math.max(24, around.prefixLength + 1) : Math.max(64, around.prefixLength + 1)}`
   return undefined
+}
+
+function hostCidr(address: string): Cidr {
+  const family = familyOf(address)
+  const prefixLength = ADDRESS_BITS[family]
+  return { family, text: `${address}/${prefixLength}`, first: numberOf(address), prefixLength }
 }
 
 function prefixOf({ family, prefixLength }: Cidr): string {

@@ -1,4 +1,4 @@
-import { type Cidr, familyOf, overlaps } from '../../ipam/address.ts'
+import { type Cidr, contains, familyOf, overlaps } from '../../ipam/address.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { greNeighbour } from '../kernel/gre.ts'
 import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
@@ -143,12 +143,14 @@ function addWireguardPeer(
   })
 }
 
-/** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on. Pure. @returns whose they are */
+/** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on or of their routers. Pure. @returns whose they are */
 export function takenBy(cidr: Cidr, { self, uplinks }: WayFacts): string | undefined {
   const own = self.podCidrs.find((one) => overlaps(one, cidr))
   if (own) return `${own.text}, which are the pods of ${self.name}`
   const network = uplinks.find((one) => (isOnLinkNetwork(one) || isHost(one.cidr)) && overlaps(one.cidr, cidr))
-  return network && `${network.cidr.text}, the network on ${network.link} of ${self.name}`
+  if (network) return `${network.cidr.text}, the network on ${network.link} of ${self.name}`
+  const router = uplinks.find(({ gateway }) => gateway !== undefined && contains(cidr, gateway))
+  return router && `${router.gateway}, a router of ${self.name}`
 }
 
 function isHost({ prefixLength, family }: Cidr): boolean {

@@ -296,3 +296,40 @@ t.test('whatever way the cluster went, step by step ends where one look at its l
 t.test('the order in which nodes are known changes nothing but the order of objects', async (t) => {
   t.same(sorted(desired(view(SELF, NEAR, FAR))), sorted(desired(view(FAR, NEAR, SELF))))
 })
+
+t.test('pods that would be where a node is get no route: the node would be cut off', async (t) => {
+  const claims = (cidr: string) => node('pi-2', [cidr], ['192.168.1.2'])
+  const { routes, problems } = desired(view(SELF, claims('192.168.2.0/24'), FAR))
+  t.notOk(routes.some(({ destination }) => destination === '192.168.2.0/24'))
+  t.ok(
+    routes.some(({ destination }) => destination === '10.42.3.0/24'),
+    'the other one keeps its pods',
+  )
+  t.same(problems, ['the pod CIDR 192.168.2.0/24 of pi-2 holds 192.168.2.3, the address of pi-3; give the pods others'])
+  const remote = { ...FACTS, self: { ...SELF, addresses: ['100.64.0.1'] } }
+  t.match(desired(view(SELF, claims('100.64.0.0/10')), {}, remote).problems, [
+    /holds 100\.64\.0\.1, the address of pi-1/,
+  ])
+  const onlink = { ...FACTS, uplinks: [uplink('0.0.0.0/0', 'eth0', '172.31.1.1')] }
+  t.match(desired(view(SELF, claims('172.31.0.0/16')), {}, onlink).problems, [
+    /overlaps 172\.31\.1\.1, a router of pi-1/,
+  ])
+})
+
+t.test('a node that comes to be among the pods of another takes their route away, and gives it back', async (t) => {
+  const network = new DesiredNetwork(FACTS, SETTINGS)
+  const pods = node('pi-2', ['172.16.0.0/16'], ['192.168.1.2'])
+  const within = node('pi-3', [], ['172.16.3.3'])
+  network.update(view(SELF, pods))
+  const hasRoute = ({ after }: Change) => after.routes.some(({ destination }) => destination === '172.16.0.0/16')
+  t.notOk(hasRoute(network.update(view(SELF, pods, within), ['pi-3'])))
+  t.match(network.problems, [/holds 172\.16\.3\.3, the address of pi-3/])
+  t.ok(hasRoute(network.update(view(SELF, pods, FAR), ['pi-3'])))
+  t.same(network.problems, [])
+})
+
+t.test('a node that was renamed is told from the one that it was: both have one address', async (t) => {
+  const { routes, problems } = desired(view(SELF, node('old-pi', ['10.42.9.0/24'], SELF.addresses.slice())))
+  t.notOk(routes.some(({ destination }) => destination === '10.42.9.0/24'))
+  t.same(problems, ['old-pi has the address 192.168.1.1 of pi-1; delete the one that is gone'])
+})
