@@ -5,7 +5,7 @@ import type { ControlAnswers, ControlCall } from '../../agent/api/control.ts'
 import { type Answer, decodeAnswer, encodeRequest, type Kind } from '../../plugin/frame.ts'
 
 export const AGENT = fileURLToPath(new URL('../../bin/bramble-agent.ts', import.meta.url))
-const START_TIMEOUT_MS = 20_000
+const START_TIMEOUT_MS = 60_000
 
 export interface AgentSettings {
   /** Besides node name, pod CIDRs and state directory. */
@@ -131,7 +131,7 @@ export function sleep(ms: number): Promise<void> {
  * Waits until something is true. The time is far above what it takes on a machine that has nothing else to do: others
  * may keep this one busy. @throws Error that names it when it is not within the time
  */
-export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
+export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await isTrue())) {
     if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)
