@@ -15,6 +15,7 @@ import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { openLog } from './log.ts'
+import { UplinkMtu } from './mtu/uplink-mtu.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { nodeNetwork } from './nodes/from-options.ts'
 import { isRenumbered, joinCluster } from './nodes/join.ts'
@@ -25,7 +26,6 @@ import { deletePending } from './pods/pending.ts'
 import { recover } from './pods/recover.ts'
 import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
-import { UplinkMtu } from './uplink-mtu.ts'
 
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000

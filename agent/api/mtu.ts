@@ -1,7 +1,7 @@
 import { familyOf } from '../../ipam/address.ts'
 import { overheadBytes } from '../desired/tunnel.ts'
 import { underlayFamily } from '../desired/way.ts'
-import { measurePaths } from '../measure-paths.ts'
+import { measurePaths } from '../mtu/measure-paths.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
 import type { MtuReport, MtuStep, PeerPath } from './mtu-report.ts'
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { EchoSocket } from '../../agent/kernel/icmp.ts'
 import { bind } from '../../agent/kernel/libc.ts'
-import { measurePaths } from '../../agent/measure-paths.ts'
+import { measurePaths } from '../../agent/mtu/measure-paths.ts'
 import { until } from './agent.ts'
 import { setSysctl } from './node.ts'
 import { capture, enterScratchNode, makeNetns, run } from './scratch.ts'
@@ -306,7 +306,7 @@ t.test('no node, no result', async (t) => {
 
 /** Measures in a process of its own, without CAP_NET_RAW. */
 async function measureWithoutRaw(...addresses: string[]) {
-  const module = fileURLToPath(new URL('../../agent/measure-paths.ts', import.meta.url))
+  const module = fileURLToPath(new URL('../../agent/mtu/measure-paths.ts', import.meta.url))
   const code = `const { measurePaths } = await import(${JSON.stringify(module)})
     const paths = process.argv.slice(1).map((address) => ({ address, mostBytes: 1500 }))
     console.log(JSON.stringify(await measurePaths(paths, ${JSON.stringify(LIMITS)})))`

@@ -1,4 +1,4 @@
-import type { EchoOutcome } from './kernel/icmp.ts'
+import type { EchoOutcome } from '../kernel/icmp.ts'
 
 /** Sends one packet of this size, with its IP header, and tells what became of it. */
 export type Echo = (packetBytes: number) => Promise<EchoOutcome>

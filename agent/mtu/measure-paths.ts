@@ -1,6 +1,6 @@
-import { familyOf } from '../ipam/address.ts'
-import { EchoSocket } from './kernel/icmp.ts'
-import { EchoError } from './kernel/icmp-socket.ts'
+import { familyOf } from '../../ipam/address.ts'
+import { EchoSocket } from '../kernel/icmp.ts'
+import { EchoError } from '../kernel/icmp-socket.ts'
 import { type Echo, measurePathMtu, type PathMtu } from './path-mtu.ts'
 
 export interface Path {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { linkIndexOf, listLinks, RTM_DELLINK, RTM_NEWLINK } from './kernel/links.ts'
-import type { NetlinkMessage } from './kernel/message.ts'
-import type { EventListener, Netlink } from './kernel/netlink.ts'
-import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } from './kernel/routes.ts'
+import { linkIndexOf, listLinks, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
+import type { NetlinkMessage } from '../kernel/message.ts'
+import type { EventListener, Netlink } from '../kernel/netlink.ts'
+import { defaultRouteLinks, listDefaultRouteLinks, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
 
 const LINKS_OR_ROUTES: ReadonlySet<number> = new Set([RTM_NEWLINK, RTM_DELLINK, RTM_NEWROUTE, RTM_DELROUTE])
 

@@ -1,8 +1,8 @@
 import { deepStrictEqual } from 'node:assert'
 import fc from 'fast-check'
 import t from 'tap'
-import type { EchoOutcome } from '../../agent/kernel/icmp.ts'
-import { type Echo, measurePathMtu } from '../../agent/path-mtu.ts'
+import type { EchoOutcome } from '../../../agent/kernel/icmp.ts'
+import { type Echo, measurePathMtu } from '../../../agent/mtu/path-mtu.ts'
 
 const ANY_TIMES = { numRuns: 2_000 }
 const TRIES = 3
