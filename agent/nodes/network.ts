@@ -48,6 +48,8 @@ export class NodeNetwork implements EventListener {
   #viewProblems: readonly ViewProblem[] = []
   #desired: DesiredNetwork | undefined
   readonly #known = new Known()
+  /** What was heard while everything was listed: the lists may be older, so it is asked once more whether it is news. */
+  #heard: NetlinkMessage[] | undefined
   /** The nodes whose entries changed since the last pass. */
   #changed = new Set<string>()
   /** When everything is looked at. */
@@ -128,7 +130,9 @@ export class NodeNetwork implements EventListener {
   }
 
   onMessage(message: NetlinkMessage): void {
-    if (this.#view && this.#known.isNews(message, this.#input.subsystems)) this.#lookIn(SETTLE_MS)
+    if (!this.#view) return
+    this.#heard?.push(message)
+    if (this.#known.isNews(message, this.#input.subsystems)) this.#lookIn(SETTLE_MS)
   }
 
   onGap(): void {
@@ -140,9 +144,8 @@ export class NodeNetwork implements EventListener {
     this.#lookIn(SETTLE_MS)
   }
 
-  /** Waits until the first view has been carried out, so that the first pods get the MTU of all; not for ever. */
+  /** Waits until the first view is there and has been carried out, so that the first pods get the MTU of all; not for ever. */
   async settled(timeoutMs: number): Promise<void> {
-    if (!this.#view) return
     await Promise.race([this.#first.promise, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())])
   }
 
@@ -211,10 +214,10 @@ export class NodeNetwork implements EventListener {
           ? await this.#reconcileAll(view)
           : await this.#bringAbout(this.#desired.update(view, changed))
       if (this.#desired) this.#input.onDesired(this.#desired)
-      this.#report(outcome)
+      this.#report(outcome, isLook)
       this.#first.resolve()
       if (outcome.failures.length > 0) throw new Error(`${outcome.failures.length} objects could not be set`)
-      this.#retryMs = RETRY_MS.first
+      if (isLook) this.#retryMs = RETRY_MS.first
     } catch (error) {
       this.#failures = [...this.#failures.filter((one) => one !== CANNOT), CANNOT]
       this.#input.log.error(
@@ -224,6 +227,7 @@ export class NodeNetwork implements EventListener {
       this.#lookIn(this.#retryMs)
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
     }
+    this.#heard = undefined
     const endedAtMs = performance.now()
     if (isLook) this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
   }
@@ -232,6 +236,8 @@ export class NodeNetwork implements EventListener {
   async #reconcileAll(view: ClusterView): Promise<Outcome> {
     const { netlink, thisNode, settings, subsystems, features } = this.#input
     const missing = await features.missing(view)
+    const heard: NetlinkMessage[] = []
+    this.#heard = heard
     const listing = await listKernel(netlink)
     const facts = localFacts(listing, view, thisNode, missing)
     const desired = new DesiredNetwork(facts, settings)
@@ -241,7 +247,10 @@ export class NodeNetwork implements EventListener {
     const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
     for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
     this.#known.replaceAll(listing)
-    return this.#bringAbout({ before: before as NodeObjects, after })
+    const outcome = this.#bringAbout({ before: before as NodeObjects, after })
+    this.#heard = undefined
+    for (const message of heard) this.onMessage(message)
+    return outcome
   }
 
   #sayMissing(remedies: readonly string[]): void {
@@ -263,9 +272,11 @@ export class NodeNetwork implements EventListener {
     )
   }
 
-  #report({ put, removed, failures }: Outcome): void {
+  /** What failed before is over only when everything has been looked at. */
+  #report({ put, removed, failures }: Outcome, isLook: boolean): void {
     const { log } = this.#input
-    this.#failures = failures.map(({ object, error }) => `${object} cannot be set: ${error.message}`)
+    const now = failures.map(({ object, error }) => `${object} cannot be set: ${error.message}`)
+    this.#failures = isLook ? now : [...new Set([...this.#failures, ...now])]
     const shown = (objects: readonly string[]) => ({ count: objects.length, first: objects.slice(0, 5) })
     if (put.length + removed.length > 0)
       log.info({ put: shown(put), removed: shown(removed) }, 'network between nodes set')
