@@ -4,7 +4,7 @@ import { greNeighbour } from '../kernel/gre.ts'
 import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
 import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
 import { NO_OBJECTS } from './objects.ts'
-import { linkOf, overheadBytes, type TunnelSettings, tunnelAddress, vtepMac } from './tunnel.ts'
+import { linkOf, overheadBytes, type TunnelSettings, vtepMac, vxlanGateway } from './tunnel.ts'
 import {
   isOnLinkNetwork,
   mustEncrypt,
@@ -78,7 +78,7 @@ export function desiredPeer(
     switch (way.kind) {
       case 'vxlan': {
         const mac = vtepMac(peer.name)
-        const gateway = tunnelAddress(cidr)
+        const gateway = vxlanGateway(cidr, mac)
         neighbours.push({ link, address: gateway, mac })
         fdb.set(mac, { link, mac, remote: way.remote })
         routes.push({ destination: cidr.text, link, gateway, isOnlink: true })

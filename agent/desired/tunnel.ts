@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Cidr, type Family, formatAddress } from '../../ipam/address.ts'
-import { formatMac } from '../kernel/mac.ts'
+import { formatMac, linkLocalOf } from '../kernel/mac.ts'
 import { TUNNEL_LINKS } from '../ownership.ts'
 import type { LinkAddress, TunnelLink } from './objects.ts'
 import { addressOf, type Tunnel, underlayFamily, type WayFacts } from './way.ts'
@@ -92,4 +92,13 @@ export function tunnelAddress(cidr: Cidr): string {
  */
 export function vtepMac(nodeName: string): string {
   return formatMac(Buffer.concat([Uint8Array.of(0x66), createHash('sha1').update(nodeName).digest().subarray(0, 5)]))
+}
+
+/**
+ * Where a route through VXLAN leads. For IPv6 the link-local address of the peer's end: of any other one, Linux asks by
+ * which link it is reached as yet, and refuses the route if that is another (net/ipv6/route.c, ip6_route_check_nh_onlink):
+ * so no node could move from the LAN to behind a router.
+ */
+export function vxlanGateway(cidr: Cidr, mac: string): string {
+  return cidr.family === 6 ? linkLocalOf(mac) : tunnelAddress(cidr)
 }

@@ -94,3 +94,12 @@ export function factsIn({ podCidrs, addresses, gateways }: StateList, view: Clus
 function networkOf(text: string): string {
   return text.includes(':') ? text.replace(/::\w+\//, '::/') : text.replace(/\.\d+\//, '.0/')
 }
+
+/** The names of all that are not the same in both. */
+export function changedBetween(
+  before: ReadonlyMap<string, ClusterNode>,
+  after: ReadonlyMap<string, ClusterNode>,
+): string[] {
+  const names = new Set([...before.keys(), ...after.keys()])
+  return [...names].filter((name) => before.get(name) !== after.get(name))
+}

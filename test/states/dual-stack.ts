@@ -1,5 +1,5 @@
 import { type ClusterState, DEFAULTS, type StateList } from './cluster-state.ts'
-import { MAC, MANY, node } from './nodes.ts'
+import { LINK_LOCAL, MAC, MANY, node } from './nodes.ts'
 
 const SELF = node('pi-1', ['10.42.1.0/24', 'fd42:0:0:1::/64'], ['192.168.1.1', '2001:db8:1::1'])
 const NEAR = node('pi-2', ['10.42.2.0/24', 'fd42:0:0:2::/64'], ['192.168.1.2', '2001:db8:1::2'])
@@ -17,16 +17,16 @@ const OWN = `
 
 /** This node's end of the tunnel. */
 const VXLAN = `
-  link bramble.vxlan UP mtu 1450 lladdr ${MAC.pi1} vxlan id 4096 local 192.168.1.1 dstport 4789
+  link bramble.vxlan UP mtu 1450 lladdr ${MAC.pi1} vxlan id 4096 local 192.168.1.1 dstport 4789 nolearning
   inet 10.42.1.0/32 dev bramble.vxlan
   inet fd42:0:0:1::/128 dev bramble.vxlan`
 
 const FAR_BY_VXLAN = `
   neigh 10.42.3.0 dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
-  neigh fd42:0:0:3:: dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
+  neigh ${LINK_LOCAL.pi3} dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
   fdb ${MAC.pi3} dev bramble.vxlan dst 192.168.2.3 self permanent
   10.42.3.0/24 via 10.42.3.0 dev bramble.vxlan onlink
-  fd42:0:0:3::/64 via fd42:0:0:3:: dev bramble.vxlan onlink`
+  fd42:0:0:3::/64 via ${LINK_LOCAL.pi3} dev bramble.vxlan onlink`
 
 /** This node's ends of the tunnels of IPv4 and of IPv6 pods, for peers that cannot do VXLAN. */
 const IPIP = `
@@ -90,9 +90,9 @@ const STATES: readonly ClusterState[] = [
     nodes: [SELF, { ...NEAR, addresses: ['192.168.1.2'] }],
     kernel: `${OWN} ${VXLAN}
       10.42.2.0/24 via 192.168.1.2 dev eth0
-      neigh fd42:0:0:2:: dev bramble.vxlan lladdr ${MAC.pi2} PERMANENT
+      neigh ${LINK_LOCAL.pi2} dev bramble.vxlan lladdr ${MAC.pi2} PERMANENT
       fdb ${MAC.pi2} dev bramble.vxlan dst 192.168.1.2 self permanent
-      fd42:0:0:2::/64 via fd42:0:0:2:: dev bramble.vxlan onlink
+      fd42:0:0:2::/64 via ${LINK_LOCAL.pi2} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.2.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:2:: }`,
   },
@@ -166,10 +166,10 @@ const STATES: readonly ClusterState[] = [
       10.42.2.0/24 via 192.168.1.2 dev eth0
       fd42:0:0:2::/64 via 2001:db8:1::2 dev eth0
       neigh 10.42.3.0 dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
-      neigh fd42:0:0:3:: dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
+      neigh ${LINK_LOCAL.pi20} dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
       fdb ${MAC.pi20} dev bramble.vxlan dst 192.168.2.3 self permanent
       10.42.3.0/24 via 10.42.3.0 dev bramble.vxlan onlink
-      fd42:0:0:3::/64 via fd42:0:0:3:: dev bramble.vxlan onlink
+      fd42:0:0:3::/64 via ${LINK_LOCAL.pi20} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.2.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:2::, fd42:0:0:3:: }`,
   },
@@ -188,10 +188,10 @@ const STATES: readonly ClusterState[] = [
     kernel: `${OWN} ${VXLAN}
       10.42.2.0/24 via 192.168.1.2 dev eth0
       neigh 10.42.33.0 dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
-      neigh fd42:0:0:33:: dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
+      neigh ${LINK_LOCAL.pi3} dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
       fdb ${MAC.pi3} dev bramble.vxlan dst 192.168.2.3 self permanent
       10.42.33.0/24 via 10.42.33.0 dev bramble.vxlan onlink
-      fd42:0:0:33::/64 via fd42:0:0:33:: dev bramble.vxlan onlink
+      fd42:0:0:33::/64 via ${LINK_LOCAL.pi3} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.2.0, 10.42.33.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:33:: }`,
   },
@@ -200,10 +200,10 @@ const STATES: readonly ClusterState[] = [
     nodes: [SELF, FAR, node('pi-20', ['10.42.20.0/24', 'fd42:0:0:20::/64'], FAR.addresses)],
     kernel: `${OWN} ${VXLAN} ${FAR_BY_VXLAN}
       neigh 10.42.20.0 dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
-      neigh fd42:0:0:20:: dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
+      neigh ${LINK_LOCAL.pi20} dev bramble.vxlan lladdr ${MAC.pi20} PERMANENT
       fdb ${MAC.pi20} dev bramble.vxlan dst 192.168.2.3 self permanent
       10.42.20.0/24 via 10.42.20.0 dev bramble.vxlan onlink
-      fd42:0:0:20::/64 via fd42:0:0:20:: dev bramble.vxlan onlink
+      fd42:0:0:20::/64 via ${LINK_LOCAL.pi20} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.20.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:20::, fd42:0:0:3:: }`,
   },
@@ -214,10 +214,10 @@ const STATES: readonly ClusterState[] = [
       10.42.3.0/24 via 192.168.1.2 dev eth0
       fd42:0:0:3::/64 via 2001:db8:1::2 dev eth0
       neigh 10.42.2.0 dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
-      neigh fd42:0:0:2:: dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
+      neigh ${LINK_LOCAL.pi3} dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
       fdb ${MAC.pi3} dev bramble.vxlan dst 192.168.2.3 self permanent
       10.42.2.0/24 via 10.42.2.0 dev bramble.vxlan onlink
-      fd42:0:0:2::/64 via fd42:0:0:2:: dev bramble.vxlan onlink
+      fd42:0:0:2::/64 via ${LINK_LOCAL.pi3} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.2.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:2::, fd42:0:0:3:: }`,
   },
@@ -228,10 +228,10 @@ const STATES: readonly ClusterState[] = [
       10.42.3.0/24 via 192.168.1.2 dev eth0
       fd42:0:0:3::/64 via 2001:db8:1::2 dev eth0
       neigh 10.42.2.0 dev bramble.vxlan lladdr ${MAC.pi2} PERMANENT
-      neigh fd42:0:0:2:: dev bramble.vxlan lladdr ${MAC.pi2} PERMANENT
+      neigh ${LINK_LOCAL.pi2} dev bramble.vxlan lladdr ${MAC.pi2} PERMANENT
       fdb ${MAC.pi2} dev bramble.vxlan dst 192.168.2.3 self permanent
       10.42.2.0/24 via 10.42.2.0 dev bramble.vxlan onlink
-      fd42:0:0:2::/64 via fd42:0:0:2:: dev bramble.vxlan onlink
+      fd42:0:0:2::/64 via ${LINK_LOCAL.pi2} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0, 10.42.2.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:2::, fd42:0:0:3:: }`,
   },
@@ -252,8 +252,8 @@ const STATES: readonly ClusterState[] = [
       neigh 10.42.2.128 dev bramble.vxlan lladdr ${MAC.pi4} PERMANENT
       fdb ${MAC.pi4} dev bramble.vxlan dst 192.168.2.4 self permanent
       10.42.2.128/25 via 10.42.2.128 dev bramble.vxlan onlink
-      neigh fd42:0:0:4:: dev bramble.vxlan lladdr ${MAC.pi4} PERMANENT
-      fd42:0:0:4::/64 via fd42:0:0:4:: dev bramble.vxlan onlink
+      neigh ${LINK_LOCAL.pi4} dev bramble.vxlan lladdr ${MAC.pi4} PERMANENT
+      fd42:0:0:4::/64 via ${LINK_LOCAL.pi4} dev bramble.vxlan onlink
       set pods4-24 { 10.42.1.0 }
       set pods4-25 { 10.42.2.0, 10.42.2.128 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:4:: }`,

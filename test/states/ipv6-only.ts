@@ -1,5 +1,5 @@
 import { DEFAULTS, type StateList } from './cluster-state.ts'
-import { MAC, node } from './nodes.ts'
+import { LINK_LOCAL, MAC, node } from './nodes.ts'
 
 const SELF = node('pi-1', ['fd42:0:0:1::/64'], ['2001:db8:1::1'])
 const NEAR = node('pi-2', ['fd42:0:0:2::/64'], ['2001:db8:1::2'])
@@ -8,13 +8,13 @@ const FAR = node('pi-3', ['fd42:0:0:3::/64'], ['2001:db8:2::3'])
 const OWN = 'blackhole fd42:0:0:1::/64'
 
 const VXLAN = `
-  link bramble.vxlan UP mtu 1430 lladdr ${MAC.pi1} vxlan id 4096 local 2001:db8:1::1 dstport 4789
+  link bramble.vxlan UP mtu 1430 lladdr ${MAC.pi1} vxlan id 4096 local 2001:db8:1::1 dstport 4789 nolearning
   inet fd42:0:0:1::/128 dev bramble.vxlan`
 
 const FAR_BY_VXLAN = `
-  neigh fd42:0:0:3:: dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
+  neigh ${LINK_LOCAL.pi3} dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
   fdb ${MAC.pi3} dev bramble.vxlan dst 2001:db8:2::3 self permanent
-  fd42:0:0:3::/64 via fd42:0:0:3:: dev bramble.vxlan onlink`
+  fd42:0:0:3::/64 via ${LINK_LOCAL.pi3} dev bramble.vxlan onlink`
 
 export const IPV6_ONLY: StateList = {
   title: 'a node that has IPv6 alone',

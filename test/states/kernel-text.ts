@@ -56,7 +56,7 @@ export function sortedLines(text: string): string[] {
 function tunnelWords(link: TunnelLink): string {
   switch (link.kind) {
     case 'vxlan':
-      return `lladdr ${link.mac} vxlan id ${link.vni} local ${link.local} dstport ${link.port}`
+      return `lladdr ${link.mac} vxlan id ${link.vni} local ${link.local} dstport ${link.port} nolearning`
     case 'wireguard':
       return `wireguard public-key ${link.publicKey} listen-port ${link.port}`
     default:

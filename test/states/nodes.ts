@@ -21,6 +21,14 @@ export const MAC = {
   pi20: '66:c7:36:12:64:1b',
 } as const
 
+/** Which the links would have by EUI-64 (RFC 4291, appendix A), and which routes of IPv6 lead to. */
+export const LINK_LOCAL = {
+  pi2: 'fe80::643f:4ff:feb6:d8be',
+  pi3: 'fe80::6499:68ff:feba:d6d8',
+  pi4: 'fe80::640e:e1ff:fe1f:de53',
+  pi20: 'fe80::64c7:36ff:fe12:641b',
+} as const
+
 /** Half of the many are on the LAN, half behind the router. */
 export const MANY = Array.from({ length: 300 }, (_, index) => ({
   name: `rack-${index}`,

@@ -9,11 +9,12 @@ import type { Nftables } from '../../agent/kernel/nftables.ts'
 import { type NodeSubsystems, nodeSubsystems } from '../../agent/nodes/subsystems.ts'
 import { diff } from '../../agent/reconcile/diff.ts'
 import type { Subsystem } from '../../agent/reconcile/subsystem.ts'
-import { type ClusterState, factsIn, SELF_NAME, type StateList, viewOf } from './cluster-state.ts'
+import { type ClusterState, changedBetween, factsIn, SELF_NAME, type StateList, viewOf } from './cluster-state.ts'
 import { DUAL_STACK } from './dual-stack.ts'
 import { ENCRYPTED } from './encrypted.ts'
 import { IPV6_ONLY } from './ipv6-only.ts'
 import { kernelText, sortedLines } from './kernel-text.ts'
+import { shuffled } from './order.ts'
 
 /** What is there at the end depends on the cluster's state, and not on the way that led there. */
 const LISTS = [DUAL_STACK, IPV6_ONLY, ENCRYPTED]
@@ -85,12 +86,6 @@ function atOnce(list: StateList, { nodes }: ClusterState) {
   const replay = new Replay(list)
   replay.update(viewOf(nodes), [])
   return replay.outcome
-}
-
-/** Who differs between two clusters. */
-function changedBetween(before: ReadonlyMap<string, ClusterNode>, after: ReadonlyMap<string, ClusterNode>): string[] {
-  const names = new Set([...before.keys(), ...after.keys()])
-  return [...names].filter((name) => before.get(name) !== after.get(name))
 }
 
 function go(replay: Replay, { nodes }: ClusterState): void {
@@ -173,10 +168,4 @@ for (const list of LISTS) {
       },
     )
   })
-}
-
-/** The same for the same number. */
-function shuffled(names: readonly string[], seed: number): string[] {
-  const place = (name: string) => [...`${seed} ${name}`].reduce((sum, one) => (sum * 31 + one.charCodeAt(0)) >>> 0, 7)
-  return names.toSorted((a, b) => place(a) - place(b) || (a < b ? -1 : 1))
 }

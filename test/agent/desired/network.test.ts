@@ -5,6 +5,7 @@ import { type Change, DesiredNetwork, type LocalFacts, type NetworkSettings } fr
 import { KINDS, type NodeObjects } from '../../../agent/desired/objects.ts'
 import { vtepMac } from '../../../agent/desired/tunnel.ts'
 import type { Routing, Uplink } from '../../../agent/desired/way.ts'
+import { linkLocalOf } from '../../../agent/kernel/mac.ts'
 import { parseCidr } from '../../../ipam/address.ts'
 
 const node = (name: string, podCidrs: string[], addresses: string[]): ClusterNode => ({
@@ -82,12 +83,12 @@ t.test('auto: a peer behind a router is reached through VXLAN, IPv6 pods over th
   ])
   t.same(neighbours, [
     { link, address: '10.42.3.0', mac },
-    { link, address: 'fd42:0:0:3::', mac },
+    { link, address: linkLocalOf(mac), mac },
   ])
   t.same(fdb, [{ link, mac, remote: '192.168.2.3' }])
   t.same(routes.slice(2), [
     { destination: '10.42.3.0/24', link, gateway: '10.42.3.0', isOnlink: true },
-    { destination: 'fd42:0:0:3::/64', link, gateway: 'fd42:0:0:3::', isOnlink: true },
+    { destination: 'fd42:0:0:3::/64', link, gateway: linkLocalOf(mac), isOnlink: true },
   ])
 })
 
