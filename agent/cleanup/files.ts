@@ -1,5 +1,6 @@
 import { type Dirent, lstatSync, readdirSync, realpathSync, rmdirSync, type Stats, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { STARTING_SOCKET } from '../../plugin/frame.ts'
 import { isContainerId, isIfname } from '../../plugin/request.ts'
 import { OptionError } from '../options.ts'
 import { STATE_FILES } from '../ownership.ts'
@@ -70,7 +71,7 @@ function isNote(name: string): boolean {
 }
 
 function isOurs(path: string, name: string, socketName: string): boolean {
-  if (name === socketName) return isPrivate(path, (stats) => stats.isSocket())
+  if (name === socketName || name === STARTING_SOCKET) return isPrivate(path, (stats) => stats.isSocket())
   return STATE_FILES.includes(name) && isPrivate(path, (stats) => stats.isFile())
 }
 

@@ -95,6 +95,18 @@ t.test('a socket that lies elsewhere goes with the notes beside it', async (t) =
   ])
 })
 
+t.test('an agent that was killed while it waited for its pod CIDR leaves a socket, which goes, too', async (t) => {
+  const dir = join(t.testdir(), 'bramble')
+  put(dir, ['lock'])
+  const umask = process.umask(0o177)
+  const server = createServer().listen(join(dir, 'starting.sock'))
+  await new Promise((resolve) => server.once('listening', resolve))
+  process.umask(umask)
+  t.teardown(() => server.close())
+  t.same(await cleaned(dir), [])
+  t.same(readdirSync(dirname(dir)), [])
+})
+
 t.test('what cannot be removed is told for itself, and the rest goes', async (t) => {
   const dir = join(t.testdir(), 'bramble')
   put(dir, ['lock', 'freed'])
