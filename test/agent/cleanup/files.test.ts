@@ -96,7 +96,9 @@ t.test('a socket that lies elsewhere goes with the notes beside it', async (t) =
 })
 
 t.test('an agent that was killed while it waited for its pod CIDR leaves a socket, which goes, too', async (t) => {
-  const dir = join(t.testdir(), 'bramble')
+  const root = mkdtempSync(join(tmpdir(), 'brm-')) // a socket's path is short
+  t.teardown(() => rmSync(root, { recursive: true, force: true }))
+  const dir = join(root, 'bramble')
   put(dir, ['lock'])
   const umask = process.umask(0o177)
   const server = createServer().listen(join(dir, 'starting.sock'))
@@ -104,7 +106,7 @@ t.test('an agent that was killed while it waited for its pod CIDR leaves a socke
   process.umask(umask)
   t.teardown(() => server.close())
   t.same(await cleaned(dir), [])
-  t.same(readdirSync(dirname(dir)), [])
+  t.same(readdirSync(root), [])
 })
 
 t.test('what cannot be removed is told for itself, and the rest goes', async (t) => {
