@@ -20,8 +20,10 @@ export class KeptSource implements ClusterSource {
   #onProblems: () => void = () => {}
   #isClosed = false
   #timer: NodeJS.Timeout | undefined
+  #last: ClusterView | undefined
   #unwritten: ClusterView | undefined
   #hasWritten = false
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(source: ClusterSource, kept: KeptView, nodeName: string) {
     this.#source = source
@@ -78,24 +80,44 @@ export class KeptSource implements ClusterSource {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    clearTimeout(this.#timer)
+    await this.#writing
     this.#write()
     await this.#source.close()
   }
 
   #keep(view: ClusterView | undefined): void {
-    if (!view) return
+    if (!view || view === this.#last) return
+    this.#last = view
     this.#unwritten = view
-    if (!this.#hasWritten) this.#write()
-    this.#timer ??= setTimeout(() => this.#write(), WRITE_AFTER_MS).unref()
+    if (this.#hasWritten) this.#schedule()
+    else this.#write()
   }
 
+  /** At once: the agent may end in the next moment. */
   #write(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    const view = this.#unwritten
-    this.#unwritten = undefined
+    const view = this.#take()
     if (!view) return
     this.#kept.write(view)
     this.#hasWritten = true
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#writing = this.#writeInTurns()
+    }, WRITE_AFTER_MS).unref()
+  }
+
+  async #writeInTurns(): Promise<void> {
+    const view = this.#take()
+    if (view) await this.#kept.writeInTurns(view)
+    this.#timer = undefined
+    if (this.#unwritten && !this.#isClosed) this.#schedule()
+  }
+
+  #take(): ClusterView | undefined {
+    const view = this.#unwritten
+    this.#unwritten = undefined
+    return view
   }
 }

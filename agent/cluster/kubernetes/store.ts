@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { LayeredMap } from '../layered-map.ts'
 import type { ApiObject } from './answers.ts'
 import type { Sink } from './watch.ts'
 
@@ -25,6 +26,10 @@ export class ObjectStore<T> implements Sink {
   readonly #kind: Kind<T>
   readonly #onChange: (changed: ReadonlySet<string>) => void
   #entries = new Map<string, Entry<T>>()
+  #values = LayeredMap.empty<string, T>()
+  /** The keys whose values differ from those. */
+  readonly #stale = new Set<string>()
+  readonly #problems = new Map<string, string>()
   /** Of a list that has begun and not ended. */
   #listed: Map<string, Entry<T>> | undefined
   #isWhole = false
@@ -42,17 +47,17 @@ export class ObjectStore<T> implements Sink {
     return this.#isWhole
   }
 
-  values(): Map<string, T> {
-    const values = new Map<string, T>()
-    for (const [key, { value }] of this.#entries) if (value !== undefined) values.set(key, value)
-    return values
+  /** As they are now; what is returned does not change. */
+  values(): ReadonlyMap<string, T> {
+    if (this.#stale.size > 0)
+      this.#values = this.#values.with(Array.from(this.#stale, (key) => [key, this.#entries.get(key)?.value] as const))
+    this.#stale.clear()
+    return this.#values
   }
 
   /** By key: why an object, as it is now, cannot be used. */
-  problems(): Map<string, string> {
-    const problems = new Map<string, string>()
-    for (const [key, { problem }] of this.#entries) if (problem !== undefined) problems.set(key, problem)
-    return problems
+  problems(): ReadonlyMap<string, string> {
+    return this.#problems
   }
 
   begin(): void {
@@ -101,8 +106,12 @@ export class ObjectStore<T> implements Sink {
   }
 
   #note(key: string, before: Entry<T> | undefined, after: Entry<T> | undefined): void {
-    if (before?.value !== after?.value) this.#changed.add(key)
-    else if (before?.problem === after?.problem) return
+    if (after?.problem === undefined) this.#problems.delete(key)
+    else this.#problems.set(key, after.problem)
+    if (before?.value !== after?.value) {
+      this.#changed.add(key)
+      this.#stale.add(key)
+    } else if (before?.problem === after?.problem) return
     this.#schedule()
   }
 

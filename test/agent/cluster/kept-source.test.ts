@@ -6,6 +6,7 @@ import { KeptSource } from '../../../agent/cluster/kept-source.ts'
 import { KeptView } from '../../../agent/cluster/kept-view.ts'
 import type { ClusterNode, ClusterSource, ClusterView, ViewChange } from '../../../agent/cluster/view.ts'
 import { type Cidr, parseCidr } from '../../../ipam/address.ts'
+import { until } from './kubernetes/until.ts'
 
 const log = pino({ level: 'silent' })
 const CIDRS = [parseCidr('10.42.1.0/24')]
@@ -118,4 +119,29 @@ t.test('where nothing can be written, the source counts all the same', async (t)
   const path = join(t.testdir(), 'no', 'such', 'folder', 'view.json')
   await leave(path)
   t.notOk(existsSync(path))
+})
+
+t.test('what changes later is kept a little later, however many nodes there are; on close, the newest', async (t) => {
+  const path = join(t.testdir(), 'view.json')
+  const viewOf = (count: number): ClusterView => ({
+    nodes: new Map(Array.from({ length: count }, (_, i) => [`pi-${i}`, node(`pi-${i}`, `10.42.${i}.0/24`)] as const)),
+  })
+  const { told, source, start } = keptAt(path)
+  told.joined.resolve(CIDRS)
+  await source.join(() => {})
+  start()
+  await turn()
+  const kept = () => [...(new KeptView(path, log).read()?.nodes.keys() ?? [])]
+  told.onChange?.({ view: viewOf(1), problems: [] })
+  t.same(kept(), ['pi-0'], 'the first one at once')
+  for (const count of [100, 101, 250]) {
+    told.onChange?.({ view: viewOf(2), problems: [] })
+    told.onChange?.({ view: viewOf(count), problems: [] })
+    await until('it is kept', () => kept().length === count)
+    t.same(kept(), [...viewOf(count).nodes.keys()])
+    t.equal(statSync(path).mode & 0o777, 0o600)
+  }
+  told.onChange?.({ view: viewOf(120), problems: [] })
+  await source.close()
+  t.equal(kept().length, 120)
 })
