@@ -6,20 +6,26 @@ import type { Options } from '../options.ts'
 import type { Status } from './control.ts'
 import { ApiServer } from './server.ts'
 
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+
 /**
  * An agent that waits for its pod CIDR has nothing to serve, and the plugin had better find no agent: its DELs succeed
- * and are carried out later. But it can say what it waits for.
+ * and are carried out later. But it can say what it waits for, and end when it is told to: by itself, the first process of
+ * a container does not (pid_namespaces(7)), and would be killed after the container's whole grace period.
  */
 export class Starting {
   readonly #server: ApiServer
   readonly #options: Options
   readonly #version: string
+  readonly #log: Logger
   #problems: readonly ViewProblem[] = []
 
-  private constructor(server: ApiServer, options: Options, version: string) {
+  private constructor(server: ApiServer, options: Options, version: string, log: Logger) {
     this.#server = server
     this.#options = options
     this.#version = version
+    this.#log = log
+    for (const signal of SIGNALS) process.once(signal, this.#end)
   }
 
   static async listen(options: Options, version: string, log: Logger): Promise<Starting> {
@@ -31,7 +37,7 @@ export class Starting {
       async () => ({ exitCode: 0, body: Buffer.from(JSON.stringify(starting?.status())) }),
       log,
     )
-    starting = new Starting(server, options, version)
+    starting = new Starting(server, options, version, log)
     return starting
   }
 
@@ -59,7 +65,14 @@ export class Starting {
     }
   }
 
+  readonly #end = (reason: NodeJS.Signals): void => {
+    this.#log.info({ reason }, 'stopping; pods keep their network')
+    this.#server.close() // takes its file away at once
+    process.exit(0)
+  }
+
   async close(): Promise<void> {
+    for (const signal of SIGNALS) process.off(signal, this.#end)
     await this.#server.close()
   }
 }

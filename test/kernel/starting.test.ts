@@ -1,0 +1,20 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import t from 'tap'
+import { AGENT, until } from './agent.ts'
+import { enterScratchNode } from './scratch.ts'
+
+await enterScratchNode()
+
+t.test('an agent that waits for its pod CIDR ends when it is told to, also as the first of a container', async (t) => {
+  const args = ['--datastore=redis', '--redis-url=redis://127.0.0.1:1', '--cluster-cidr=10.42.0.0/16', '--node-name=n1']
+  const container = ['--fork', '--pid', '--kill-child', '--mount-proc']
+  const child = spawn('unshare', [...container, process.execPath, AGENT, ...args], { stdio: 'ignore' })
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  t.teardown(() => child.kill('SIGKILL'))
+  await until('it waits', () => existsSync('/run/bramble/starting.sock'))
+  const [agent] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')
+  process.kill(Number(agent), 'SIGTERM')
+  t.equal(await ended, 0)
+  t.notOk(existsSync('/run/bramble/starting.sock'))
+})
