@@ -1,5 +1,5 @@
 import { addressBytes, addressOf, familyOf } from '../../ipam/address.ts'
-import { attribute, readAttributes, u32 } from './attributes.ts'
+import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
 import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_REPLACE } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
@@ -10,7 +10,11 @@ const RTM_GETADDR = 22
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
 const IFA_FLAGS = 8
+const IFA_F_TEMPORARY = 0x01
 const IFA_F_NODAD = 0x02
+const IFA_F_DADFAILED = 0x08
+const IFA_F_DEPRECATED = 0x20
+const IFA_F_TENTATIVE = 0x40
 const IFA_F_NOPREFIXROUTE = 0x200
 const RT_SCOPE_UNIVERSE = 0
 const RT_SCOPE_LINK = 253
@@ -22,6 +26,13 @@ export const AF = { 4: 2, 6: 10 } as const
 export interface Address {
   readonly address: string
   readonly prefixLength: number
+}
+
+/** An address that a link has. */
+export interface ListedAddress extends Address {
+  readonly linkIndex: number
+  /** Nothing to be known by: made for privacy and soon replaced (RFC 8981), running out, or not (yet) usable. */
+  readonly isPassing?: boolean
 }
 
 /** Without duplicate address detection: the address works at once, and we know that nobody else has it. */
@@ -46,10 +57,21 @@ export function addAddress(linkIndex: number, { address, prefixLength }: Address
 }
 
 /** What an RTM_NEWADDR or RTM_DELADDR is about. */
-export function parseAddress({ body }: NetlinkMessage): (Address & { readonly linkIndex: number }) | undefined {
+export function parseAddress({ body }: NetlinkMessage): ListedAddress | undefined {
   const attributes = readAttributes(body.subarray(INFO_BYTES))
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
-  return bytes && { address: addressOf(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) }
+  const flags = readU32(attributes.get(IFA_FLAGS)) ?? body[2] ?? 0
+  // For IPv4 the first of them says that the address is not the link's first one of its network.
+  const temporary = body[0] === AF[6] ? IFA_F_TEMPORARY : 0
+  const isPassing = (flags & (temporary | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TENTATIVE)) !== 0
+  return (
+    bytes && {
+      address: addressOf(bytes),
+      prefixLength: body[1] ?? 0,
+      linkIndex: body.readUInt32LE(4),
+      ...(isPassing && { isPassing }),
+    }
+  )
 }
 
 export function deleteAddress(linkIndex: number, { address, prefixLength }: Address): NetlinkRequest {
@@ -64,7 +86,7 @@ export function deleteAddress(linkIndex: number, { address, prefixLength }: Addr
   }
 }
 
-export async function listAddresses(netlink: Netlink): Promise<(Address & { readonly linkIndex: number })[]> {
+export async function listAddresses(netlink: Netlink): Promise<ListedAddress[]> {
   const messages = await netlink.dump({ name: 'address show', type: RTM_GETADDR, body: Buffer.alloc(INFO_BYTES) })
   return messages.flatMap((message) => parseAddress(message) ?? [])
 }

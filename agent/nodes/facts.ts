@@ -2,7 +2,7 @@ import { type Cidr, familyOf, parseCidr } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import type { LocalFacts } from '../desired/network.ts'
 import type { Tunnel, Uplink } from '../desired/way.ts'
-import { type Address, listAddresses } from '../kernel/addresses.ts'
+import { type ListedAddress, listAddresses } from '../kernel/addresses.ts'
 import { type Link, listLinks } from '../kernel/links.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { type ListedRoute, listRoutes, RT_TABLE_MAIN } from '../kernel/routes.ts'
@@ -21,7 +21,7 @@ export interface ThisNode {
 /** The kernel's word, as it was listed; without our routes to other nodes. */
 export interface KernelListing {
   readonly links: readonly Link[]
-  readonly addresses: readonly (Address & { readonly linkIndex: number })[]
+  readonly addresses: readonly ListedAddress[]
   readonly routes: readonly ListedRoute[]
 }
 
@@ -45,7 +45,7 @@ export function localFacts(
 ): LocalFacts {
   const foreign = foreignLinks(listing.links)
   const told = view.nodes.get(name)?.addresses ?? []
-  const has = ownAddresses(listing)
+  const has = ownAddresses(listing, told)
   const [own] = [addresses, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
   const announcement = view.nodes.get(name)?.announcement
   const self: ClusterNode = { name, podCidrs, addresses: own ?? [], ...(announcement && { announcement }) }
@@ -60,15 +60,18 @@ export async function nodeAddresses(netlink: Netlink, told: readonly string[]): 
 }
 
 /**
- * The first address of each family that is no loopback's, no link's own, and none of our doing; those on a link with a
- * default route go before, as docker0 and its like have addresses, too. Pure.
+ * An address of each family that is no loopback's, no link's own, and none of our doing. Those on a link with a default
+ * route go before, as docker0 and its like have addresses, too; then those that last; then those by which others know
+ * the node already. The kernel lists an IPv6 link's newest first, which with privacy extensions is another one each day. Pure.
  */
-export function ownAddresses({ links, addresses, routes }: KernelListing): string[] {
+export function ownAddresses({ links, addresses, routes }: KernelListing, told: readonly string[] = []): string[] {
   const foreign = foreignLinks(links)
   const leadsOut = new Set(routes.filter(({ destination }) => destination.endsWith('/0')).map((one) => one.linkIndex))
+  const rank = ({ address, linkIndex, isPassing }: ListedAddress) =>
+    Number(leadsOut.has(linkIndex)) * 4 + Number(!isPassing) * 2 + Number(told.includes(address))
   const own = addresses
     .filter(({ address, linkIndex }) => foreign.has(linkIndex) && !/^(fe80:|169\.254\.)/.test(address))
-    .toSorted((a, b) => Number(leadsOut.has(b.linkIndex)) - Number(leadsOut.has(a.linkIndex)))
+    .toSorted((a, b) => rank(b) - rank(a))
     .map(({ address }) => address)
   return [4, 6].flatMap((family) => own.find((address) => familyOf(address) === family) ?? [])
 }
