@@ -130,9 +130,11 @@ export class ManifestFolder implements ClusterSource {
   }
 }
 
-/** @returns undefined when the file is too young to be known by it. @throws SystemError */
+/** @returns undefined when the file is too young to be known by it. @throws SystemError, NodeObjectError */
 function stampOf(path: string): string | undefined {
-  const { dev, ino, size, ctimeMs } = statSync(path)
+  const stats = statSync(path)
+  if (!stats.isFile()) throw new NodeObjectError('is no file') // a pipe would be waited for, and the agent with it
+  const { dev, ino, size, ctimeMs } = stats
   return Math.abs(Date.now() - ctimeMs) < FRESH_MS ? undefined : `${dev} ${ino} ${size} ${ctimeMs}`
 }
 

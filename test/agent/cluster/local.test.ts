@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -132,4 +133,17 @@ t.test('there is no view before the folder is there; when it goes, the last one 
   rmSync(folder.path, { recursive: true })
   await until('a problem', () => folder.changes.at(-1)?.problems.length === 1)
   t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+})
+
+t.test('what is no file is named, and nobody waits for it', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  mkdirSync(join(folder.path, 'b.yaml'))
+  execFileSync('mkfifo', [join(folder.path, 'c.yaml')])
+  folder.start()
+  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+  t.strictSame(
+    folder.changes.at(-1)?.problems,
+    ['b.yaml', 'c.yaml'].map((object) => ({ object, reason: 'is no file' })),
+  )
 })
