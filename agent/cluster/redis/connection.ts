@@ -63,7 +63,7 @@ export class Connection {
       // A database that we may not have: going on would be in database 0.
       this.#isRefused = (error as { command?: { name?: string } }).command?.name === 'select'
       if (this.#isRefused) this.#client.disconnect(true)
-      trouble(endpoint.redact(explain(error)))
+      trouble(explain(error, endpoint.redact))
     })
     this.#client.on('close', () => {
       if (this.#isReady || this.#trouble === undefined)
@@ -111,6 +111,6 @@ export class Connection {
   #explained(error: Error): RedisError {
     if (error.name !== 'ReplyError') return new RedisError(this.#trouble ?? 'the connection ended', { cause: error })
     if (/^READONLY /.test(error.message)) this.reconnect()
-    return new RedisError(this.#endpoint.redact(explain(error)))
+    return new RedisError(explain(error, this.#endpoint.redact))
   }
 }

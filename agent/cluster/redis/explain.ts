@@ -6,6 +6,8 @@ const REPLIES: Readonly<Record<string, string>> = {
   READONLY: 'is a read-only replica (READONLY); point --redis-url at the primary',
   NOAUTH: 'wants a password (NOAUTH); write it into --redis-url: redis://USER:PASSWORD@HOST',
   WRONGPASS: 'refuses user name or password (WRONGPASS); look at those in --redis-url, and at `ACL LIST` of Redis',
+  DENIED:
+    'lets nobody in from other hosts while its user default has no password (protected mode); give it one with requirepass',
   NOPERM: 'does not permit its user all that is needed (NOPERM); docs/redis.md has the ACL line',
   MISCONF: 'cannot save to its disk and takes no changes (MISCONF); is the disk full?',
   OOM: 'has no memory left and takes no changes (OOM); raise its maxmemory',
@@ -27,8 +29,11 @@ const UNTRUSTED = [
   'CERT_SIGNATURE_FAILURE',
 ]
 
-/** Why Redis cannot be used now: goes on after its name, `redis://10.0.0.1:6379: …`. Pure. */
-export function explain(error: Error): string {
+/**
+ * Why Redis cannot be used now: goes on after its name, `redis://10.0.0.1:6379: …`. Pure.
+ * @param redact takes the password out of what Redis repeats, before that is cut: half of a password is one, too
+ */
+export function explain(error: Error, redact: (text: string) => string): string {
   const { code, message, command } = error as NodeJS.ErrnoException & { command?: { name?: string } }
   if (code !== undefined && UNTRUSTED.includes(code))
     return `its certificate is not trusted (${code}); give the CA that signed it with --redis-ca; ${KEPT}`
@@ -44,5 +49,5 @@ export function explain(error: Error): string {
   // A script that may not run a command: redis/src/script.c says so without the word that it has elsewhere.
   const known = REPLIES[word] ?? (/ACL failure in script/.test(message) ? REPLIES.NOPERM : undefined)
   if (known) return `${known}; ${KEPT}`
-  return `refuses ${command?.name ?? 'a command'} (${message.slice(0, 120)}); ${KEPT}`
+  return `refuses ${command?.name ?? 'a command'} (${redact(message).slice(0, 120)}); ${KEPT}`
 }

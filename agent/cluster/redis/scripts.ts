@@ -173,6 +173,15 @@ export const SNAPSHOT = script(`return {lastChange(), redis.call('HGETALL', node
 /** Whether what a reader knows can still be true, in as few bytes as possible. */
 export const PULSE = script(`return {lastChange(), redis.call('HLEN', nodes)}`)
 
+/** Those of ARGV that somebody removed. */
+export const REMOVED_OF = script(`
+local names = {}
+for _, name in ipairs(ARGV) do
+  if redis.call('ZSCORE', removed, name) then names[#names + 1] = name end
+end
+return names
+`)
+
 /** For people. */
 export const LIST = script(
   `return {tostring(now), redis.call('HGETALL', leases), redis.call('HGETALL', nodes), redis.call('HGETALL', seen)}`,

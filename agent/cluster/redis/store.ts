@@ -1,6 +1,6 @@
 import type { Connection } from './connection.ts'
 import type { Range } from './ranges.ts'
-import { KEYS, LEAVE, LIST, PULSE, REGISTER, REMOVE, SNAPSHOT } from './scripts.ts'
+import { LEAVE, LIST, PULSE, REGISTER, REMOVE, REMOVED_OF, SNAPSHOT } from './scripts.ts'
 
 export interface RegisterInput {
   readonly name: string
@@ -113,8 +113,7 @@ export class Store {
   /** @returns those of the names that somebody removed */
   async removedOf(names: readonly string[]): Promise<ReadonlySet<string>> {
     if (names.length === 0) return new Set()
-    const scores = (await this.#connection.call('ZMSCORE', KEYS.removed, ...names)) as (string | null)[]
-    return new Set(names.filter((_, index) => scores[index] !== null))
+    return new Set((await this.#connection.run(REMOVED_OF, ...names)) as string[])
   }
 
   async list(): Promise<Listing> {
