@@ -46,8 +46,9 @@ export function explain(error: Error, redact: (text: string) => string): string 
   if (/^Socket timeout/.test(message)) return `not reachable (no answer for a while); ${KEPT}`
   if (code !== undefined) return `not reachable (${code}); ${KEPT}`
   const [word = ''] = /^[A-Z]+(?= )/.exec(message) ?? []
-  // A script that may not run a command: redis/src/script.c says so without the word that it has elsewhere.
-  const known = REPLIES[word] ?? (/ACL failure in script/.test(message) ? REPLIES.NOPERM : undefined)
+  // What a script may not do: redis/src/script.c (7.0; the second one since 7.2) says so without the word of elsewhere.
+  const isRefused = /user executing the script can't|ACL failure in script/.test(message)
+  const known = REPLIES[word] ?? (isRefused ? REPLIES.NOPERM : undefined)
   if (known) return `${known}; ${KEPT}`
   return `refuses ${command?.name ?? 'a command'} (${redact(message).slice(0, 120)}); ${KEPT}`
 }
