@@ -129,6 +129,11 @@ export function isBridgePortMessage({ body }: NetlinkMessage): boolean {
   return body[0] === AF_BRIDGE
 }
 
+/** The link was made just now (ifi_change has all bits), and is not up: who makes it goes on. */
+export function isBirth({ type, body }: NetlinkMessage): boolean {
+  return type === RTM_NEWLINK && body.readUInt32LE(12) === 0xffff_ffff && !(body.readUInt32LE(8) & IFF_UP)
+}
+
 /** The link that an RTM_NEWLINK or RTM_DELLINK is about, without reading the rest. */
 export function linkIndexOf({ body }: NetlinkMessage): number {
   return body.readInt32LE(4)

@@ -74,6 +74,11 @@ export class Netlink {
     this.#socket.raw.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
   }
 
+  /** By which the kernel tells, in events, that a change was ours. */
+  get port(): number {
+    return this.#socket.raw.address().port
+  }
+
   /**
    * Sends the requests, up to a hundred in one system call; the kernel carries them out in order, and goes on after a
    * refusal.

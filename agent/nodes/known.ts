@@ -4,7 +4,7 @@ import { parseAddress, RTM_DELADDR, RTM_NEWADDR } from '../kernel/addresses.ts'
 import { isBridgePortMessage, type Link, parseLink, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import { concernsRouting, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
-import { isPodLink, ROUTE_PROTOCOL } from '../ownership.ts'
+import { isPodLink, isTunnelLink, ROUTE_PROTOCOL } from '../ownership.ts'
 import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import type { KernelListing } from './facts.ts'
@@ -68,7 +68,7 @@ export class Known {
       case RTM_DELLINK: {
         if (isBridgePortMessage(message)) return false
         const link = parseLink(message)
-        return !isPodLink(link) && this.#isNew(linkText(link), message.type === RTM_DELLINK)
+        return !isPodLink(link) && !isTunnelLink(link) && this.#isNew(linkText(link), message.type === RTM_DELLINK)
       }
       case RTM_NEWADDR:
       case RTM_DELADDR: {

@@ -5,6 +5,7 @@ import { addIpipLink, parseIpip } from '../kernel/ipip.ts'
 import {
   deleteLink,
   getLink,
+  isBirth,
   type Link,
   listLinks,
   parseLink,
@@ -47,8 +48,10 @@ export function links(
     }
     tunnels.set(link.name, actual.index)
     if (link.kind === 'wireguard') await wireguard.configure(link)
+    const mac = link.kind === 'vxlan' ? link.mac : actual.mac
+    const isRight = actual.mtuBytes === link.mtuBytes && actual.mac === mac
     await netlink.send([
-      setLinkMtu(actual.index, link.mtuBytes, link.kind === 'vxlan' ? link.mac : undefined),
+      ...(isRight ? [] : [setLinkMtu(actual.index, link.mtuBytes, link.kind === 'vxlan' ? mac : undefined)]),
       ...(hasIpv6 ? [setLinkAddressGenerationOff(actual.index)] : []),
       setLinkUp(actual.index),
     ])
@@ -76,6 +79,7 @@ export function links(
     remove: (objects) => Promise.all(objects.map((link) => attempt(() => remove(link)))),
     read: (message) => {
       if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined
+      if (isBirth(message)) return undefined // ours: of VXLAN the kernel does not say whose doing it is
       const link = parseLink(message)
       return isTunnelLink(link)
         ? { object: readTunnel(link, wireguard), isGone: message.type === RTM_DELLINK }

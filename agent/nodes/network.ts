@@ -129,7 +129,12 @@ export class NodeNetwork implements EventListener {
     this.#schedule()
   }
 
-  onMessage(message: NetlinkMessage): void {
+  /** What we make of the kernel ourselves is no news, and on the way there it may look like some: a link that is not up yet. */
+  onMessage(message: NetlinkMessage, causer: number): void {
+    if (causer !== this.#input.netlink.port) this.#hear(message)
+  }
+
+  #hear(message: NetlinkMessage): void {
     if (!this.#view) return
     this.#heard?.push(message)
     if (this.#known.isNews(message, this.#input.subsystems)) this.#lookIn(SETTLE_MS)
@@ -249,7 +254,7 @@ export class NodeNetwork implements EventListener {
     this.#known.replaceAll(listing)
     const outcome = this.#bringAbout({ before: before as NodeObjects, after })
     this.#heard = undefined
-    for (const message of heard) this.onMessage(message)
+    for (const message of heard) this.#hear(message)
     return outcome
   }
 
