@@ -24,6 +24,7 @@ import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
 import { deletePending } from './pods/pending.ts'
 import { recover } from './pods/recover.ts'
+import { PodRepair } from './pods/repair.ts'
 import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 
@@ -71,6 +72,7 @@ export async function main(options: Options, version: string): Promise<void> {
     log,
   }
   const turns = new Turns()
+  const repair = new PodRepair(network, turns)
   const idleMemory = new IdleMemory()
 
   // Callers are kept waiting from here on; the picture is made whole before the first one is served.
@@ -82,13 +84,18 @@ export async function main(options: Options, version: string): Promise<void> {
       idleMemory.touched()
       return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
-        : answerControl({ network, nodes, source, uplinkMtu, turns, options, version }, request.body, request.env)
+        : answerControl(
+            { network, nodes, repair, source, uplinkMtu, turns, options, version },
+            request.body,
+            request.env,
+          )
     },
     log,
   )
   const isAlone = options.datastore === 'local' && options.clusterDir === undefined
-  const groups = isAlone ? [RTNLGRP.link, RTNLGRP.ipv4Route, RTNLGRP.ipv6Route] : Object.values(RTNLGRP)
-  const events = new NetlinkEvents(groups, [watchPodLinks(network), uplinkMtu, nodes])
+  const { ipv4Address, ...podGroups } = RTNLGRP
+  const groups = isAlone ? podGroups : RTNLGRP
+  const events = new NetlinkEvents(Object.values(groups), [watchPodLinks(network), repair, uplinkMtu, nodes])
   const rulesetEvents = watchNftables(
     (port) => nftables.isOurs(port),
     () => nodes.lookAgain(),
@@ -112,6 +119,7 @@ export async function main(options: Options, version: string): Promise<void> {
   await server.close()
   await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
+  repair.close()
   events.close()
   rulesetEvents.close()
   await nftables.close()

@@ -6,6 +6,7 @@ import type { Options } from '../options.ts'
 import { hostLinkName } from '../ownership.ts'
 import { audit } from '../pods/audit.ts'
 import type { PodNetwork } from '../pods/network.ts'
+import type { PodRepair } from '../pods/repair.ts'
 import type { Turns } from '../pods/turns.ts'
 import { type NodeManifest, nodeManifest } from './manifest.ts'
 import { mtuReport, probedMtuReport } from './mtu.ts'
@@ -82,6 +83,7 @@ export interface NodeRow {
 export interface Agent {
   readonly network: PodNetwork
   readonly nodes: NodeNetwork
+  readonly repair: PodRepair
   readonly source: ClusterSource
   readonly uplinkMtu: UplinkMtu
   readonly turns: Turns
@@ -149,7 +151,7 @@ function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
   }))
 }
 
-async function status({ network, nodes, turns, options, version }: Agent): Promise<Status> {
+async function status({ network, nodes, repair, turns, options, version }: Agent): Promise<Status> {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return {
     version,
@@ -166,6 +168,7 @@ async function status({ network, nodes, turns, options, version }: Agent): Promi
     memoryRssBytes: process.memoryUsage.rss(),
     problems: [
       ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
+      ...repair.problems,
       ...nodes.problems,
     ],
   }

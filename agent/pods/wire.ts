@@ -122,7 +122,7 @@ async function untilMet(netlink: Netlink, conditions: readonly Condition[]): Pro
 }
 
 /** All that belongs to one end, in an order that the kernel accepts. */
-function sideRequests(linkIndex: number, side: LinkSide, hasIpv6: boolean): NetlinkRequest[] {
+export function sideRequests(linkIndex: number, side: LinkSide, hasIpv6: boolean): NetlinkRequest[] {
   return [
     ...(hasIpv6 ? [setLinkAddressGenerationOff(linkIndex)] : []),
     setLinkUp(linkIndex),

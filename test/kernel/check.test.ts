@@ -1,6 +1,6 @@
 import t from 'tap'
 import { CNI_VERSIONS } from '../../plugin/request.ts'
-import { Agent } from './agent.ts'
+import { Agent, until } from './agent.ts'
 import { addUplink, runIn, setSysctl } from './node.ts'
 import { call } from './plugin.ts'
 import { Pod } from './pod.ts'
@@ -113,9 +113,15 @@ t.test('CHECK finds that', async (t) => {
       const [program = '', ...args] = fill(act).split(' ')
       await runIn(on === 'pod' ? pod.netns : undefined, program, ...args)
       const { exitCode, json } = await pod.check()
-      t.equal(exitCode, 1)
-      t.match(json, { code: 102, details: 'delete the pod and let it be made again; find the program that changed it' })
-      for (const difference of found) t.match(json.msg, fill(difference))
+      // What is changed on the node the agent puts back: CHECK may find it done.
+      if (on === 'pod' || exitCode !== 0) {
+        t.match(json, {
+          code: 102,
+          details: 'delete the pod and let it be made again; find the program that changed it',
+        })
+        for (const difference of found) t.match(json.msg, fill(difference))
+      }
+      if (on !== 'pod') await until('the agent has put it back', async () => (await pod.check()).exitCode === 0)
       t.match(await pod.del(), { exitCode: 0 })
     })
 
@@ -157,11 +163,9 @@ t.test('CHECK finds that', async (t) => {
   t.test('much is different, and names it all', async (t) => {
     const pod = await Pod.add()
     await runIn(pod.netns, 'ip', 'address', 'flush', 'dev', 'eth0')
-    await run('ip', 'neighbour', 'flush', 'dev', pod.hostLink, 'nud', 'permanent')
     const { msg } = (await pod.check()).json
     for (const address of [`${pod.addresses[0]}/32`, `${pod.addresses[1]}/128`])
       t.match(msg, `address ${address} is missing in the pod`)
-    for (const address of pod.addresses) t.match(msg, `neighbour ${address} at ${pod.mac} is missing on the node`)
   })
 
   t.test('the link is gone, the container unknown', async (t) => {
