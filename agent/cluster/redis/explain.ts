@@ -50,5 +50,6 @@ export function explain(error: Error, redact: (text: string) => string): string 
   const isRefused = /user executing the script can't|ACL failure in script/.test(message)
   const known = REPLIES[word] ?? (isRefused ? REPLIES.NOPERM : undefined)
   if (known) return `${known}; ${KEPT}`
-  return `refuses ${command?.name ?? 'a command'} (${redact(message).slice(0, 120)}); ${KEPT}`
+  const [said = ''] = message.split(', with args beginning with') // a password among them, perhaps cut already
+  return `refuses ${command?.name ?? 'a command'} (${redact(said).slice(0, 120)}); ${KEPT}`
 }

@@ -206,6 +206,7 @@ export class RedisSource implements ClusterSource, NodeRegistry {
     if (reason === this.#troubles.get(what)) return
     if (reason === undefined) this.#troubles.delete(what)
     else this.#troubles.set(what, reason)
+    if (what === 'commands') this.#troubles.delete('join') // it asks again, and hears the same
     this.#onProblems(this.#problems())
     this.#tell(new Set())
   }
