@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Agent } from './agent.ts'
+import { type Agent, alone } from './agent.ts'
 import { callAgentForAll } from './client.ts'
 import { type Lab, PODS, untilLinksLeft } from './lab.ts'
 import { makePods, type Pod, renew } from './pods.ts'
@@ -14,7 +14,7 @@ const CHURN_PODS = 200
 /** Memory after as many pods as a node takes, and what a long life adds to it. */
 export async function footprint(lab: Lab): Promise<Row[]> {
   const churnPods = await makePods('churn', CHURN_PODS)
-  return lab.withAgent('dual-stack', async (agent) => {
+  return lab.withAgent(alone('dual-stack'), async (agent) => {
     const started = await settledRssMib(agent)
     const pods = renew(lab.ourPods)
     await callAgentForAll(agent.socket, 'ADD', pods, AT_ONCE)

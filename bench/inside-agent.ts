@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { run } from '../test/kernel/scratch.ts'
+import { alone } from './agent.ts'
 import { callAgent, callAgentForAll } from './client.ts'
 import { type Lab, untilLinksLeft } from './lab.ts'
 import { renew } from './pods.ts'
@@ -14,7 +15,7 @@ const WIRE_POD_GROUP = '4711'
  * an open connection to the whole answer: the socket, the request's checks, the lease and its record are all in it.
  */
 export function insideAgent(lab: Lab): Promise<Row[]> {
-  return lab.withAgent('dual-stack', async (agent) => {
+  return lab.withAgent(alone('dual-stack'), async (agent) => {
     const wirePod = startWirePod(lab)
     const ms = { ours: [] as number[], own: [] as number[], theirs: [] as number[] }
     for (let round = 0; round < lab.rounds; round++) {

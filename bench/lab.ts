@@ -3,20 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeNetns, run } from '../test/kernel/scratch.ts'
 import { type Agent, startAgent } from './agent.ts'
 import { compile } from './compile.ts'
-import type { Family } from './peers.ts'
 import { makePods, type Pod } from './pods.ts'
 
 /** What every measurement needs: the programs, two nodes side by side, and pods on each. */
 export interface Lab {
-  readonly programs: { spawn: string; answer: string; wirePod: string; shim: string; agent: string }
+  readonly programs: { spawn: string; answer: string; wirePod: string; traffic: string; shim: string; agent: string }
   /** The peers' node: a network namespace like ours, so that neither side sees the other's links and routes. */
   readonly peerNode: string
   readonly ourPods: readonly Pod[]
   readonly peerPods: readonly Pod[]
   /** How often bursts are repeated. */
   readonly rounds: number
-  /** Runs `work` with an agent of its own, and adds what that agent wrote to disks to `diskBytes`. */
-  withAgent<T>(family: Family, work: (agent: Agent) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` with an agent of its own, and adds what that agent wrote to disks to `diskBytes`.
+   * @param node the network namespace that is its node; the one of the bench where none is given
+   */
+  withAgent<T>(options: readonly string[], work: (agent: Agent) => Promise<T>, node?: string): Promise<T>
   readonly diskBytes: number[]
 }
 
@@ -39,8 +41,8 @@ export async function buildLab(dist: string, rounds: number): Promise<Lab> {
     peerPods: await makePods('peer', PODS),
     rounds,
     diskBytes,
-    async withAgent(family, work) {
-      const agent = await startAgent(programs.agent, family)
+    async withAgent(options, work, node) {
+      const agent = await startAgent(programs.agent, options, node ? { node } : {})
       try {
         const result = await work(agent)
         diskBytes.push(agent.diskBytes())

@@ -7,12 +7,12 @@ export interface Summary {
 
 /** @throws Error when there is nothing to summarise */
 export function summarise(samples: readonly number[]): Summary {
-  const sorted = [...samples].sort((a, b) => a - b)
-  return { p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), count: sorted.length }
+  return { p50: percentile(samples, 0.5), p95: percentile(samples, 0.95), count: samples.length }
 }
 
-/** The nearest rank: always a value that was measured. */
-function percentile(sorted: readonly number[], share: number): number {
+/** The nearest rank: always a value that was measured. @throws Error when nothing was */
+export function percentile(samples: readonly number[], share: number): number {
+  const sorted = samples.toSorted((a, b) => a - b)
   const value = sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]
   if (value === undefined) throw new Error('Cannot summarise: nothing was measured')
   return value

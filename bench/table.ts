@@ -1,4 +1,4 @@
-import { type Summary, summarise } from './stats.ts'
+import { percentile, type Summary, summarise } from './stats.ts'
 
 /** One line of the table and one entry of results.json. */
 export interface Row {
@@ -6,10 +6,12 @@ export interface Row {
   readonly unit: string
   readonly ours: Summary
   readonly peer?: Summary & { readonly name: string }
-  /** What the goal speaks about: the ratio of the medians where there is a peer, else our median. */
+  /** What the goal speaks about: the ratio of the medians (or the median of ratios) where there is a peer, else our median. */
   readonly score: number
   /** `score` may be at most this; rows without one are there to explain the others. */
   readonly goal?: number
+  /** More is better: `score` is to be at least the goal. */
+  readonly isLeast?: true
   readonly met?: boolean
 }
 
@@ -25,6 +27,20 @@ export function ratioRow(measured: string, unit: string, samples: readonly numbe
   return judge({ measured, unit, ours, peer: theirs, score: ours.p50 / theirs.p50 }, goal)
 }
 
+/** Two that were measured in turns, each of ours beside one of the peer's: the median of their ratios counts. */
+export function pairedRow(
+  measured: string,
+  unit: string,
+  samples: readonly number[],
+  peer: Peer,
+  goal: { readonly atMost: number } | { readonly atLeast: number },
+): Row {
+  const ratios = samples.map((value, turn) => value / (peer.samples[turn] ?? Number.NaN))
+  const theirs = { name: peer.name, ...summarise(peer.samples) }
+  const row = { measured, unit, ours: summarise(samples), peer: theirs, score: percentile(ratios, 0.5) }
+  return 'atMost' in goal ? judge(row, goal.atMost) : judge({ ...row, isLeast: true }, goal.atLeast)
+}
+
 /** Ours against a number. */
 export function valueRow(measured: string, unit: string, samples: readonly number[], goal?: number): Row {
   const ours = summarise(samples)
@@ -32,7 +48,8 @@ export function valueRow(measured: string, unit: string, samples: readonly numbe
 }
 
 function judge(row: Row, goal: number | undefined): Row {
-  return goal === undefined ? row : { ...row, goal, met: row.score <= goal }
+  if (goal === undefined) return row
+  return { ...row, goal, met: row.isLeast ? row.score >= goal : row.score <= goal }
 }
 
 const HEADINGS = ['measured', 'ours p50 (p95)', 'peer p50 (p95)', 'peer', 'ratio', 'goal', '']
@@ -46,14 +63,14 @@ export function renderTable(rows: readonly Row[]): string {
   return `${text.join('\n')}\n`
 }
 
-function cells({ measured, unit, ours, peer, score, goal, met }: Row): string[] {
+function cells({ measured, unit, ours, peer, score, goal, isLeast, met }: Row): string[] {
   return [
     measured,
     spread(ours, unit),
     peer ? spread(peer, unit) : '',
     peer?.name ?? '',
     peer ? digits(score) : '',
-    goal === undefined ? '' : `≤ ${peer ? goal.toFixed(2) : `${goal} ${unit}`}`,
+    goal === undefined ? '' : `${isLeast ? '≥' : '≤'} ${peer ? goal.toFixed(2) : `${goal} ${unit}`}`,
     met === undefined ? '' : met ? 'met' : 'MISSED',
   ]
 }

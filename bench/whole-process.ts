@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { alone } from './agent.ts'
 import { type Lab, PODS, untilLinksLeft } from './lab.ts'
 import { bramble, type Command, type Family, type Plugin, pluginJob, ptp } from './peers.ts'
 import { type Pod, renew } from './pods.ts'
@@ -20,7 +21,7 @@ interface Side {
 
 /** What a container runtime waits for: the plugin as a process, from its start to its end. */
 export function wholeProcess(lab: Lab, family: Family): Promise<Row[]> {
-  return lab.withAgent(family, async (agent) => {
+  return lab.withAgent(alone(family), async (agent) => {
     const ours = { plugin: bramble(lab.programs.shim, agent.socket), pods: lab.ourPods }
     const theirs = { plugin: ptp(family, lab.peerNode), pods: lab.peerPods }
     return [...(await oneByOne(lab, family, ours, theirs)), ...(await bursts(lab, family, ours, theirs))]
