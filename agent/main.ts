@@ -100,6 +100,7 @@ export async function main(options: Options, version: string): Promise<void> {
     (port) => nftables.isOurs(port),
     () => nodes.lookAgain(),
   )
+  const told = nextSignal('SIGTERM', 'SIGINT') // from here on; before, there is nothing to end well
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
@@ -113,7 +114,7 @@ export async function main(options: Options, version: string): Promise<void> {
   ready.resolve()
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
-  const reason = await Promise.race([nextSignal('SIGTERM', 'SIGINT'), server.gone(), renumbered.promise])
+  const reason = await Promise.race([told, server.gone(), renumbered.promise])
   log.info({ reason }, 'stopping; pods keep their network')
   await source.close()
   await server.close()

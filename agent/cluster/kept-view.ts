@@ -3,7 +3,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { formatNodeObject, parseNodeObject } from './node-object.ts'
-import type { ClusterView } from './view.ts'
+import type { ClusterNode, ClusterView } from './view.ts'
 
 const FORMAT = 'bramble-view/1'
 const MODE = 0o600
@@ -25,7 +25,8 @@ export class KeptView {
     try {
       const { format, nodes } = JSON.parse(readFileSync(this.#path, 'utf8'))
       if (format !== FORMAT) throw new Error(`its format is ${JSON.stringify(format)}, and not ${FORMAT}`)
-      return { nodes: new Map((nodes as unknown[]).map(parseNodeObject).map((node) => [node.name, node])) }
+      const kept = (nodes as unknown[]).flatMap((object) => this.#readNode(object))
+      return { nodes: new Map(kept.map((node) => [node.name, node])) }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
         this.#log.warn(
@@ -33,6 +34,16 @@ export class KeptView {
           'the view of the cluster that was kept cannot be read; it is as if there were none',
         )
       return undefined
+    }
+  }
+
+  /** What an older version took for a Node, this one may not: the others count. */
+  #readNode(object: unknown): ClusterNode[] {
+    try {
+      return [parseNodeObject(object)]
+    } catch (error) {
+      this.#log.warn({ err: error }, 'a node of the view that was kept cannot be used')
+      return []
     }
   }
 

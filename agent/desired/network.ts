@@ -21,6 +21,8 @@ export interface RefusedNetworks {
 export interface LocalFacts extends WayFacts {
   /** By the link's name, in bytes. */
   readonly linkMtus: ReadonlyMap<string, number>
+  /** All addresses that the node has. */
+  readonly addresses: ReadonlySet<string>
 }
 
 /** What a step of the cluster takes away from what should be there, and what it adds; in both: it stays as it is. */
@@ -258,7 +260,7 @@ export class DesiredNetwork {
 
   /** What the others are told of this node must be what it does, and what it has must be its own. */
   #aboutSelf(): string[] {
-    const { self, uplinks } = this.#facts
+    const { self, uplinks, addresses } = this.#facts
     const told = this.#nodes.get(self.name)
     const problems: string[] = []
     if (!told && this.#nodes.size > 0)
@@ -271,6 +273,11 @@ export class DesiredNetwork {
     )
     if (ours !== theirs)
       problems.push(`the cluster says that ${self.name} has the pods ${theirs || 'none'}; this agent serves ${ours}`)
+    for (const address of self.addresses)
+      if (!addresses.has(address))
+        problems.push(
+          `${self.name} is said to be at ${address}, which none of its links has: others cannot reach it there; see --node-ip and the InternalIP of its Node`,
+        )
     for (const cidr of self.podCidrs) {
       const bad = refusedNetwork(cidr, this.#settings)
       if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)

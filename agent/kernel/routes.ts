@@ -99,11 +99,15 @@ function dumpRoutes(netlink: Netlink, family: Family): Promise<NetlinkMessage[]>
   return netlink.dump({ name: `-${family} route show table all`, type: RTM_GETROUTE, body: info })
 }
 
-/** Whether somebody routes something by this: it is not of the protocol that is left out, and did not come with an address. */
+/**
+ * Whether somebody routes something by this: it is not of the protocol that is left out, and no single host's that came
+ * with an address. The network that comes with one counts: NetworkManager makes it by itself, and later.
+ */
 export function concernsRouting({ body }: NetlinkMessage, leftOut: number): boolean {
-  const [, , , , , protocol, , type] = body
+  const [family, length, , , , protocol, , type] = body
   if (type !== RTN_UNICAST && type !== RTN_BLACKHOLE) return false
-  return protocol !== leftOut && protocol !== RTPROT_KERNEL
+  const isHost = length === ADDRESS_BITS[family === AF[4] ? 4 : 6]
+  return protocol !== leftOut && !(protocol === RTPROT_KERNEL && isHost)
 }
 
 /** @returns undefined for what is no unicast route over one link and no blackhole (local, multicast, cached, multipath) */
@@ -125,6 +129,23 @@ export function parseRoute({ body }: NetlinkMessage): ListedRoute | undefined {
     linkIndex,
     ...(isBlackhole && { isBlackhole }),
   }
+}
+
+/** The link that the route of an RTM_NEWROUTE or RTM_DELROUTE leaves over, where it is one. */
+export function routeLinkOf({ body }: NetlinkMessage): number | undefined {
+  return readU32(readAttributes(body.subarray(INFO_BYTES)).get(RTA_OIF))
+}
+
+/**
+ * The single host in the main table that an RTM_NEWROUTE or RTM_DELROUTE is about, wherever its packets are sent,
+ * dropped or refused.
+ */
+export function routedHostOf({ body }: NetlinkMessage): string | undefined {
+  const family: Family = body[0] === AF[4] ? 4 : 6
+  if (body[1] !== ADDRESS_BITS[family] || body[4] !== RT_TABLE_MAIN || body.readUInt32LE(8) & RTM_F_CLONED)
+    return undefined
+  const destination = readAttributes(body.subarray(INFO_BYTES)).get(RTA_DST)
+  return destination && addressOf(destination)
 }
 
 /** Where would a packet to this address go? The answer is one message, for isLocalRoute. */

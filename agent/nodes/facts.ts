@@ -40,18 +40,19 @@ export async function listKernel(netlink: Netlink): Promise<KernelListing> {
 export function localFacts(
   listing: KernelListing,
   view: ClusterView,
-  { name, podCidrs, addresses, tellsAddresses }: ThisNode,
+  { name, podCidrs, addresses: given, tellsAddresses }: ThisNode,
   missing: ReadonlyMap<Tunnel, string>,
 ): LocalFacts {
   const foreign = foreignLinks(listing.links)
   const told = view.nodes.get(name)?.addresses ?? []
   const has = ownAddresses(listing, told)
-  const [own] = [addresses, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
+  const [own] = [given, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
   const announcement = view.nodes.get(name)?.announcement
   const self: ClusterNode = { name, podCidrs, addresses: own ?? [], ...(announcement && { announcement }) }
   const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
-  return { self, uplinks, linkMtus, missing }
+  const addresses = new Set(listing.addresses.map(({ address }) => address))
+  return { self, uplinks, linkMtus, addresses, missing }
 }
 
 /** Where other nodes reach this one: what it was told, or else its own. @throws KernelError */

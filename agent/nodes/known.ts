@@ -80,6 +80,7 @@ export class Known {
       case RTM_DELROUTE: {
         if (!concernsRouting(message, ROUTE_PROTOCOL)) return false
         const route = parseRoute(message)
+        if (route && /^(fe80|ff00):/.test(route.destination)) return false // as every link has
         // Of several ways at once we know too little to say that it is known.
         return !route || this.#isNew(routeText(route), message.type === RTM_DELROUTE)
       }

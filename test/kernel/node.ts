@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { until } from './agent.ts'
 import { capture, run } from './scratch.ts'
 
 /** What a test looks at: the kernel's state by the words of `ip`, of the node or of one of its network namespaces. */
@@ -16,6 +17,10 @@ export async function addUplink(name = 'uplink', { mtuBytes = 1500, number = 1 }
   const metric = ['metric', String(100 * number)]
   await run('ip', 'route', 'add', 'default', 'via', '192.0.2.254', 'dev', name, ...metric)
   await run('ip', 'route', 'add', 'default', 'via', '2001:db8::254', 'dev', name, ...metric)
+  await until('both ends have a carrier', async () => {
+    const links: { ifname: string; operstate: string }[] = await ip(undefined, 'link', 'show', 'type', 'veth')
+    return links.every(({ ifname, operstate }) => ![name, peer].includes(ifname) || operstate === 'UP')
+  })
 }
 
 /** The node's addresses on the first uplink. */

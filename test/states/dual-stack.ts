@@ -412,7 +412,7 @@ const STATES: readonly ClusterState[] = [
 export const DUAL_STACK: StateList = {
   title: 'a node of both families',
   podCidrs: SELF.podCidrs.map(({ text }) => text),
-  addresses: ['192.168.1.1/24', '2001:db8:1::1/64'],
+  addresses: ['192.168.1.1/24', '2001:db8:1::1/64', '192.168.1.11/24'],
   gateways: ['192.168.1.254', '2001:db8:1::fe'],
   settings: DEFAULTS,
   states: STATES,

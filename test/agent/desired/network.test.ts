@@ -31,6 +31,7 @@ const FACTS: LocalFacts = {
     ['eth0', 1500],
     ['wlan0', 1400],
   ]),
+  addresses: new Set(['192.168.1.1', '2001:db8:1::1']),
   missing: new Map(),
 }
 const SETTINGS: NetworkSettings = {
@@ -244,6 +245,13 @@ function textOf(object: unknown): string {
   return JSON.stringify(object, (key, value) => (key === 'elements' ? undefined : value))
 }
 
+t.test('an address of this node that it does not have is a problem: nobody would meet it there', async (t) => {
+  const self = node('pi-1', ['10.42.1.0/24'], ['192.168.1.99'])
+  t.match(desired(view(self, NEAR), {}, { ...FACTS, self }).problems, [
+    /^pi-1 is said to be at 192\.168\.1\.99, which none/,
+  ])
+})
+
 /** What there is of each kind, whatever the order in which it came. */
 function sorted(objects: NodeObjects): Record<string, string[]> {
   return Object.fromEntries(KINDS.map((kind) => [kind, objects[kind].map(textOf).sort()]))
@@ -307,7 +315,7 @@ t.test('pods that would be where a node is get no route: the node would be cut o
     'the other one keeps its pods',
   )
   t.same(problems, ['the pod CIDR 192.168.2.0/24 of pi-2 holds 192.168.2.3, the address of pi-3; give the pods others'])
-  const remote = { ...FACTS, self: { ...SELF, addresses: ['100.64.0.1'] } }
+  const remote = { ...FACTS, self: { ...SELF, addresses: ['100.64.0.1'] }, addresses: new Set(['100.64.0.1']) }
   t.match(desired(view(SELF, claims('100.64.0.0/10')), {}, remote).problems, [
     /holds 100\.64\.0\.1, the address of pi-1/,
   ])
