@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { Connector } from './connector.ts'
 import type { Endpoint } from './endpoint.ts'
 import { explain } from './explain.ts'
 import type { Script } from './scripts.ts'
@@ -26,6 +27,7 @@ export interface ConnectionEvents {
 export class Connection {
   readonly #client: Redis
   readonly #endpoint: Endpoint
+  readonly #name: string
   #isReady = false
   #isRefused = false
   #trouble: string | undefined
@@ -33,14 +35,15 @@ export class Connection {
   /** @param name what `CLIENT LIST` of Redis shows */
   constructor(endpoint: Endpoint, name: string, { onReady, onTrouble }: ConnectionEvents) {
     this.#endpoint = endpoint
+    this.#name = name
     const trouble = (reason: string | undefined) => {
       this.#trouble = reason
       onTrouble(reason)
     }
     this.#client = new Redis({
       ...endpoint.options,
-      connectionName: name,
-      // What a new connection sends is what docs/redis.md permits: AUTH, SELECT, CLIENT SETNAME; neither HELLO nor INFO.
+      Connector,
+      // What a new connection sends is what docs/redis.md permits: AUTH, SELECT; neither HELLO nor INFO.
       protocol: 2,
       enableReadyCheck: false,
       disableClientInfo: true,
@@ -53,8 +56,8 @@ export class Connection {
       lazyConnect: true,
     })
     this.#client.on('connect', () => (this.#isRefused = false))
-    this.#client.on('ready', () => {
-      if (this.#isRefused) return
+    this.#client.on('ready', async () => {
+      if (this.#isRefused || !(await this.#isLetIn(trouble))) return
       this.#isReady = true
       trouble(undefined)
       onReady()
@@ -105,6 +108,21 @@ export class Connection {
 
   close(): void {
     this.#client.disconnect()
+  }
+
+  /** Gives the connection its name: the first command, that tells whether a password is wanted, where none was sent. */
+  async #isLetIn(trouble: (reason: string) => void): Promise<boolean> {
+    try {
+      await this.#client.call('CLIENT', 'SETNAME', this.#name)
+      return true
+    } catch (error) {
+      const { name, message } = error as Error
+      if (/^NOPERM /.test(message)) return true // a connection without a name is as good
+      if (name !== 'ReplyError') return false // it ended, and comes back
+      trouble(explain(error as Error, this.#endpoint.redact))
+      setTimeout(() => this.#isReady || this.#client.disconnect(true), RETRY_MS.most).unref()
+      return false
+    }
   }
 
   /** ioredis refuses in its own words what a connection that ends has not answered; why it ended is told already. */

@@ -43,6 +43,8 @@ export function explain(error: Error, redact: (text: string) => string): string 
     return `its certificate is not valid now (${code}); is the clock right?; ${KEPT}`
   if (code !== undefined && /^(EPROTO|ERR_SSL_)/.test(code))
     return `does not speak TLS as we do (${code}); does the port want redis://, or a client certificate (--redis-cert)?; ${KEPT}`
+  if (code !== undefined && /^ERR_OSSL_/.test(code))
+    return `cannot be asked with these files for TLS (${code}); --redis-ca, --redis-cert and --redis-key are PEM; ${KEPT}`
   if (/^Socket timeout/.test(message)) return `not reachable (no answer for a while); ${KEPT}`
   if (code !== undefined) return `not reachable (${code}); ${KEPT}`
   const [word = ''] = /^[A-Z]+(?= )/.exec(message) ?? []

@@ -1,3 +1,4 @@
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
@@ -62,6 +63,25 @@ t.test('TLS that does not come about is told in words, and a node that waits goe
     )
     await until(what, () => reason.test(member.reasons))
     t.match(member.problems, [{ object: to.replace(/\/$/, ''), reason: /the last view stays in force$/ }], what)
+    await member.source.close()
+  }
+})
+
+t.test('TLS files that are none are told, and right as soon as they are', async (t) => {
+  const { url, path } = await startWithTls(t)
+  for (const [file, option] of [
+    ['ca.pem', 'caFile'],
+    ['cert.pem', 'certFile'],
+    ['key.pem', 'keyFile'],
+  ] as const) {
+    const tls = { caFile: path('ca.crt'), certFile: path('redis.crt'), keyFile: path('redis.key') }
+    writeFileSync(path(file), '-----BEGIN NOISE-----')
+    const member = new Member(t, url, 'pi-1', { tls: { ...tls, [option]: path(file) } })
+    const joined = joining(member)
+    await until(file, () => member.reasons !== '' && !/yet$/.test(member.reasons))
+    t.match(member.reasons, /--redis-ca/, file)
+    copyFileSync(tls[option], path(file))
+    t.same(await joined, ['10.42.0.0/24'])
     await member.source.close()
   }
 })
