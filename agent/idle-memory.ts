@@ -10,19 +10,20 @@ const mallocTrim = bind<[number]>('int malloc_trim(size_t pad)')
  * calls it sits on some 12 MiB of garbage and compiled code that a quiet agent never needs again.
  */
 export class IdleMemory {
-  #timer: NodeJS.Timeout | undefined
+  /** One for all of them: there is one heap. */
+  static #timer: NodeJS.Timeout | undefined
 
   /** Something was done; 5 s after the last such call, all that can go goes (some 15 ms of work). */
   touched(): void {
-    if (this.#timer) {
-      this.#timer.refresh()
+    if (IdleMemory.#timer) {
+      IdleMemory.#timer.refresh()
       return
     }
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
+    IdleMemory.#timer = setTimeout(() => {
+      IdleMemory.#timer = undefined
       globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }) // there with --expose-gc only
       mallocTrim(0)
     }, QUIET_MS)
-    this.#timer.unref()
+    IdleMemory.#timer.unref()
   }
 }

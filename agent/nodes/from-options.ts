@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
 import type { ClusterSource } from '../cluster/view.ts'
+import { IdleMemory } from '../idle-memory.ts'
 import type { LazyNftables } from '../kernel/lazy-nftables.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
@@ -29,6 +30,7 @@ export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
   const wireguardKey = encrypts ? loadPrivateKey(options.wireguardKeyFile) : undefined
   const settings = networkSettings(options, wireguardKey)
   const features = new TunnelFeatures(options)
+  const idleMemory = new IdleMemory()
   return new NodeNetwork({
     netlink,
     subsystems: nodeSubsystems(netlink, nftables, wireguardKey, existsSync('/proc/sys/net/ipv6')),
@@ -44,6 +46,7 @@ export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
       uplinkMtu.setCarriers(uplinks)
       source.announce(announcement(features.encapsulations, settings), self.addresses)
     },
+    onLooked: () => idleMemory.touched(), // thousands of nodes leave tens of megabytes behind
     log,
   })
 }

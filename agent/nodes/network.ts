@@ -34,6 +34,8 @@ export interface NodeNetworkInput {
   readonly features: TunnelFeatures
   /** Told whenever what should be there was worked out anew. */
   readonly onDesired: (desired: DesiredNetwork) => void
+  /** Told after each look at everything. */
+  readonly onLooked?: () => void
   readonly log: Logger
 }
 
@@ -234,6 +236,7 @@ export class NodeNetwork implements EventListener {
     }
     this.#heard = undefined
     const endedAtMs = performance.now()
+    if (isLook) this.#input.onLooked?.()
     if (isLook) this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
   }
 
