@@ -99,6 +99,10 @@ export class RedisServer {
     this.#child?.kill('SIGSTOP')
   }
 
+  thaw(): void {
+    this.#child?.kill('SIGCONT')
+  }
+
   /** Its data is gone with it. */
   async restartEmpty(): Promise<void> {
     await this.stop('SIGKILL')
