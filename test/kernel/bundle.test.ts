@@ -44,6 +44,31 @@ t.test(
   },
 )
 
+t.test('what is built can ask each source, and says which one it waits for', async (t) => {
+  const access = { server: 'http://127.0.0.1:1' }
+  const kubeconfig = {
+    'current-context': 'here',
+    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'me' } }],
+    clusters: [{ name: 'pis', cluster: access }],
+    users: [{ name: 'me', user: {} }],
+  }
+  writeFileSync('/run/kubeconfig', JSON.stringify(kubeconfig))
+  for (const [args, words] of [
+    [['--datastore=redis', '--redis-url=redis://127.0.0.1:1', '--cluster-cidr=10.42.0.0/16'], 'redis://127.0.0.1:1'],
+    [['--datastore=kubernetes', '--kubeconfig=/run/kubeconfig'], 'http://127.0.0.1:1'],
+  ] as const) {
+    const agent = spawn('setpriv', ['--pdeathsig', 'KILL', program('bramble-agent'), ...args])
+    let log = ''
+    for (const stream of [agent.stdout, agent.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (log += text))
+    await until('it is waited for', () => log.includes('waiting for the pod CIDR') && log.includes('ECONNREFUSED'))
+    t.match(log, words)
+    const closed = once(agent, 'close')
+    agent.kill('SIGTERM')
+    t.same(await closed, [0, null])
+  }
+})
+
 t.test('the faults of tests are not in what is built', async (t) => {
   const found = await capture('grep', [
     '-rl',
