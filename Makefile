@@ -13,7 +13,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
 
 DEBIAN_PACKAGES := gcc libc6-dev iproute2 iptables iputils-ping procps busybox-static containerd runc \
-  containernetworking-plugins libnftables1 nftables redis-server tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+  containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
