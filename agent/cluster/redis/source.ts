@@ -113,8 +113,8 @@ export class RedisSource implements ClusterSource, NodeRegistry {
   }
 
   announce(announcement: Announcement, addresses: readonly string[] = this.#addresses()): void {
-    this.#addresses = () => addresses
     const before = this.#registration.text
+    this.#addresses = () => addresses
     this.#registration.announce(announcement)
     if (this.#registration.text !== before) this.#say()
   }
@@ -212,7 +212,10 @@ export class RedisSource implements ClusterSource, NodeRegistry {
   }
 
   #problems(): ViewProblem[] {
-    const reasons = new Set(this.#troubles.values())
+    // Without a connection nothing else could be asked, either; what Redis said of this node is true all the same.
+    const isAway = this.#troubles.has('commands')
+    const told = [...this.#troubles].filter(([what]) => !isAway || what === 'commands' || what === 'registration')
+    const reasons = new Set(told.map(([, reason]) => reason))
     return [...[...reasons].map((reason) => ({ object: this.#endpoint.name, reason })), ...this.#changes.problems]
   }
 

@@ -37,6 +37,10 @@ t.test('an address that changed comes to the others', async (t) => {
   two.addresses = ['192.168.1.77']
   two.source.addressesChanged()
   await until('it comes', () => one.nodes.get('pi-2')?.addresses[0] === '192.168.1.77')
+  for (const address of ['192.168.1.78', '192.168.1.79']) {
+    two.source.announce({ encapsulations: ['vxlan'] }, [address]) // the second time with nothing else that is new
+    await until(`${address} comes`, () => one.nodes.get('pi-2')?.addresses[0] === address)
+  }
   t.equal(one.reasons, '')
 })
 
