@@ -1,3 +1,4 @@
+import { mkdirSync, rmdirSync } from 'node:fs'
 import t from 'tap'
 import { Member, until } from './member.ts'
 import { RedisServer } from './server.ts'
@@ -90,4 +91,34 @@ t.test('a full memory is told to a node that is new, which waits', async (t) => 
   await server.admin.call('CONFIG', 'SET', 'maxmemory', '0')
   t.same(await joined, ['10.42.3.0/24'])
   await until('the others hear of it', () => one.nodes.has('new'))
+})
+
+t.test('a disk that takes nothing is told; what could not be said is said as soon as it does', async (t) => {
+  const { server, two, hears, areWell } = await startCluster(t)
+  const { admin } = server
+  await admin.call('CONFIG', 'SET', 'save', '3600 1') // a snapshot is wanted, and fails, as on a full disk
+  mkdirSync(server.path('dump.rdb'))
+  await admin.call('BGSAVE')
+  await until('it failed', async () => /rdb_last_bgsave_status:err/.test(await admin.info('persistence')))
+  const heard = hears('vxlan')
+  await until('it is told', () => /\(MISCONF\); is the disk full\?/.test(two.reasons))
+  rmdirSync(server.path('dump.rdb'))
+  await admin.call('BGSAVE')
+  await heard
+  await areWell()
+})
+
+t.test('a Redis that still reads its file is waited for, in words', async (t) => {
+  const lines = ['aof-use-rdb-preamble no', 'key-load-delay 1000', 'loading-process-events-interval-bytes 1024']
+  const server = await RedisServer.start(t, { lines })
+  const one = await Member.start(t, server.url, 'pi-1')
+  const filling = server.admin.pipeline()
+  for (let index = 0; index < 1_500; index++) filling.set(`somebody:${index}`, 'x'.repeat(100))
+  await filling.exec()
+  await server.stop('SIGKILL')
+  const started = server.start()
+  await until('it is told', () => /is reading its data from disk; waiting/.test(one.reasons))
+  t.same(one.shown, ['pi-1 10.42.0.0/24'])
+  await started
+  await until('all is well', () => one.reasons === '')
 })
