@@ -6,6 +6,8 @@ import { parseCidr } from '../../../../ipam/address.ts'
 import { Member, until } from './member.ts'
 import { RedisServer } from './server.ts'
 
+t.jobs = 4 // they wait most of the time
+
 const JOINER = fileURLToPath(new URL('./joiner.ts', import.meta.url))
 const names = (count: number, prefix = 'pi') => Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
 const cidrs = (count: number) => Array.from({ length: count }, (_, index) => `10.42.${index}.0/24`)
