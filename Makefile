@@ -13,7 +13,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
 
 DEBIAN_PACKAGES := gcc libc6-dev iproute2 iptables iputils-ping procps busybox-static containerd runc \
-  containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+  containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static \
+  qemu-system-x86 kmod xz-utils
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -71,6 +72,9 @@ node_modules/.tap-built: .taprc node_modules/.package-lock.json
 	tap build >/dev/null
 	@touch $@
 
+test-vm: setup build ## the tests that need another kernel than this machine's, in virtual machines (not as root, no KVM)
+	node test/vm/run.ts
+
 demo: build ## two pods in scratch namespaces: wired, shown, pinged, timed, gone again
 	@$(SUDO) env PATH="$$PATH" node test/demo.ts
 
@@ -80,4 +84,4 @@ bench: build ## one table of timings and footprint; also bench/results.json
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build check test demo bench clean
+.PHONY: help setup packages build check test test-vm demo bench clean

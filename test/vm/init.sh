@@ -1,8 +1,8 @@
 #!/bin/sh
-# The first process of a machine once its files are there: mounts, modules, one command, its exit code.
+# The first process of a machine once its files are there: mounts, modules, then commands, one after another.
 . /settings
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH HOME=/root LC_ALL=C.UTF-8
+export PATH="$node:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME=/root LC_ALL=C.UTF-8
+export NODE_OPTIONS=--import=/load-stripped.mjs TAP_TIMEOUT="$tap_timeout_seconds"
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -14,12 +14,18 @@ mount --bind "$modules" /lib/modules
 hostname vm
 ip link set lo up
 
-# All at once: each one that is loaded when it is asked for takes half a second.
+# All at once: each one that is loaded when it is asked for, as any other, takes longer.
 modprobe -a $(cat "$project/test/vm/modules.txt")
 
-# One port for what the command reads and writes, one for its errors, one for its exit code: machine.ts has the other ends.
+# machine.ts has the other ends: one port for commands and what they print, one for their errors, one for exit codes.
 port=$(echo /dev/vport*p1)
 port=${port%1}
-sh /command <>"${port}1" >&0 2>"${port}2"
-echo $? >"${port}3"
-sleep 3600 # until the host ends the machine
+exec 3<>"${port}1" 4>"${port}2" 5>"${port}3"
+cd "$project"
+while read -r command <&3; do
+  (eval "$command") </dev/null >&3 2>&4 3>&- 4>&- 5>&-
+  code=$?
+  printf '\0' >&3
+  printf '\0' >&4
+  printf '%d\0' "$code" >&5
+done

@@ -13,5 +13,5 @@ mount -t overlay -o lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work o
 
 umount /proc
 mount -o move /dev /root/dev
-cp /settings /command /stripped.json /load-stripped.mjs /root/
-exec switch_root /root /bin/sh $project/test/vm/init.sh
+cp /settings /stripped.json /load-stripped.mjs /root/
+exec switch_root /root /bin/sh "$project/test/vm/init.sh"

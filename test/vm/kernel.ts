@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import {
   existsSync,
   globSync,
@@ -11,8 +12,8 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { zstdDecompressSync } from 'node:zlib'
-import { run } from '../kernel/scratch.ts'
 
 /**
  * Debian's own kernel, from its package, for machines that are booted by tests: unwrapped once, and kept below
@@ -20,6 +21,7 @@ import { run } from '../kernel/scratch.ts'
  */
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/vm', import.meta.url))
+const KEPT = join(CACHE, 'kernel')
 
 /** Each depends on the package of its newest kernel: Debian 12's newer one first, then the one of the release. */
 const META_PACKAGES = ['linux-image-6.12-amd64', 'linux-image-amd64']
@@ -27,6 +29,10 @@ const META_PACKAGES = ['linux-image-6.12-amd64', 'linux-image-amd64']
 /** Of 4,000 modules, the folders that tests use; the others would be a gigabyte. */
 const MODULE_FOLDERS = ['arch', 'crypto', 'lib', 'net', 'fs/9p', 'fs/netfs', 'fs/overlayfs', 'drivers/net/*.ko*']
 const DRIVER_FOLDERS = ['drivers/net/vxlan', 'drivers/net/wireguard']
+
+/** depmod is not on every user's path. A mirror may be far: nothing here has a deadline. */
+const ENV = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
+const execute = promisify(execFile)
 
 export interface Kernel {
   /** As `uname -r` says in the machine. */
@@ -37,37 +43,45 @@ export interface Kernel {
   readonly root: string
 }
 
+let kernel: Promise<Kernel> | undefined
+
 /** @throws Error with the reason and the remedy when there is none, and none can be had */
-export async function debianKernel(): Promise<Kernel> {
+export function debianKernel(): Promise<Kernel> {
+  kernel ??= keptOrNew() // once, however many machines begin together
+  return kernel
+}
+
+async function keptOrNew(): Promise<Kernel> {
   if (process.arch !== 'x64')
     throw new Error(`virtual machines for tests are x86-64 ones, run on x86-64; this machine is ${process.arch}`)
   const kept = keptKernel()
   if (kept) return kept
-  process.stderr.write("downloading Debian's kernel, 107 MB, once\n")
+  process.stderr.write("# downloading Debian's kernel, 107 MB, once\n")
   mkdirSync(CACHE, { recursive: true })
   const folder = mkdtempSync(join(CACHE, 'unfinished-'))
   try {
     await unwrap(await download(folder), folder)
-    renameSync(join(folder, 'root'), join(CACHE, 'kernel')) // whole or not at all
+    renameSync(join(folder, 'root'), KEPT) // whole or not at all
   } catch (error) {
+    const others = keptKernel() // somebody was faster
+    if (others) return others
     throw new Error(
-      "Debian's kernel cannot be had: apt must know a Debian mirror (/etc/apt/sources.list.d) and reach it; this is what failed",
+      "Debian's kernel cannot be had: apt must know a Debian mirror (/etc/apt/sources.list.d) and reach it; the cause is below",
       { cause: error },
     )
   } finally {
     rmSync(folder, { recursive: true })
   }
-  const kernel = keptKernel()
-  if (!kernel) throw new Error(`${CACHE}/kernel is not whole: delete it`)
-  return kernel
+  const made = keptKernel()
+  if (!made) throw new Error(`${KEPT} is not whole: delete it, and run this again`)
+  return made
 }
 
 function keptKernel(): Kernel | undefined {
-  const root = join(CACHE, 'kernel')
-  const image = join(root, 'vmlinux')
+  const image = join(KEPT, 'vmlinux')
   if (!existsSync(image)) return undefined
-  const [release] = readdirSync(join(root, 'lib/modules'))
-  return release === undefined ? undefined : { release, image, root }
+  const [release] = readdirSync(join(KEPT, 'lib/modules'))
+  return release === undefined ? undefined : { release, image, root: KEPT }
 }
 
 /** @returns the path of the package: asks apt, with lists of its own, since the machine's may be old, and are root's */
@@ -76,8 +90,8 @@ async function download(folder: string): Promise<string> {
   const settings = [`Dir::State::lists=${folder}/lists`, `Dir::Cache=${folder}/cache`, 'Debug::NoLocking=true']
   const config = join(folder, 'apt.conf')
   writeFileSync(config, settings.map((line) => `${line.replace('=', ' "')}";\n`).join(''))
-  const apt = (program: string, ...args: string[]) =>
-    run('env', '-C', folder, 'LC_ALL=C', `APT_CONFIG=${config}`, program, '-q', ...args)
+  const options = { cwd: folder, env: { ...ENV, APT_CONFIG: config }, maxBuffer: 10e6 }
+  const apt = async (program: string, ...args: string[]) => (await execute(program, ['-q', ...args], options)).stdout
 
   await apt('apt-get', 'update')
   for (const meta of META_PACKAGES) {
@@ -94,7 +108,7 @@ async function download(folder: string): Promise<string> {
 async function unwrap(debianPackage: string, folder: string): Promise<void> {
   const all = join(folder, 'all')
   const root = join(folder, 'root')
-  await run('dpkg-deb', '--extract', debianPackage, all)
+  await execute('dpkg-deb', ['--extract', debianPackage, all])
   const [vmlinuz] = globSync(join(all, 'boot/vmlinuz-*'))
   const [tree] = globSync([join(all, 'lib/modules/*'), join(all, 'usr/lib/modules/*')])
   if (!vmlinuz || !tree) throw new Error(`${basename(debianPackage)} has no kernel, or no modules`)
@@ -108,8 +122,8 @@ async function unwrap(debianPackage: string, folder: string): Promise<void> {
   }
   // Where every machine would decompress them again, a boot would take twice as long.
   const packed = globSync(join(kept, '**/*.ko.xz'))
-  await run('xz', '--decompress', ...packed)
-  await run('env', `PATH=${process.env.PATH}:/usr/sbin:/sbin`, 'depmod', '-b', root, basename(tree))
+  await execute('xz', ['--decompress', ...packed])
+  await execute('depmod', ['-b', root, basename(tree)], { env: ENV })
   writeFileSync(join(root, 'vmlinux'), payloadOf(readFileSync(vmlinuz)))
 }
 
