@@ -17,8 +17,11 @@ export type ParseManifests = (text: string) => unknown[]
 
 /** One file, as it was read last. */
 interface Manifest {
-  /** While it is the same, so is the file; absent: to be read again. */
-  readonly stamp: string | undefined
+  /** While it is the same, so is the file, if it was read long enough after the stamp was new; empty: to be read again. */
+  readonly stamp: string
+  /** When this stamp was seen first. */
+  readonly stampedAtMs: number
+  readonly readAtMs: number
   /** What it said when it could last be read; absent: it never could. */
   readonly nodes: readonly ClusterNode[] | undefined
   readonly problem: string | undefined
@@ -106,11 +109,20 @@ export class ManifestFolder implements ClusterSource {
     const path = join(this.#folder, name)
     try {
       const stamp = stampOf(path)
-      if (before && stamp !== undefined && stamp === before.stamp) return before
-      return { stamp, nodes: this.#parseNodes(path, before?.nodes ?? []), problem: undefined }
+      const isSame = before !== undefined && stamp === before.stamp
+      if (isSame && before.readAtMs - before.stampedAtMs > FRESH_MS) return before
+      const readAtMs = performance.now()
+      const stampedAtMs = isSame ? before.stampedAtMs : readAtMs
+      return { stamp, stampedAtMs, readAtMs, nodes: this.#parseNodes(path, before?.nodes ?? []), problem: undefined }
     } catch (error) {
       const kept = before?.nodes ? '; what it said before stays in force' : ''
-      return { stamp: undefined, nodes: before?.nodes, problem: `${(error as Error).message}${kept}` }
+      return {
+        stamp: '',
+        stampedAtMs: 0,
+        readAtMs: 0,
+        nodes: before?.nodes,
+        problem: `${(error as Error).message}${kept}`,
+      }
     }
   }
 
@@ -130,12 +142,12 @@ export class ManifestFolder implements ClusterSource {
   }
 }
 
-/** @returns undefined when the file is too young to be known by it. @throws SystemError, NodeObjectError */
-function stampOf(path: string): string | undefined {
+/** @throws SystemError, NodeObjectError */
+function stampOf(path: string): string {
   const stats = statSync(path)
   if (!stats.isFile()) throw new NodeObjectError('is no file') // a pipe would be waited for, and the agent with it
   const { dev, ino, size, ctimeMs } = stats
-  return Math.abs(Date.now() - ctimeMs) < FRESH_MS ? undefined : `${dev} ${ino} ${size} ${ctimeMs}`
+  return `${dev} ${ino} ${size} ${ctimeMs}`
 }
 
 /** A List holds objects; an empty document holds none. @throws NodeObjectError */
