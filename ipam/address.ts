@@ -125,7 +125,8 @@ export function contains(cidr: Cidr, address: string): boolean {
 
 /** @param address as formatAddress writes it */
 export function numberOf(address: string): bigint {
-  return BigInt(`0x${addressBytes(address).toString('hex')}`)
+  if (familyOf(address) === 6) return BigInt(`0x${addressBytes(address).toString('hex')}`)
+  return BigInt(address.split('.').reduce((number, byte) => number * 256 + Number(byte), 0))
 }
 
 export function overlaps(a: Cidr, b: Cidr): boolean {

@@ -93,6 +93,15 @@ export class DesiredNetwork {
     return { before: joined(before), after: joined(after) }
   }
 
+  get facts(): LocalFacts {
+    return this.#facts
+  }
+
+  /** All of it. */
+  get objects(): NodeObjects {
+    return joined([this.#own, ...Array.from(this.#peers.values(), ({ objects }) => objects)])
+  }
+
   get self(): ClusterNode {
     return this.#facts.self
   }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
@@ -248,9 +249,11 @@ export class NodeNetwork implements EventListener {
     this.#heard = heard
     const listing = await listKernel(netlink)
     const facts = localFacts(listing, view, thisNode, missing)
-    const desired = new DesiredNetwork(facts, settings)
-    const { after } = desired.update(view)
-    this.#desired = desired
+    // What was worked out for a peer holds as long as the node is what it was.
+    if (!isDeepStrictEqual(facts, this.#desired?.facts)) this.#desired = undefined
+    this.#desired ??= new DesiredNetwork(facts, settings)
+    this.#desired.update(view)
+    const after = this.#desired.objects
     this.#sayMissing([...missing.values()])
     const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
     for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
