@@ -76,6 +76,15 @@ export function setLinkMtu(index: number, mtuBytes: number, mac?: string): Netli
   }
 }
 
+/** Of a link that is up only since Linux 6.2; EBUSY before. */
+export function setLinkName(index: number, name: string): NetlinkRequest {
+  return {
+    name: `link set ${index} name ${name}`,
+    type: RTM_SETLINK,
+    body: Buffer.concat([linkInfo({ index }), text(IFLA_IFNAME, name)]),
+  }
+}
+
 /** @param alias at most 255 bytes (IFALIASZ) */
 export function setLinkAlias(index: number, alias: string): NetlinkRequest {
   return {
@@ -137,6 +146,14 @@ export function isBirth({ type, body }: NetlinkMessage): boolean {
 /** The link that an RTM_NEWLINK or RTM_DELLINK is about, without reading the rest. */
 export function linkIndexOf({ body }: NetlinkMessage): number {
   return body.readInt32LE(4)
+}
+
+/** The kernel may make IPv6 addresses of its own on the link. Only events tell; listings leave it out with the counters. */
+export function generatesAddresses({ body }: NetlinkMessage): boolean {
+  const specifics = readAttributes(body.subarray(INFO_BYTES)).get(IFLA_AF_SPEC)
+  const ipv6 = specifics && readAttributes(specifics).get(AF_INET6)
+  const mode = ipv6 && readAttributes(ipv6).get(IFLA_INET6_ADDR_GEN_MODE)
+  return mode !== undefined && mode[0] !== IN6_ADDR_GEN_MODE_NONE
 }
 
 export function parseLink(message: NetlinkMessage): Link {

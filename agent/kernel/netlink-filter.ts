@@ -1,5 +1,7 @@
 // include/uapi/linux/bpf_common.h, filter.h: classic BPF, struct sock_filter
 const LOAD_HALF_ABSOLUTE = 0x28
+const LOAD_WORD_ABSOLUTE = 0x20
+const LOAD_LENGTH = 0x80
 const JUMP_IF_EQUAL = 0x15
 const RETURN = 0x06
 const INSTRUCTION_BYTES = 8
@@ -19,11 +21,26 @@ export function onlyMessagesOf(type: number): Buffer {
   ])
 }
 
-/** @param onFalse how many instructions are passed over when the comparison fails */
-function instruction(code: number, value: number, { onFalse = 0 } = {}): Buffer {
+/** A socket filter that lets a datagram through when it is of this length and the number at the offset is another one. */
+export function onlyWhere({ bytes, offset, isNot }: { bytes: number; offset: number; isNot: number }): Buffer {
+  const swapped = Buffer.alloc(4)
+  swapped.writeUInt32LE(isNot)
+  return Buffer.concat([
+    instruction(LOAD_LENGTH, 0),
+    instruction(JUMP_IF_EQUAL, bytes, { onFalse: 3 }),
+    instruction(LOAD_WORD_ABSOLUTE, offset),
+    instruction(JUMP_IF_EQUAL, swapped.readUInt32BE(0), { onTrue: 1 }),
+    instruction(RETURN, ALL_BYTES),
+    instruction(RETURN, 0),
+  ])
+}
+
+/** @param jumps how many instructions are passed over when the comparison holds, and when it fails */
+function instruction(code: number, value: number, jumps: { onTrue?: number; onFalse?: number } = {}): Buffer {
   const bytes = Buffer.alloc(INSTRUCTION_BYTES)
   bytes.writeUInt16LE(code, 0)
-  bytes.writeUInt8(onFalse, 3)
+  bytes.writeUInt8(jumps.onTrue ?? 0, 2)
+  bytes.writeUInt8(jumps.onFalse ?? 0, 3)
   bytes.writeUInt32LE(value, 4)
   return bytes
 }

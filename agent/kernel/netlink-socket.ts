@@ -1,7 +1,6 @@
 import { closeSync, openSync, readdirSync } from 'node:fs'
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { bind } from './libc.ts'
-import { onlyMessagesOf } from './netlink-filter.ts'
 import {
   attachFilter,
   getSocketOption,
@@ -72,9 +71,9 @@ export class NetlinkSocket {
     })
   }
 
-  /** From now on the kernel hands over messages of this type only. */
-  acceptOnly(type: number): void {
-    attachFilter(this.#fd, onlyMessagesOf(type))
+  /** From now on the kernel hands over only what the filter lets through. @param filter from netlink-filter.ts */
+  accept(filter: Buffer): void {
+    attachFilter(this.#fd, filter)
   }
 
   /** How many messages were lost so far because the buffer was full. */

@@ -220,8 +220,8 @@ export interface EventListener {
 export interface EventOptions {
   /** One of NETLINK_PROTOCOL; NETLINK_ROUTE where it is not given. */
   readonly protocol?: number
-  /** Messages of other types are of no interest, and do not fill the buffer. */
-  readonly onlyType?: number
+  /** What it does not let through is of no interest, and does not fill the buffer: see netlink-filter.ts. */
+  readonly filter?: Buffer
 }
 
 /** Messages that the kernel sends unasked to the members of multicast groups (RTNLGRP_*). */
@@ -234,7 +234,7 @@ export class NetlinkEvents {
   constructor(groups: readonly number[], listeners: readonly EventListener[], options: EventOptions = {}) {
     this.#listeners = listeners
     this.#socket = new NetlinkSocket(options.protocol)
-    if (options.onlyType !== undefined) this.#socket.acceptOnly(options.onlyType)
+    if (options.filter) this.#socket.accept(options.filter)
     this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
     this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', () => this.#reportGap())

@@ -1,4 +1,5 @@
 import { NetlinkEvents } from './netlink.ts'
+import { onlyMessagesOf } from './netlink-filter.ts'
 import { NETLINK_PROTOCOL } from './netlink-socket.ts'
 
 // include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
@@ -22,6 +23,6 @@ export function watchNftables(isOurs: (port: number) => boolean, onForeignChange
     onGap: onForeignChange,
   }
   // A transaction of ten thousand rules has as many messages, and of interest is only that it was.
-  const options = { protocol: NETLINK_PROTOCOL.netfilter, onlyType: NEW_GENERATION }
+  const options = { protocol: NETLINK_PROTOCOL.netfilter, filter: onlyMessagesOf(NEW_GENERATION) }
   return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
 }
