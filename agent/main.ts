@@ -11,6 +11,7 @@ import { clusterSource } from './cluster/source.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { LazyNftables } from './kernel/lazy-nftables.ts'
+import { watchLinkSettings } from './kernel/link-settings.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
@@ -96,6 +97,7 @@ export async function main(options: Options, version: string): Promise<void> {
   const { ipv4Address, ...podGroups } = RTNLGRP
   const groups = isAlone ? podGroups : RTNLGRP
   const events = new NetlinkEvents(Object.values(groups), [watchPodLinks(network), repair, uplinkMtu, nodes])
+  const settingEvents = watchLinkSettings(repair)
   const rulesetEvents = watchNftables(
     (port) => nftables.isOurs(port),
     () => nodes.lookAgain(),
@@ -111,6 +113,7 @@ export async function main(options: Options, version: string): Promise<void> {
     if (isRenumbered(change.view, options, podCidrs)) renumbered.resolve('pod CIDR changed')
   })
   await nodes.settled(FIRST_NETWORK_MS)
+  repair.start()
   ready.resolve()
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
@@ -120,8 +123,9 @@ export async function main(options: Options, version: string): Promise<void> {
   await server.close()
   await nodes.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
-  repair.close()
+  await repair.close()
   events.close()
+  settingEvents.close()
   rulesetEvents.close()
   await nftables.close()
   netlink.close()

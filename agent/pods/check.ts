@@ -1,12 +1,9 @@
 import { familyOf } from '../../ipam/address.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { missingFromResult } from '../../plugin/result.ts'
-import { listAddresses } from '../kernel/addresses.ts'
 import { getLink, type Link, parseLink } from '../kernel/links.ts'
-import { listNeighbours } from '../kernel/neighbours.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
-import { listRoutes } from '../kernel/routes.ts'
 import { listRules, type Rule } from '../kernel/rules.ts'
 import { getSysctl } from '../kernel/sysctl.ts'
 import { isPodLink } from '../ownership.ts'
@@ -14,6 +11,7 @@ import { type AttachmentRequest, openPodNetns, summarize } from './add.ts'
 import { desiredAttachment, type LinkSide } from './attachment.ts'
 import { compareSides, type ObservedSide } from './compare.ts'
 import type { PodNetwork } from './network.ts'
+import { listLinkObjects, observedSide, readSysctls } from './observe.ts'
 
 /**
  * Compares a pod's attachment in the kernel with what ADD makes. What later plugins of the chain may change (the
@@ -76,31 +74,12 @@ async function observe(
   const [shown] = await netlink.trySend([getLink(side.linkName)])
   if (!Array.isArray(shown) || !shown[0]) return undefined
   const link: Link = parseLink(shown[0])
-  const isOnLink = ({ linkIndex }: { linkIndex: number }) => linkIndex === link.index
-  const [addresses, routes4, routes6, rules, neighbours] = await Promise.all([
-    listAddresses(netlink),
-    listRoutes(netlink, 4),
-    listRoutes(netlink, 6),
-    listRulesFor(netlink, side),
-    listNeighbours(netlink),
-  ])
-  return {
-    link,
-    sysctls: side.sysctls.map(({ key, value }) => ({ key, value: readSysctl(key) ?? absent(key, value) })),
-    addresses: addresses.filter(isOnLink),
-    routes: [...routes4, ...routes6].filter(isOnLink),
-    rules,
-    neighbours: neighbours.filter(isOnLink),
-  }
+  const [objects, rules] = await Promise.all([listLinkObjects(netlink), listRulesFor(netlink, side)])
+  return observedSide(link, objects, { sysctls: readSysctls(side, readSysctl), rules })
 }
 
 /** Few attachments have rules, and so the kernel is seldom asked. */
 async function listRulesFor(netlink: Netlink, { rules }: LinkSide): Promise<Rule[]> {
   const families = [...new Set(rules.map(({ from }) => familyOf(from)))]
   return (await Promise.all(families.map((family) => listRules(netlink, family)))).flat()
-}
-
-/** A link that shrank below IPv6's MTU has no IPv6 settings; what that costs the pod are its addresses, if it had any. */
-function absent(key: string, wanted: string): string {
-  return key.startsWith('ipv6/') ? wanted : 'absent'
 }

@@ -33,6 +33,23 @@ export function compareSides(where: string, desired: LinkSide, observed: Observe
   ]
 }
 
+/** The same side with those objects only that are missing or different. Pure. */
+export function missingObjects(desired: LinkSide, observed: Omit<ObservedSide, 'link'>): LinkSide {
+  return {
+    ...desired,
+    sysctls: toPut(desired.sysctls, observed.sysctls, SYSCTL),
+    addresses: toPut(desired.addresses, observed.addresses, ADDRESS),
+    routes: toPut(desired.routes, observed.routes, ROUTE),
+    rules: toPut(desired.rules, observed.rules, RULE),
+    neighbours: toPut(desired.neighbours, observed.neighbours, NEIGHBOUR),
+  }
+}
+
+function toPut<T>(desired: readonly T[], actual: readonly T[], comparison: Comparison<T>): T[] {
+  const { missing, changed } = diff(desired, actual, comparison)
+  return [...missing, ...changed.map((pair) => pair.desired)]
+}
+
 const SYSCTL: Comparison<Sysctl> = { key: ({ key }) => key, equal: (a, b) => a.value === b.value }
 
 const ADDRESS: Comparison<Address> = {

@@ -1,215 +1,230 @@
-import { contains } from '../../ipam/address.ts'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Lease } from '../../ipam/leases.ts'
-import { listAddresses, parseAddress, RTM_DELADDR } from '../kernel/addresses.ts'
-import { KernelError } from '../kernel/errors.ts'
-import {
-  type Link,
-  linkIndexOf,
-  listLinks,
-  parseLink,
-  RTM_DELLINK,
-  RTM_NEWLINK,
-  setLinkGroup,
-  setLinkMtu,
-} from '../kernel/links.ts'
+import { isAlreadyExists, isNotFound, KernelError } from '../kernel/errors.ts'
+import { type Link, listLinks, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
-import { listNeighbours, neighbourLinkOf, parseNeighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '../kernel/neighbours.ts'
-import type { EventListener, Netlink } from '../kernel/netlink.ts'
-import { hostOf, type ListedRoute, listRoutes, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
+import type { EventListener } from '../kernel/netlink.ts'
 import { getSysctl, putSysctl } from '../kernel/sysctl.ts'
-import { LINK_GROUP, podMacOf, ROUTE_PROTOCOL } from '../ownership.ts'
-import { desiredAttachment, HOST_MAC, type LinkSide } from './attachment.ts'
-import { compareSides, type ObservedSide } from './compare.ts'
 import type { PodNetwork } from './network.ts'
+import { type LinkObjects, listLinkObjects, observedSide, readSysctls } from './observe.ts'
+import { hostSideOf, type PutBack, putBack } from './put-back.ts'
+import { type Look, Suspects } from './suspects.ts'
 import type { Turns } from './turns.ts'
-import { sideRequests } from './wire.ts'
 
-/** Events come in bursts, and our own DELs are among them. */
+/** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
-/** Somebody may undo again and again what we do: repairing takes a fifth of the time at most. */
+/** Somebody may undo again and again what we do: looking takes a fifth of the time at most. */
 const REST_PER_PASS = 4
-/** What was in the way may go without a word that we understand. */
-const AGAIN_AFTER_MS = 30_000
+/** What could not be put back: what is in the way may go without a word that we understand. */
+const RETRY_MS = { first: 1_000, most: 30_000 } as const
+/** What no event tells of, such as some settings, and what an event may have been lost for. */
+const LOOK_EVERY_MS = 300_000
+
+/** What is amiss with one pod, and how it is put back. */
+interface Damage extends PutBack {
+  readonly index: number
+  readonly lease: Lease
+}
 
 /**
- * Puts back what somebody takes away from a pod's side on the node: routes, neighbours, addresses, a link set down, a
- * MAC rewritten. What is inside the pod is the pod's. Events only say whom to look at.
+ * Puts back what somebody takes from a pod's side on the node: routes, neighbours, addresses, settings, a link set down,
+ * a MAC rewritten. What is inside of the pod is the pod's. Events only say whom to look at; those of our own doing, as
+ * ADD and DEL, cost a comparison of two numbers.
  */
 export class PodRepair implements EventListener {
   readonly #network: PodNetwork
   readonly #turns: Turns
-  /** By the index of the host link. */
-  readonly #suspects = new Set<number>()
-  readonly #problems = new Map<number, string[]>()
+  readonly #suspects: Suspects
+  /** What could not be put back, by the index of the host link. */
+  readonly #problems = new Map<number, readonly string[]>()
+  /** Our own port, once there is anything to look after. */
+  #port: number | undefined
   #timer: NodeJS.Timeout | undefined
+  #retry: NodeJS.Timeout | undefined
+  #sometimes: NodeJS.Timeout | undefined
+  #retryMs: number = RETRY_MS.first
   #restUntilMs = 0
+  #running: Promise<void> | undefined
 
   constructor(network: PodNetwork, turns: Turns) {
     this.#network = network
     this.#turns = turns
+    this.#suspects = new Suspects(network, turns)
   }
 
-  /** What could not be put back, in words; empty is good. */
+  /** What a person should know, in words; empty is good. */
   get problems(): string[] {
     return [...this.#problems].flatMap(([index, problems]) => (this.#network.links.has(index) ? problems : []))
   }
 
-  onMessage(message: NetlinkMessage): void {
-    for (const index of this.#suspectsIn(message)) this.#suspect(index)
+  /** When the picture is whole: looks at every pod, and from then on at what events say. */
+  start(): void {
+    this.#port = this.#network.netlink.port
+    this.#sometimes = setInterval(() => this.#suspectAll(), LOOK_EVERY_MS).unref()
+    this.#suspectAll()
+  }
+
+  /** Waits for what runs. */
+  async close(): Promise<void> {
+    this.#port = undefined
+    clearTimeout(this.#timer)
+    clearTimeout(this.#retry)
+    clearInterval(this.#sometimes)
+    await this.#running
+  }
+
+  onMessage(message: NetlinkMessage, causer: number): void {
+    if (this.#port === undefined || causer === this.#port) return
+    this.#suspects.hear(message)
+    // Where a link goes, or goes down, its routes go without a word; among them may be what was in the way.
+    if (message.type === RTM_DELLINK || message.type === RTM_NEWLINK) this.#suspectProblems()
+    this.#schedule()
   }
 
   onGap(): void {
-    for (const index of this.#network.links.keys()) this.#suspect(index)
+    this.#suspectAll()
   }
 
-  close(): void {
-    clearTimeout(this.#timer)
+  #suspectProblems(): void {
+    for (const index of this.#problems.keys()) this.#suspects.add(index, 'settings, too')
+    this.#schedule()
   }
 
-  #suspectsIn(message: NetlinkMessage): Iterable<number> {
-    const { links } = this.#network
-    switch (message.type) {
-      case RTM_NEWLINK: {
-        const index = linkIndexOf(message)
-        return links.has(index) && isTampered(parseLink(message)) ? [index] : []
-      }
-      case RTM_DELLINK:
-        return this.#problems.keys() // with it may go what was in the way
-      case RTM_DELROUTE: {
-        if (message.body[5] !== ROUTE_PROTOCOL) return this.#problems.keys()
-        const index = parseRoute(message)?.linkIndex
-        return index !== undefined && links.has(index) ? [index] : []
-      }
-      case RTM_NEWROUTE:
-        return message.body[5] === ROUTE_PROTOCOL ? [] : this.#displacedBy(parseRoute(message))
-      case RTM_NEWNEIGH:
-      case RTM_DELNEIGH: {
-        const index = neighbourLinkOf(message)
-        const owner = links.get(index)
-        const neighbour = owner && parseNeighbour(message)
-        if (!neighbour) return []
-        const isAsMade = message.type === RTM_NEWNEIGH && neighbour.mac === podMacOf(owner.containerId, owner.ifname)
-        return isAsMade ? [] : [index]
-      }
-      case RTM_DELADDR: {
-        const index = parseAddress(message)?.linkIndex
-        return index !== undefined && links.has(index) ? [index] : []
-      }
-      default:
-        return []
-    }
+  #suspectAll(): void {
+    this.#suspects.addAll()
+    this.#schedule()
   }
 
-  /** `ip route replace` says nothing of what was there before. */
-  #displacedBy(route: ListedRoute | undefined): Iterable<number> {
-    const address = route && hostOf(route)
-    const { leases, links } = this.#network
-    return address && leases.pools.some(({ cidr }) => contains(cidr, address)) ? [...links.keys()] : []
-  }
-
-  #suspect(index: number): void {
-    this.#suspects.add(index)
-    if (this.#timer) return
+  #schedule(): void {
+    if (this.#timer || this.#running || this.#port === undefined || this.#suspects.isEmpty) return
     const waitMs = Math.max(SETTLE_MS, this.#restUntilMs - performance.now())
-    this.#timer = setTimeout(() => this.#repair(), waitMs).unref()
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#running = this.#look().finally(() => {
+        this.#running = undefined
+        this.#schedule()
+      })
+    }, waitMs).unref()
   }
 
-  async #repair(): Promise<void> {
-    const { log } = this.#network
+  async #look(): Promise<void> {
+    const suspects = this.#suspects.take()
+    if (suspects.size === 0) return
     const startedAtMs = performance.now()
-    const suspects = [...this.#suspects]
-    this.#suspects.clear()
     try {
-      const listing = await list(this.#network.netlink)
-      await Promise.all(suspects.map((index) => this.#repairInTurn(index, listing)))
+      const { netlink } = this.#network
+      const [links, objects] = await Promise.all([listLinks(netlink), listLinkObjects(netlink)])
+      await this.#putBack(await this.#damages(suspects, links, objects))
     } catch (error) {
-      log.error({ err: error }, 'cannot look after the pods; trying again')
-      for (const index of suspects) this.#suspects.add(index)
+      this.#network.log.error({ err: error }, 'cannot look after the pods on the node; trying again')
+      for (const [index, look] of suspects) this.#suspects.add(index, look)
     }
+    this.#retryLater()
     const endedAtMs = performance.now()
     this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
-    this.#timer = undefined
-    const unsolved = [...this.#problems.keys()]
-    if (this.#suspects.size > 0) for (const index of [...this.#suspects]) this.#suspect(index)
-    else if (unsolved.length > 0)
-      this.#timer = setTimeout(() => {
-        for (const index of unsolved) this.#suspects.add(index)
-        this.#repair()
-      }, AGAIN_AFTER_MS).unref()
   }
 
-  /** Not in the middle of its ADD or DEL: after a DEL it is nobody's any more. */
-  async #repairInTurn(index: number, listing: Listing): Promise<void> {
-    const owner = this.#network.links.get(index)
-    if (!owner) return
-    await this.#turns.take(owner.containerId, async () => {
-      const { leases, links, hasIpv6 } = this.#network
-      const lease = leases.get(owner.containerId, owner.ifname)
-      const link = listing.links.get(index)
-      this.#problems.delete(index)
-      // A link without its record is half made: whoever makes it finishes it, or takes it back.
-      if (!lease || !link || links.get(index) !== owner || link.alias === '' || link.group === LINK_GROUP.condemned)
-        return
-      const mtuBytes = link.mtuBytes
-      const { host, hasIpv6: usesIpv6 } = desiredAttachment({ ...lease, mtuBytes, hasIpv6 })
-      const isOnLink = ({ linkIndex }: { linkIndex: number }) => linkIndex === index
-      const observed: ObservedSide = {
-        link,
-        sysctls: host.sysctls.map(({ key, value }) => ({ key, value: getSysctl(key) ?? value })),
-        addresses: listing.addresses.filter(isOnLink),
-        routes: listing.routes.filter(isOnLink),
-        rules: [],
-        neighbours: listing.neighbours.filter(isOnLink),
+  async #damages(suspects: ReadonlyMap<number, Look>, links: readonly Link[], objects: LinkObjects): Promise<Damage[]> {
+    const byIndex = new Map(links.map((link) => [link.index, link]))
+    const damages: Damage[] = []
+    for (const [index, look] of suspects) {
+      const link = byIndex.get(index)
+      const lease = this.#leaseOn(index)
+      // Where the link's record could not be read, the lease stands under the link's name: what belongs there is not known.
+      if (!link || !lease || lease.containerId === link.name) continue
+      const host = hostSideOf(lease, link, this.#network.hasIpv6)
+      if (look === 'settings, too') await turn() // reading files holds up everything: calls may come in between
+      const sysctls = look === 'settings, too' ? readSysctls(host, getSysctl) : host.sysctls
+      const { requests, sysctls: unset } = putBack(lease, host, observedSide(link, objects, { sysctls, rules: [] }))
+      if (requests.length + unset.length > 0) damages.push({ index, lease, requests, sysctls: unset })
+      else this.#problems.delete(index)
+    }
+    return damages
+  }
+
+  /**
+   * All in one batch, in their containers' turns. What was listed before is good enough: as long as the link is the
+   * lease's, it should have what is put, whatever happened meanwhile.
+   */
+  #putBack(damages: readonly Damage[]): Promise<void> {
+    return this.#turns.takeFree(new Set(damages.map(({ lease }) => lease.containerId)), async (free) => {
+      const due = damages.filter(({ index, lease }) => {
+        if (free.has(lease.containerId)) return this.#leaseOn(index) === lease
+        this.#suspects.add(index, 'settings, too')
+        return false
+      })
+      const refused = due.map(({ sysctls }) => sysctls.flatMap((sysctl) => refusalOf(() => putSysctl(sysctl))))
+      const outcomes = await this.#network.netlink.trySend(due.flatMap(({ requests }) => requests))
+      let position = 0
+      for (const [at, damage] of due.entries()) {
+        const refusals = outcomes.slice(position, position + damage.requests.length).filter(isRefusal)
+        position += damage.requests.length
+        this.#note(damage, [...(refused[at] ?? []), ...refusals])
       }
-      const differences = compareSides('on the node', host, observed)
-      if (differences.length === 0 && link.group === LINK_GROUP.pods) return
-      await this.#putBack(lease, link, host, observed, usesIpv6)
-      this.#network.log.warn(
-        { pod: lease.pod, link: link.name, differences },
-        "somebody changed what is a pod's; put back",
-      )
+      this.#report(due)
     })
   }
 
-  async #putBack(lease: Lease, link: Link, host: LinkSide, observed: ObservedSide, usesIpv6: boolean): Promise<void> {
-    const { netlink } = this.#network
-    for (const sysctl of host.sysctls) putSysctl(sysctl)
-    const missing = { ...host, routes: host.routes.filter((route) => !isThere(route.destination, observed.routes)) }
-    const requests = [
-      ...(link.mac === HOST_MAC ? [] : [setLinkMtu(link.index, link.mtuBytes, HOST_MAC)]),
-      ...(link.group === LINK_GROUP.pods ? [] : [setLinkGroup(link.index, LINK_GROUP.pods)]),
-      ...sideRequests(link.index, missing, usesIpv6),
-    ]
-    const outcomes = await netlink.trySend(requests)
-    const refusals = outcomes.flatMap((outcome) => (outcome instanceof KernelError ? [outcome] : []))
-    if (refusals.length > 0)
-      this.#problems.set(
-        link.index,
-        refusals.map(({ message }) => `${lease.pod || lease.containerId}: ${message}; is it another program's?`),
+  #note({ index, lease }: Damage, refusals: readonly KernelError[]): void {
+    const before = this.#problems.get(index) ?? []
+    const problems = refusals.filter((error) => !isNotFound(error)).map((error) => inWords(lease, error))
+    if (problems.length > 0) this.#problems.set(index, problems)
+    else this.#problems.delete(index)
+    for (const problem of problems)
+      if (!before.includes(problem))
+        this.#network.log.error({ pod: lease.pod, containerId: lease.containerId, problem }, 'cannot put back')
+  }
+
+  #leaseOn(index: number): Lease | undefined {
+    const owner = this.#network.links.get(index)
+    return owner && this.#network.leases.get(owner.containerId, owner.ifname)
+  }
+
+  #report(damages: readonly Damage[]): void {
+    const whole = damages.filter(({ index }) => !this.#problems.has(index))
+    const names = whole.flatMap(({ requests, sysctls }) => [
+      ...sysctls.map(({ key, value }) => `${key}=${value}`),
+      ...requests.map(({ name }) => name),
+    ])
+    if (whole.length > 0)
+      this.#network.log.warn(
+        { pods: whole.length, put: { count: names.length, first: names.slice(0, 5) } },
+        'somebody changed what pods have on the node; it is put back',
       )
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retry)
+    for (const index of this.#problems.keys()) if (!this.#network.links.has(index)) this.#problems.delete(index)
+    if (this.#problems.size === 0) {
+      this.#retryMs = RETRY_MS.first
+      return
+    }
+    this.#retry = setTimeout(() => {
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
+      this.#suspectProblems()
+    }, this.#retryMs).unref()
   }
 }
 
-type Listing = Awaited<ReturnType<typeof list>>
-
-/** All that pods have on the node. @throws KernelError */
-async function list(netlink: Netlink) {
-  const [links, addresses, routes4, routes6, neighbours] = await Promise.all([
-    listLinks(netlink),
-    listAddresses(netlink),
-    listRoutes(netlink, 4),
-    listRoutes(netlink, 6),
-    listNeighbours(netlink),
-  ])
-  const byIndex = new Map(links.map((link) => [link.index, link]))
-  return { links: byIndex, addresses, routes: [...routes4, ...routes6], neighbours }
+function refusalOf(work: () => void): KernelError[] {
+  try {
+    work()
+    return []
+  } catch (error) {
+    if (error instanceof KernelError) return [error]
+    throw error
+  }
 }
 
-function isThere(destination: string, routes: readonly { readonly destination: string }[]): boolean {
-  return routes.some((route) => route.destination === destination)
+function isRefusal(outcome: unknown): outcome is KernelError {
+  return outcome instanceof KernelError
 }
 
-/** Of a whole attachment: its record is written last, and condemned links are down as they like. */
-function isTampered({ alias, group, isUp, mac }: Link): boolean {
-  return alias !== '' && group !== LINK_GROUP.condemned && (!isUp || mac !== HOST_MAC || group !== LINK_GROUP.pods)
+function inWords({ pod, containerId }: Lease, error: KernelError): string {
+  const whose = `of ${pod || `container ${containerId}`}`
+  const [, destination] = /^route add (\S+)/.exec(error.request) ?? []
+  return destination && isAlreadyExists(error)
+    ? `the route ${destination} ${whose} is taken by another program's: look with ip route show ${destination}, and remove that`
+    : `${error.message}: cannot put back what is ${whose} on the node; see the log of bramble-agent`
 }

@@ -7,6 +7,25 @@ export class Turns {
     return this.#last.size
   }
 
+  isBusy(key: string): boolean {
+    return this.#last.has(key)
+  }
+
+  /**
+   * One work on many keys, which waits for none of them.
+   * @param work gets those keys that had no work under way; whatever comes for them waits until it is done
+   */
+  async takeFree<T>(keys: Iterable<string>, work: (free: ReadonlySet<string>) => Promise<T>): Promise<T> {
+    const free = new Set([...keys].filter((key) => !this.isBusy(key)))
+    const done = Promise.withResolvers<void>()
+    for (const key of free) this.take(key, () => done.promise)
+    try {
+      return await work(free)
+    } finally {
+      done.resolve()
+    }
+  }
+
   take<T>(key: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#last.get(key) ?? Promise.resolve()).then(work)
     const settled = turn.then(

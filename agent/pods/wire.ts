@@ -122,10 +122,17 @@ async function untilMet(netlink: Netlink, conditions: readonly Condition[]): Pro
 }
 
 /** All that belongs to one end, in an order that the kernel accepts. */
-export function sideRequests(linkIndex: number, side: LinkSide, hasIpv6: boolean): NetlinkRequest[] {
+function sideRequests(linkIndex: number, side: LinkSide, hasIpv6: boolean): NetlinkRequest[] {
   return [
     ...(hasIpv6 ? [setLinkAddressGenerationOff(linkIndex)] : []),
     setLinkUp(linkIndex),
+    ...objectRequests(linkIndex, side),
+  ]
+}
+
+/** What a link has, once it is up. */
+export function objectRequests(linkIndex: number, side: LinkSide): NetlinkRequest[] {
+  return [
     ...side.addresses.map((address) => addAddress(linkIndex, address)),
     ...side.routes.map((route) => addRoute(linkIndex, route)),
     ...side.rules.map(addRule),
