@@ -113,7 +113,7 @@ t.test('a Redis that still reads its file is waited for, in words', async (t) =>
   const server = await RedisServer.start(t, { lines })
   const one = await Member.start(t, server.url, 'pi-1')
   const filling = server.admin.pipeline()
-  for (let index = 0; index < 1_500; index++) filling.set(`somebody:${index}`, 'x'.repeat(100))
+  for (let index = 0; index < 6_000; index++) filling.set(`somebody:${index}`, 'x'.repeat(100))
   await filling.exec()
   await server.stop('SIGKILL')
   const started = server.start()
