@@ -16,7 +16,7 @@ const LINES: { readonly [Kind in keyof NodeObjects]: (objects: NodeObjects[Kind]
   wireguardPeers: (peers) =>
     peers.map(
       ({ publicKey, endpoint, allowedIps }) =>
-        `peer ${publicKey} endpoint ${endpoint.address}:${endpoint.port} allowed-ips ${allowedIps.join(',')}`,
+        `peer ${publicKey} endpoint ${endpoint.address}:${endpoint.port} allowed-ips ${allowedIps.toSorted().join(',')}`,
     ),
   routes: (routes) =>
     routes.map(({ destination, link, gateway, isOnlink, isLast }) =>

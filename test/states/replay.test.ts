@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import type { ClusterNode, ClusterView } from '../../agent/cluster/view.ts'
 import { type Change, DesiredNetwork } from '../../agent/desired/network.ts'
-import { KINDS, type NodeObjects } from '../../agent/desired/objects.ts'
+import { KINDS, NO_OBJECTS, type NodeObjects } from '../../agent/desired/objects.ts'
 import type { Netlink } from '../../agent/kernel/netlink.ts'
 import type { Nftables } from '../../agent/kernel/nftables.ts'
 import { type NodeSubsystems, nodeSubsystems } from '../../agent/nodes/subsystems.ts'
@@ -42,14 +43,17 @@ class Replay {
     return this.#view?.nodes ?? new Map()
   }
 
-  /** As NodeNetwork does it: all is worked out anew where this node itself is another, else what changed. */
+  /** As NodeNetwork does it: the whole kernel is compared where this node itself is another, else what changed. */
   update(view: ClusterView, changed: Iterable<string>): void {
     const isAboutUs = view.nodes.get(SELF_NAME) !== this.#view?.nodes.get(SELF_NAME)
     this.#view = view
     if (this.#desired && !isAboutUs) this.#bringAbout(this.#desired.update(view, changed))
     else {
-      this.#desired = new DesiredNetwork(factsIn(this.#list, view), this.#list.settings)
-      this.#bringAbout({ before: this.objects, after: this.#desired.update(view).after })
+      const facts = factsIn(this.#list, view)
+      if (!isDeepStrictEqual(facts, this.#desired?.facts)) this.#desired = undefined
+      this.#desired ??= new DesiredNetwork(facts, this.#list.settings)
+      this.#desired.update(view)
+      this.#bringAbout({ before: this.objects, after: this.#desired.objects })
     }
   }
 
@@ -62,6 +66,7 @@ class Replay {
   get outcome() {
     return {
       kernel: sortedLines(kernelText(this.objects)),
+      wanted: sortedLines(kernelText(this.#desired?.objects ?? NO_OBJECTS)),
       tables: this.objects.masqueradeTables.map(({ definition }) => definition),
       problems: this.#desired?.problems.toSorted(),
       mtuBytes: this.#desired?.mtuBytes,

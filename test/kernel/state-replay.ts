@@ -1,0 +1,41 @@
+import t from 'tap'
+import type { ClusterState } from '../states/cluster-state.ts'
+import { shuffled } from '../states/order.ts'
+import { foreignText, type StateLab } from './state-lab.ts'
+
+/** What fails in one order fails in it again: `BRMTEST_SEED=... node FILE`. */
+export const SEED = Number(process.env.BRMTEST_SEED ?? Date.now() % 1_000_000)
+t.comment(`BRMTEST_SEED=${SEED}`)
+
+/** Each state leaves in the kernel what it says, whatever was before. */
+export function replay(title: string, states: readonly ClusterState[], lab: StateLab): void {
+  t.test(title, async (t) => {
+    const foreign = await foreignText(lab.netns)
+    t.ok(foreign.some((line) => line.includes('flannel.1')))
+
+    for (const [order, sequence] of [
+      ['in their order', states],
+      ['in reverse, each of them twice', states.toReversed().flatMap((state) => [state, state])],
+      ['in any order', shuffled(states, SEED)],
+    ] as const)
+      t.test(`all states ${order}`, async (t) => {
+        for (const state of sequence) {
+          await lab.go(state)
+          await lab.settle(state)
+        }
+        await lab.lookAgain()
+        t.same(await foreignText(lab.netns), foreign, 'what is not ours is as it was')
+      })
+
+    t.test('several states before it has settled in one', async (t) => {
+      const sequence = shuffled([...states, ...states], SEED + 1)
+      for (let start = 0; start < sequence.length; start += 5) {
+        const few = sequence.slice(start, start + 5)
+        for (const state of few) await lab.go(state)
+        for (const last of few.slice(-1)) await lab.settle(last)
+      }
+      await lab.lookAgain()
+      t.same(await foreignText(lab.netns), foreign, 'what is not ours is as it was')
+    })
+  })
+}
