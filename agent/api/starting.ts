@@ -1,11 +1,12 @@
 import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
-import { STARTING_SOCKET } from '../../plugin/frame.ts'
+import { type Answer, STARTING_SOCKET } from '../../plugin/frame.ts'
 import type { ViewProblem } from '../cluster/view.ts'
 import type { Options } from '../options.ts'
 import type { Status } from './control.ts'
 import { ApiServer } from './server.ts'
 
+const NOT_YET: Answer = { exitCode: 1, body: Buffer.from('{"error":"the agent starts"}') }
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /**
@@ -34,7 +35,7 @@ export class Starting {
     const server = await ApiServer.listen(
       path,
       Promise.resolve(),
-      async () => ({ exitCode: 0, body: Buffer.from(JSON.stringify(starting?.status())) }),
+      async ({ body }) => starting?.answer(body.toString()) ?? NOT_YET,
       log,
     )
     starting = new Starting(server, options, version, log)
@@ -44,6 +45,12 @@ export class Starting {
   /** What the agent waits for. */
   readonly tell = (problems: readonly ViewProblem[]): void => {
     this.#problems = problems
+  }
+
+  answer(call: string): Answer {
+    const status = this.status()
+    if (call === 'status') return { exitCode: 0, body: Buffer.from(JSON.stringify(status)) }
+    return { exitCode: 1, body: Buffer.from(JSON.stringify({ error: status.problems.join('\n  ') })) }
   }
 
   status(): Status {

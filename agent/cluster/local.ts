@@ -37,6 +37,8 @@ export class ManifestFolder implements ClusterSource {
   readonly #parse: ParseManifests
   /** By name, in order. */
   #manifests: ReadonlyMap<string, Manifest> = new Map()
+  /** In which file each node is. */
+  readonly #homes = new Map<string, string>()
   /** undefined: the folder was never there. */
   #view: ClusterView | undefined
   #watcher: FSWatcher | undefined
@@ -87,10 +89,12 @@ export class ManifestFolder implements ClusterSource {
       this.#manifests = this.#readFolder()
       isListed = true
     } catch (error) {
-      problems.push({ object: this.#folder, reason: `cannot be read: ${(error as NodeJS.ErrnoException).code}` })
+      const { code } = error as NodeJS.ErrnoException
+      const meanwhile = isListed ? 'what it said before stays in force' : 'waiting for it'
+      problems.push({ object: this.#folder, reason: `cannot be read: ${code}; ${meanwhile}` })
     }
     for (const [object, { problem }] of this.#manifests) if (problem) problems.push({ object, reason: problem })
-    const nodes = distinct(this.#manifests, problems)
+    const nodes = distinct(this.#manifests, this.#homes, problems)
     const changed = differing(this.#view?.nodes ?? new Map(), nodes)
     const said = JSON.stringify(problems)
     const isNew = isListed && (!this.#view || changed.size > 0)
@@ -158,20 +162,37 @@ function itemsOf(document: unknown): unknown[] {
   return String(kind).endsWith('List') && Array.isArray(items) ? items : [document]
 }
 
-/** Of two nodes with one name the first file's counts. */
-function distinct(manifests: ReadonlyMap<string, Manifest>, problems: ViewProblem[]): Map<string, ClusterNode> {
-  const nodes = new Map<string, ClusterNode>()
-  const files = new Map<string, string>()
-  for (const [file, { nodes: found = [] }] of manifests)
-    for (const node of found) {
-      const first = files.get(node.name)
-      if (first !== undefined)
-        problems.push({ object: file, reason: `Node ${node.name} is in ${first} already, which counts` })
-      else {
-        nodes.set(node.name, node)
-        files.set(node.name, file)
-      }
+/**
+ * Of two nodes with one name that counts which was there before: a copied file must not take a node's pods away. Of two
+ * new ones the first file's does.
+ * @param homes the file of each node, as it was; and as it is when this returns
+ */
+function distinct(
+  manifests: ReadonlyMap<string, Manifest>,
+  homes: Map<string, string>,
+  problems: ViewProblem[],
+): Map<string, ClusterNode> {
+  const files = new Map<string, Map<string, ClusterNode>>()
+  for (const [file, { nodes = [] }] of manifests)
+    for (const node of nodes) {
+      const found = files.get(node.name) ?? new Map<string, ClusterNode>()
+      files.set(node.name, found)
+      if (found.has(file)) problems.push({ object: file, reason: `has Node ${node.name} twice; the first one counts` })
+      else found.set(file, node)
     }
+  const nodes = new Map<string, ClusterNode>()
+  for (const [name, found] of files) {
+    const former = homes.get(name) ?? ''
+    const [first = ''] = found.keys()
+    const home = found.has(former) ? former : first
+    for (const file of found.keys())
+      if (file !== home)
+        problems.push({ object: file, reason: `Node ${name} is in ${home} already, which counts; remove one of them` })
+    const node = found.get(home)
+    if (node) nodes.set(name, node)
+    homes.set(name, home)
+  }
+  for (const name of homes.keys()) if (!files.has(name)) homes.delete(name)
   return nodes
 }
 

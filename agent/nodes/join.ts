@@ -4,7 +4,7 @@ import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError, type ViewP
 import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { listKernel, localFacts } from './facts.ts'
-import { OverlapError, refuseOverlap } from './overlap.ts'
+import { OverlapError, refuseClusterOverlap, refuseOverlap } from './overlap.ts'
 
 const AGAIN_AFTER_MS = 15_000
 
@@ -24,12 +24,14 @@ export async function joinCluster(
 ): Promise<readonly Cidr[]> {
   for (;;) {
     try {
+      const uplinks = await listUplinks(netlink)
+      // Before anything is taken: with some sources the first node settles it for all.
+      refuseClusterOverlap(settings.clusterCidrs, uplinks)
       const podCidrs = await source.join((problems) => {
         for (const { object, reason } of problems) log.warn({ object, reason }, 'waiting for the pod CIDR')
         onProblems(problems)
       })
-      const { uplinks } = localFacts(await listKernel(netlink), EMPTY_VIEW, NOBODY, new Map())
-      refuseOverlap(podCidrs, uplinks, settings)
+      refuseOverlap(podCidrs, await listUplinks(netlink), settings)
       return podCidrs
     } catch (error) {
       if (!isGiven || !(error instanceof OverlapError || error instanceof JoinError)) throw error
@@ -38,6 +40,11 @@ export async function joinCluster(
       await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
     }
   }
+}
+
+/** The node's own ways out, none of ours among them. @throws KernelError */
+async function listUplinks(netlink: Netlink) {
+  return localFacts(await listKernel(netlink), EMPTY_VIEW, NOBODY, new Map()).uplinks
 }
 
 const NOBODY = { name: '', podCidrs: [], addresses: [], tellsAddresses: false }

@@ -27,3 +27,17 @@ export function refuseOverlap(
       )
   }
 }
+
+/**
+ * Pods would never reach what is on that network: it counts as theirs. Pure.
+ * @throws OverlapError
+ */
+export function refuseClusterOverlap(clusterCidrs: readonly Cidr[], uplinks: readonly Uplink[]): void {
+  for (const cluster of clusterCidrs) {
+    const taken = uplinks.find((uplink) => isOnLinkNetwork(uplink) && overlaps(cluster, uplink.cidr))
+    if (taken)
+      throw new OverlapError(
+        `--cluster-cidr ${cluster.text} overlaps ${taken.cidr.text}, the network on ${taken.link}; take other addresses for the pods of the cluster, or remove ${taken.link} if it is a leftover`,
+      )
+  }
+}

@@ -40,9 +40,24 @@ t.test('agents that find no Redis wait for it, and say so', async (t) => {
     const { stdout } = await ctl('n1', 'status')
     return stdout.includes('waits for its pod CIDR') && stdout.includes('redis://192.168.1.254:6379: not reachable')
   })
+  const { exitCode, stderr } = await ctl('n1', 'node', 'remove', 'n9')
+  t.equal(exitCode, 1, 'nothing else is answered meanwhile')
+  t.match(stderr, 'waits for its pod CIDR')
   await redis.start()
   for (const { name } of NODES) await agentOf(name).ready()
   t.same((await agentOf('n1').ask('status')).problems, [])
+})
+
+t.test('a cluster CIDR that holds the LAN is refused before anything is taken', async (t) => {
+  const lan: LabNode = { name: 'n4', number: 4, lan: 'a' }
+  await plugIn(lan)
+  const agent = spawnMember(lan, '--datastore=redis', `--redis-url=${redis.url}/1`, '--cluster-cidr=192.168.0.0/16')
+  await until('it is told', async () => {
+    const { stdout } = await ctl('n4', 'status')
+    return stdout.includes('--cluster-cidr 192.168.0.0/16 overlaps 192.168.1.0/24, the network on eth0')
+  })
+  await agent.stop()
+  t.pass()
 })
 
 t.test('each has pod CIDRs of its own, and all pods reach each other', async (t) => {

@@ -112,7 +112,7 @@ t.test('what cannot be read is named, and what it said before stays in force', a
   folder.write('a.yaml', ['pi-1', '192.168.1.1'])
   folder.write('b.yaml', ['pi-1', '192.168.1.2'])
   folder.start()
-  const twice = { object: 'b.yaml', reason: 'Node pi-1 is in a.yaml already, which counts' }
+  const twice = { object: 'b.yaml', reason: 'Node pi-1 is in a.yaml already, which counts; remove one of them' }
   t.strictSame(folder.changes.at(-1)?.problems, [twice])
 
   writeFileSync(join(folder.path, 'a.yaml'), '')
@@ -128,9 +128,27 @@ t.test('what cannot be read is named, and what it said before stays in force', a
   t.strictSame(folder.addresses, { 'pi-5': '192.168.1.5', 'pi-1': '192.168.1.2' })
 })
 
+t.test(
+  'a file that comes later does not take a node away from the one that has it, whatever their names',
+  async (t) => {
+    const folder = new Folder(t).make()
+    folder.write('m.yaml', ['pi-1', '192.168.1.1'])
+    folder.start()
+    folder.write('a.yaml', ['pi-1', '192.168.1.66'])
+    await until('it is told', () => folder.changes.at(-1)?.problems.length === 1)
+    t.match(folder.changes.at(-1)?.problems, [{ object: 'a.yaml', reason: /is in m\.yaml already, which counts/ }])
+    t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+    rmSync(join(folder.path, 'm.yaml'))
+    await until('it counts now', () => folder.addresses['pi-1'] === '192.168.1.66')
+    t.strictSame(folder.changes.at(-1)?.problems, [])
+  },
+)
+
 t.test('there is no view before the folder is there; when it goes, the last one stays', async (t) => {
   const folder = new Folder(t).start()
-  t.match(folder.changes, [{ view: undefined, problems: [{ object: folder.path, reason: 'cannot be read: ENOENT' }] }])
+  t.match(folder.changes, [
+    { view: undefined, problems: [{ object: folder.path, reason: 'cannot be read: ENOENT; waiting for it' }] },
+  ])
   folder.make().write('a.yaml', ['pi-1', '192.168.1.1'])
   await until('a view', () => folder.addresses['pi-1'] === '192.168.1.1')
   t.strictSame(folder.changes.at(-1)?.problems, [])
