@@ -42,6 +42,7 @@ export function links(
       actual = undefined
     }
     if (!actual) {
+      await clearTheWay(netlink, link)
       const [, made] = await netlink.send([addTunnel(link), getLink(link.name)])
       if (!made?.[0]) throw new KernelError(`link show ${link.name}`, 'ENODEV')
       actual = parseLink(made[0])
@@ -85,6 +86,25 @@ export function links(
         ? { object: readTunnel(link, wireguard), isGone: message.type === RTM_DELLINK }
         : undefined
     },
+  }
+}
+
+/**
+ * The kernel takes one VXLAN link of a number and port. One with our MAC, which is made from the node's name, is ours
+ * under another name that somebody gave it.
+ * @throws KernelError that names whoever has them
+ */
+async function clearTheWay(netlink: Netlink, link: TunnelLink): Promise<void> {
+  if (link.kind !== 'vxlan') return
+  for (const other of await listLinks(netlink)) {
+    const parameters = other.kind === 'vxlan' ? parseVxlan(other.parameters) : undefined
+    if (parameters?.vni !== link.vni || parameters.port !== link.port) continue
+    if (other.mac !== link.mac)
+      throw new KernelError(
+        `link ${other.name} has VXLAN ${link.vni} on port ${link.port} already; remove it, or choose another --vxlan-vni`,
+        'EEXIST',
+      )
+    await netlink.send([deleteLink(other.index)])
   }
 }
 

@@ -103,6 +103,7 @@ t.test('what somebody deletes or changes is back within a second', async (t) => 
     ['ip', 'link', 'set', 'bramble.vxlan', 'address', '02:00:00:00:00:01'],
     ['ip', 'link', 'set', 'bramble.vxlan', 'mtu', '1200'],
     ['ip', 'link', 'set', 'bramble.vxlan', 'down'],
+    ['ip', 'link', 'set', 'bramble.vxlan', 'down', 'name', 'renamed'],
     ['ip', 'link', 'delete', 'bramble.vxlan'],
   ]) {
     const { exitCode, stderr } = await inside('n1', ...damage)
