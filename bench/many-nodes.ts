@@ -7,13 +7,8 @@ import { KernelWrites } from './kernel-writes.ts'
 import type { Lab } from './lab.ts'
 import { type Row, valueRow } from './table.ts'
 
-const RESYNCS = 5
 /** The agent gives memory back after 5 s without calls; the last call asked whether it is ready. */
 const SETTLE_MS = 7_000
-/** No tick of the clock by which processor time is counted, and no look at the folder, takes so long. */
-const QUIET_MS = 400
-/** Less than that is not a look at tens of thousands of kernel objects. */
-const LOOK_MS_MIN = 100
 
 /** An agent that meets a cluster of thousands, by a folder of manifests: until its routes are there, and what it costs then. */
 export async function manyNodes(lab: Lab): Promise<Row[]> {
@@ -22,7 +17,6 @@ export async function manyNodes(lab: Lab): Promise<Row[]> {
   const options = ['--datastore', 'local', '--cluster-dir', folder, ...podCidrs, ...SELF_OPTIONS]
   const seconds = { fromView: [] as number[], fromStart: [] as number[] }
   const mib = { settled: [] as number[], most: [] as number[] }
-  const cpuSeconds: number[] = []
   for (let round = 0; round < Math.min(3, lab.rounds); round++) {
     const name = `cold${round}`
     const node = await makeRealNode(name)
@@ -41,7 +35,6 @@ export async function manyNodes(lab: Lab): Promise<Row[]> {
         mib.most.push(agent.peakRssMib())
         await sleep(SETTLE_MS)
         mib.settled.push(agent.rssMib())
-        for (let look = 0; look < RESYNCS; look++) cpuSeconds.push((await resyncCpuMs(agent, name, look)) / 1000)
       },
       node,
     )
@@ -53,7 +46,6 @@ export async function manyNodes(lab: Lab): Promise<Row[]> {
     valueRow('… from the start of the agent, YAML manifests', 's', seconds.fromStart),
     valueRow(`agent RSS with ${nodes} nodes`, 'MiB', mib.settled, 128),
     valueRow('… at most, until then', 'MiB', mib.most),
-    valueRow(`full resync at ${nodes} nodes, nothing changed, CPU time`, 's', cpuSeconds, 0.5),
   ]
 }
 
@@ -71,22 +63,4 @@ async function expectRoutes(netns: string, peers: number): Promise<void> {
     const count = routes.split('\n').filter((line) => line.includes(' via ')).length
     if (count !== peers) throw new Error(`${count} routes to other nodes (${family}), and not ${peers}`)
   }
-}
-
-/** What somebody does to the node makes the agent look at everything; it is over when the processor is idle again. */
-async function resyncCpuMs(agent: Agent, netns: string, look: number): Promise<number> {
-  const startedMs = performance.now()
-  const before = agent.cpuMs()
-  const spentMs = () => agent.cpuMs() - before
-  await run('ip', '-n', netns, 'address', 'add', `198.51.100.${look + 1}/32`, 'dev', 'eth0')
-  while (spentMs() < LOOK_MS_MIN) {
-    if (performance.now() - startedMs > 60_000) throw new Error('the agent has not looked at its node')
-    await sleep(20)
-  }
-  let cpuMs = 0
-  for (let quietSinceMs = performance.now(); performance.now() - quietSinceMs < QUIET_MS; await sleep(20)) {
-    if (spentMs() !== cpuMs) quietSinceMs = performance.now()
-    cpuMs = spentMs()
-  }
-  return cpuMs
 }

@@ -11,8 +11,10 @@ import { type Row, ratioRow, valueRow } from './table.ts'
 const SCRIPT = fileURLToPath(new URL('changing-cluster.ts', import.meta.url))
 /** Nodes that are added, and then moved, before it is the other cluster's turn. */
 const BLOCK = 25
-const BLOCKS_PER_ROUND = 3
-const RESYNCS = 5
+const BLOCKS_PER_ROUND = 2
+const RESYNCS = 3
+/** The agent gives memory back 5 s after a look at everything. */
+const SETTLE_MS = 7_000
 
 /** A cluster of thousands and one of a hundred, on a node each: what one node that comes or changes costs, and a look at all. */
 export async function oneNode(lab: Lab): Promise<Row[]> {
@@ -32,7 +34,7 @@ export async function oneNode(lab: Lab): Promise<Row[]> {
   const cpuSeconds: number[] = []
   for (let look = 0; look < RESYNCS; look++) cpuSeconds.push((await big.ask<number>('resync')) / 1000)
   const rssAfterLooks = await big.ask<number>('rss')
-  await sleep(7_000)
+  await sleep(SETTLE_MS)
   const rss = await big.ask<number>('rss')
   for (const cluster of [big, small]) lab.diskBytes.push(await cluster.end())
   const [nodes, few] = [BIG.toLocaleString('en'), SMALL]

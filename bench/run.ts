@@ -2,11 +2,14 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { enterScratchNode } from '../test/kernel/scratch.ts'
+import { acrossNodes } from './across-nodes.ts'
 import { allocator } from './allocator.ts'
 import { footprint } from './footprint.ts'
 import { insideAgent } from './inside-agent.ts'
 import { buildLab } from './lab.ts'
 import { describeMachine } from './machine.ts'
+import { manyNodes } from './many-nodes.ts'
+import { oneNode } from './one-node.ts'
 import { shimAlone } from './shim-alone.ts'
 import { type Row, renderTable, valueRow } from './table.ts'
 import { burstFloor, wholeProcess } from './whole-process.ts'
@@ -43,6 +46,9 @@ const measurements: [string, () => Promise<Row[]>][] = [
   ['inside the agent', () => insideAgent(lab)],
   ['the shim alone', () => shimAlone(lab)],
   ['memory', () => footprint(lab)],
+  ['many nodes, from cold', () => manyNodes(lab)],
+  ['one node of many', () => oneNode(lab)],
+  ['across nodes', () => acrossNodes(lab)],
 ]
 for (const [name, measure] of measurements) {
   const startedMs = performance.now()

@@ -29,14 +29,14 @@ const nodes = (side: string, first: number): readonly [LabNode, LabNode, LabNode
   { name: `${side}3`, number: first + 2, lan: 'b' },
 ]
 
-/** Two LANs with a router between them, for both clusters. */
-export async function makeSmallClusters(lab: Lab): Promise<{ ours: AgentCluster; byHand: SmallCluster }> {
+/** Two LANs with a router between them, for all clusters. */
+export async function makeSmallClusters(lab: Lab) {
   await makeLans()
-  return { ours: await withAgents(lab), byHand: await layByHand() }
+  return { ours: await withAgents(lab), byHand: await layByHand('hand', 11), masquerading: await layMasquerading() }
 }
 
 async function withAgents(lab: Lab): Promise<AgentCluster> {
-  const members = nodes('our', 1)
+  const members = nodes('agent', 1)
   for (const node of members) {
     await plugIn(node)
     announce(node)
@@ -68,8 +68,8 @@ async function withAgents(lab: Lab): Promise<AgentCluster> {
 }
 
 /** The same links, addresses and routes, and nothing besides: what somebody types who knows how. */
-async function layByHand(): Promise<SmallCluster> {
-  const members = nodes('hand', 11)
+async function layByHand(side: string, first: number): Promise<SmallCluster> {
+  const members = nodes(side, first)
   for (const node of members) {
     await plugIn(node)
     await layPod(node)
@@ -79,6 +79,18 @@ async function layByHand(): Promise<SmallCluster> {
     for (const peer of members)
       if (peer !== node) await (peer.lan === node.lan ? layDirect(node, peer) : layTunnelled(node, peer))
   return { pods: podsOf(members) }
+}
+
+/** And the one rule without which no pod reaches the outside. */
+async function layMasquerading(): Promise<SmallCluster> {
+  const cluster = await layByHand('nat', 21)
+  const commands = [
+    'add table ip by-hand',
+    'add chain ip by-hand postrouting { type nat hook postrouting priority srcnat; }',
+    'add rule ip by-hand postrouting ip saddr 10.42.0.0/16 ip daddr != 10.42.0.0/16 masquerade',
+  ]
+  for (const { name } of nodes('nat', 21)) await run('ip', 'netns', 'exec', name, 'nft', commands.join(';'))
+  return cluster
 }
 
 async function layPod(node: LabNode): Promise<void> {

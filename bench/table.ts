@@ -33,11 +33,12 @@ export function pairedRow(
   unit: string,
   samples: readonly number[],
   peer: Peer,
-  goal: { readonly atMost: number } | { readonly atLeast: number },
+  goal: { readonly atMost: number } | { readonly atLeast: number } | undefined = undefined,
 ): Row {
   const ratios = samples.map((value, turn) => value / (peer.samples[turn] ?? Number.NaN))
   const theirs = { name: peer.name, ...summarise(peer.samples) }
   const row = { measured, unit, ours: summarise(samples), peer: theirs, score: percentile(ratios, 0.5) }
+  if (!goal) return row
   return 'atMost' in goal ? judge(row, goal.atMost) : judge({ ...row, isLeast: true }, goal.atLeast)
 }
 
