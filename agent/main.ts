@@ -13,6 +13,7 @@ import { IdleMemory } from './idle-memory.ts'
 import { LazyNftables } from './kernel/lazy-nftables.ts'
 import { watchLinkSettings } from './kernel/link-settings.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
+import { notCausedBy } from './kernel/netlink-filter.ts'
 import { watchNftables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { openLog } from './log.ts'
@@ -94,9 +95,11 @@ export async function main(options: Options, version: string): Promise<void> {
     log,
   )
   const isAlone = options.datastore === 'local' && options.clusterDir === undefined
-  const { ipv4Address, ...podGroups } = RTNLGRP
-  const groups = isAlone ? podGroups : RTNLGRP
-  const events = new NetlinkEvents(Object.values(groups), [watchPodLinks(network), repair, uplinkMtu, nodes])
+  const { ipv4Address, ipv6Address, ...podGroups } = RTNLGRP
+  const groups = Object.values(isAlone ? podGroups : RTNLGRP)
+  // What the agent does itself is no news to it: of an ADD most stays in the kernel.
+  const filter = notCausedBy(netlink.port)
+  const events = new NetlinkEvents(groups, [watchPodLinks(network), repair, uplinkMtu, nodes], { filter })
   const settingEvents = watchLinkSettings(repair)
   const rulesetEvents = watchNftables(
     (port) => nftables.isOurs(port),

@@ -6,8 +6,9 @@ const JUMP_IF_EQUAL = 0x15
 const RETURN = 0x06
 const INSTRUCTION_BYTES = 8
 const ALL_BYTES = 0xffff_ffff
-/** struct nlmsghdr: length, then type. */
+/** struct nlmsghdr: length, type, flags, sequence, port. */
 const TYPE_OFFSET = 4
+const PORT_OFFSET = 12
 
 /** A socket filter that looks at the first message of a datagram and lets it through when it is of this type. */
 export function onlyMessagesOf(type: number): Buffer {
@@ -21,18 +22,34 @@ export function onlyMessagesOf(type: number): Buffer {
   ])
 }
 
-/** A socket filter that lets a datagram through when it is of this length and the number at the offset is another one. */
+/**
+ * Lets an event through unless the request of this netlink socket caused it.
+ * @param port not 0, by which the kernel says that the change was its own
+ */
+export function notCausedBy(port: number): Buffer {
+  if (port === 0) throw new Error('a netlink socket without a port causes nothing; send a request first')
+  return Buffer.concat(unless(PORT_OFFSET, port))
+}
+
+/** Lets a datagram through when it is of this length and has another number at the offset. */
 export function onlyWhere({ bytes, offset, isNot }: { bytes: number; offset: number; isNot: number }): Buffer {
-  const swapped = Buffer.alloc(4)
-  swapped.writeUInt32LE(isNot)
   return Buffer.concat([
     instruction(LOAD_LENGTH, 0),
-    instruction(JUMP_IF_EQUAL, bytes, { onFalse: 3 }),
-    instruction(LOAD_WORD_ABSOLUTE, offset),
-    instruction(JUMP_IF_EQUAL, swapped.readUInt32BE(0), { onTrue: 1 }),
-    instruction(RETURN, ALL_BYTES),
+    instruction(JUMP_IF_EQUAL, bytes, { onTrue: 1 }),
     instruction(RETURN, 0),
+    ...unless(offset, isNot),
   ])
+}
+
+function unless(offset: number, value: number): Buffer[] {
+  const swapped = Buffer.alloc(4)
+  swapped.writeUInt32LE(value)
+  return [
+    instruction(LOAD_WORD_ABSOLUTE, offset),
+    instruction(JUMP_IF_EQUAL, swapped.readUInt32BE(0), { onFalse: 1 }),
+    instruction(RETURN, 0),
+    instruction(RETURN, ALL_BYTES),
+  ]
 }
 
 /** @param jumps how many instructions are passed over when the comparison holds, and when it fails */

@@ -63,6 +63,7 @@ export class Netlink {
   #lastDump: Promise<unknown> = Promise.resolve()
   #overdue: NodeJS.Timeout | undefined
   #open = true
+  #port = 0
 
   /**
    * The socket belongs to the network namespace that the thread is in at this moment, and stays there.
@@ -76,7 +77,8 @@ export class Netlink {
 
   /** By which the kernel tells, in events, that a change was ours. */
   get port(): number {
-    return this.#socket.raw.address().port
+    this.#port ||= this.#socket.raw.address().port // asked at each event; 0 before the first request
+    return this.#port
   }
 
   /**

@@ -13,8 +13,9 @@ import type { Turns } from './turns.ts'
 
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
-/** Somebody may undo again and again what we do: looking takes a fifth of the time at most. */
+/** Somebody may undo again and again what we do: looking takes a fifth of the time, unless a second would pass over it. */
 const REST_PER_PASS = 4
+const REST_MS_MAX = 500
 /** What could not be put back: what is in the way may go without a word that we understand. */
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
 /** What no event tells of, such as some settings, and what an event may have been lost for. */
@@ -121,7 +122,7 @@ export class PodRepair implements EventListener {
     }
     this.#retryLater()
     const endedAtMs = performance.now()
-    this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
+    this.#restUntilMs = endedAtMs + Math.min((endedAtMs - startedAtMs) * REST_PER_PASS, REST_MS_MAX)
   }
 
   async #damages(suspects: ReadonlyMap<number, Look>, links: readonly Link[], objects: LinkObjects): Promise<Damage[]> {

@@ -1,5 +1,4 @@
 import type { Lease } from '../../ipam/leases.ts'
-import { parseAddress, RTM_DELADDR } from '../kernel/addresses.ts'
 import { RTM_NEWNETCONF, settingLinkOf } from '../kernel/link-settings.ts'
 import { generatesAddresses, isBridgePortMessage, linkIndexOf, parseLink, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
@@ -53,9 +52,6 @@ export class Suspects {
       case RTM_DELNEIGH:
         this.#hearOfNeighbour(message)
         break
-      case RTM_DELADDR:
-        this.#addIfPod(parseAddress(message)?.linkIndex, 'settings, too')
-        break
       case RTM_NEWNETCONF:
         this.#addIfPod(settingLinkOf(message), 'settings, too')
     }
@@ -91,7 +87,7 @@ export class Suspects {
   }
 
   #hearOfRoute(message: NetlinkMessage): void {
-    // What the kernel made itself goes with an address, and that goes when somebody turns IPv6 off.
+    // The kernel's own routes go with an address; that may have gone with IPv6 as a whole.
     if (message.type === RTM_DELROUTE)
       this.#addIfPod(routeLinkOf(message), message.body[5] === ROUTE_PROTOCOL ? 'objects' : 'settings, too')
     const host = routedHostOf(message)
