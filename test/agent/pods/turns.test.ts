@@ -89,6 +89,36 @@ t.test('busy counts the keys that have work, and nothing is kept of those that h
   t.equal(turns.busy, 0)
 })
 
+t.test('work on many keys gets those that are free, at once, and who comes later waits for it', async (t) => {
+  const turns = new Turns()
+  const story: string[] = []
+  turns.take('hangs', () => new Promise(() => {}))
+  const gate = Promise.withResolvers<void>()
+  const work = turns.takeFree(['a', 'hangs', 'b'], async (free) => {
+    story.push(`has ${[...free].join()}`)
+    await gate.promise
+    story.push('ends')
+  })
+  t.ok(turns.isBusy('a'))
+  const later = turns.take('a', async () => story.push('later'))
+  await settled()
+  t.same(story, ['has a,b'])
+  gate.resolve()
+  await Promise.all([work, later])
+  t.same(story, ['has a,b', 'ends', 'later'])
+  await settled()
+  t.notOk(turns.isBusy('b'))
+})
+
+t.test('work on many keys that fails leaves them free', async (t) => {
+  const turns = new Turns()
+  await t.rejects(
+    turns.takeFree(['a', 'b'], () => Promise.reject(new Error('no'))),
+    { message: 'no' },
+  )
+  t.equal(await turns.take('a', async () => 'next'), 'next')
+})
+
 t.test('no two works on one key are ever under way together, whatever order they end in', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 }), async (s, keys) => {
