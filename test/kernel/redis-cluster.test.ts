@@ -101,7 +101,7 @@ t.test('Redis comes back empty: every node has what it had', async (t) => {
   await redis.start()
   for (const { name } of NODES) await until(`${name} is well`, async () => (await problems(name)).length === 0, 20_000)
   for (const { name } of NODES) {
-    t.equal((await agentOf(name).ask('nodes')).length, 2, name)
+    await until(`${name} knows the others`, async () => (await agentOf(name).ask('nodes')).length === 2)
     t.same(
       (await agentOf(name).ask('ipam')).map(({ used }) => used),
       [1, 1],
