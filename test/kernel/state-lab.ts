@@ -63,6 +63,9 @@ export async function makeNode({ addresses, gateways }: StateList, netns?: strin
   await until('the addresses are there', async () => !(await areTentative()))
 }
 
+/** Links that modules of the kernel put into every namespace as they are loaded, and they are when first needed. */
+const FALLBACK = /\b(tunl0|gre0|gretap0|erspan0|sit0|ip6tnl0|ip6gre0)\b/
+
 /** All that is not ours. */
 export async function foreignText(netns?: string): Promise<string[]> {
   const texts = await Promise.all([
@@ -74,7 +77,9 @@ export async function foreignText(netns?: string): Promise<string[]> {
     runIn(netns, 'ip', '-6', 'route', 'show', 'table', 'all'),
     runIn(netns, 'nft', 'list', 'table', 'inet', 'foreign'),
   ])
-  return sortedLines(texts.join('\n')).filter((line) => !/\bbramble\.|\bproto 97\b/.test(line))
+  return sortedLines(texts.join('\n'))
+    .filter((line) => !/\bbramble\.|\bproto 97\b/.test(line) && !FALLBACK.test(line))
+    .map((line) => line.replace(/^\d+: /, ''))
 }
 
 async function kernelIs(state: ClusterState, netns: string | undefined): Promise<void> {
