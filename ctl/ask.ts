@@ -54,6 +54,8 @@ function explain(error: NodeJS.ErrnoException, socketPath: string): Error {
       return new AskError(`no agent listens on ${socketPath}; is it running? try: systemctl status bramble-agent`)
     case 'EACCES':
       return new AskError(`${socketPath} is root's; try: sudo bramblectl …`)
+    case 'EINVAL':
+      return new AskError(`${socketPath} is too long for a socket (107 bytes, unix(7)): name a shorter path`)
     default:
       return error
   }

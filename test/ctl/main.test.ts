@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,9 +30,16 @@ function run(args: readonly string[], env: Record<string, string> = {}) {
   return promise
 }
 
+/** A folder for a socket, wherever the project lies: a socket's path has 107 bytes at most, unix(7). */
+function shortDir(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'bramble-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
 /** A stand-in for the agent that gives each call the answer it is told to; bytes are sent as they are. */
 async function agent(t: Test, answers: Record<string, unknown>, exitCode = 0): Promise<string> {
-  const dir = mkdtempSync(join(tmpdir(), 'bramble-')) // short: a socket's path has 107 bytes
+  const dir = shortDir(t)
   const socketPath = join(dir, 'agent.sock')
   const server = createServer((socket) => {
     socket.on('error', () => {})
@@ -44,10 +51,7 @@ async function agent(t: Test, answers: Record<string, unknown>, exitCode = 0): P
       )
     })
   }).listen(socketPath)
-  t.teardown(() => {
-    server.close()
-    rmSync(dir, { recursive: true, force: true })
-  })
+  t.teardown(() => server.close())
   await once(server, 'listening')
   return socketPath
 }
@@ -89,7 +93,8 @@ t.test('a refusal of the agent is one line on stderr and exit code 1', async (t)
 })
 
 t.test('an agent that is away is told with what to try', async (t) => {
-  const dir = t.testdir({ 'no.sock': '' })
+  const dir = shortDir(t)
+  writeFileSync(join(dir, 'no.sock'), '')
   for (const name of ['none.sock', 'no.sock']) {
     const socket = join(dir, name)
     t.same(await run(['status', '--socket', socket]), {
@@ -98,6 +103,13 @@ t.test('an agent that is away is told with what to try', async (t) => {
       stderr: `bramblectl: no agent listens on ${socket}; is it running? try: systemctl status bramble-agent\n`,
     })
   }
+})
+
+t.test('a socket whose path no socket can have is told so', async (t) => {
+  const socket = `/run/${'x'.repeat(120)}`
+  const { exitCode, stderr } = await run(['status', '--socket', socket])
+  t.equal(exitCode, 1)
+  t.equal(stderr, `bramblectl: ${socket} is too long for a socket (107 bytes, unix(7)): name a shorter path\n`)
 })
 
 t.test('an answer that is cut or none of ours is told in one line', async (t) => {
