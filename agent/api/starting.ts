@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
 import { type Answer, STARTING_SOCKET } from '../../plugin/frame.ts'
-import type { ViewProblem } from '../cluster/view.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
 import type { Options } from '../options.ts'
 import type { Status } from './control.ts'
 import { ApiServer } from './server.ts'

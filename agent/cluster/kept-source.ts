@@ -1,6 +1,7 @@
 import type { Cidr } from '../../ipam/address.ts'
 import type { KeptView } from './kept-view.ts'
-import type { Announcement, ClusterSource, ClusterView, ViewChange, ViewProblem } from './view.ts'
+import type { ViewProblem } from './problem.ts'
+import type { Announcement, ClusterSource, ClusterView, ViewChange } from './view.ts'
 
 /** A source that is there answers well within it. */
 const PATIENCE_MS = 2_000

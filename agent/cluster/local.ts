@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Cidr } from '../../ipam/address.ts'
 import { NodeObjectError, parseNodeObject } from './node-object.ts'
-import type { ClusterNode, ClusterSource, ClusterView, ViewChange, ViewProblem } from './view.ts'
+import type { ViewProblem } from './problem.ts'
+import type { ClusterNode, ClusterSource, ClusterView, ViewChange } from './view.ts'
 
 /** Editors write, rename and touch: one look after the last of it. */
 const SETTLE_MS = 50

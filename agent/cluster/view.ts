@@ -1,4 +1,7 @@
 import type { Cidr } from '../../ipam/address.ts'
+import type { Labels } from './policy.ts'
+import type { ViewProblem } from './problem.ts'
+import type { WorkloadSource } from './workloads.ts'
 
 /** The ways to wrap packets between nodes; `ipip` stands for IPv6 in IPv4 (gre), too. */
 export const ENCAPSULATIONS = ['vxlan', 'ipip', 'wireguard'] as const
@@ -25,18 +28,15 @@ export interface ClusterNode {
   readonly addresses: readonly string[]
   /** Absent while no agent has told anything: the node may be new, or somebody wrote the manifest by hand. */
   readonly announcement?: Announcement
+  /** Where policies select nodes by them; absent: none. */
+  readonly labels?: Labels
+  /** More addresses of the node (ExternalIP, a second InternalIP of a family): a policy that selects the node means them, too. */
+  readonly otherAddresses?: readonly string[]
 }
 
 /** The cluster at one moment. Immutable: a source that learns something makes a new one; a node that did not change is the same object in both. */
 export interface ClusterView {
   readonly nodes: ReadonlyMap<string, ClusterNode>
-}
-
-/** Something that the source holds and that cannot be used, by name; the rest is used all the same. */
-export interface ViewProblem {
-  /** `nodes/pi-3.yaml`, `Node pi-3`, `redis://10.0.0.1:6379`. */
-  readonly object: string
-  readonly reason: string
 }
 
 export const EMPTY_VIEW: ClusterView = { nodes: new Map() }
@@ -65,6 +65,8 @@ export interface ClusterSource {
   announce(announcement: Announcement, addresses: readonly string[]): void
   /** Where nodes stay until somebody removes them by hand; absent: they come and go otherwise. */
   readonly registry?: NodeRegistry | undefined
+  /** Pods, namespaces and policies; absent: it has none, and every pod is open. */
+  readonly workloads?: WorkloadSource | undefined
   /** Listens from now on. While it is away the last view stays; it comes back by itself. */
   start(onChange: (change: ViewChange) => void): void
   close(): Promise<void>

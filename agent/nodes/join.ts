@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
-import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError, type ViewProblem } from '../cluster/view.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
+import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError } from '../cluster/view.ts'
 import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { listKernel, localFacts } from './facts.ts'

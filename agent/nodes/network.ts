@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
-import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange, type ViewProblem } from '../cluster/view.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
+import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
 import { KINDS, type NodeObjects } from '../desired/objects.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'

@@ -1,5 +1,6 @@
 import { formatNodeObject, parseNodeObject } from '../node-object.ts'
-import type { ClusterNode, ViewProblem } from '../view.ts'
+import type { ViewProblem } from '../problem.ts'
+import type { ClusterNode } from '../view.ts'
 
 /**
  * The nodes as Redis has them, by name. What cannot be read is what it was before, and what Redis suddenly does not

@@ -1,15 +1,8 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Cidr, Family } from '../../../ipam/address.ts'
-import type {
-  Announcement,
-  ClusterNode,
-  ClusterSource,
-  NodeRegistry,
-  RegisteredNode,
-  ViewChange,
-  ViewProblem,
-} from '../view.ts'
+import type { ViewProblem } from '../problem.ts'
+import type { Announcement, ClusterNode, ClusterSource, NodeRegistry, RegisteredNode, ViewChange } from '../view.ts'
 import { Changes } from './changes.ts'
 import { Connection, RedisError } from './connection.ts'
 import { type Endpoint, parseEndpoint, type TlsFiles } from './endpoint.ts'

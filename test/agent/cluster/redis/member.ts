@@ -1,7 +1,8 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import type { ViewProblem } from '../../../../agent/cluster/problem.ts'
 import { RedisSource, type RedisSourceInput } from '../../../../agent/cluster/redis/source.ts'
-import type { ClusterNode, ViewChange, ViewProblem } from '../../../../agent/cluster/view.ts'
+import type { ClusterNode, ViewChange } from '../../../../agent/cluster/view.ts'
 import { type Cidr, parseCidr } from '../../../../ipam/address.ts'
 
 /** A source as an agent has it, and all that it said. */
