@@ -8,6 +8,8 @@ export interface Lease {
   readonly network: string
   /** `namespace/name`; empty without Kubernetes. */
   readonly pod: string
+  /** Tells the pod from another one of the same name; absent where it is not known. */
+  readonly podUid?: string
   readonly addresses: readonly string[]
 }
 

@@ -31,6 +31,8 @@ export type CniRequest =
       readonly netns: string
       /** `namespace/name` of the pod; empty without Kubernetes. */
       readonly pod: string
+      /** Tells it from another pod of the same name; absent where the runtime did not tell (containerd does). */
+      readonly podUid?: string
       /** The plugin's own namespace is allowed as the container's (CNI_NETNS_OVERRIDE). */
       readonly allowsOwnNetns: boolean
       readonly config: NetworkConfig
@@ -64,6 +66,8 @@ export const CONTAINER_ID_MAX = 128
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 /** RFC 1123, as Kubernetes asks of names. */
 const POD_NAME_MAX = 253
+/** A UUID; of a static pod a digest. */
+const POD_UID = /^[A-Za-z0-9-]{1,63}$/
 const MTU_BYTES_MIN = 68 // RFC 791
 const MTU_BYTES_MAX = 65_535
 const FIRST_VERSION = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' } as const
@@ -98,7 +102,7 @@ export function parseRequest(env: Readonly<Record<string, string>>, stdin: Buffe
         command,
         ...id,
         netns,
-        pod: parsePod(env.CNI_ARGS ?? ''),
+        ...parsePod(env.CNI_ARGS ?? ''),
         allowsOwnNetns: /^(true|1)$/i.test(env.CNI_NETNS_OVERRIDE ?? ''),
         config,
       }
@@ -183,10 +187,12 @@ function parseNetns(env: Readonly<Record<string, string>>, need: 'required' | 'o
 }
 
 /** The pod is for people to read: arguments that name none, or none as Kubernetes would, are no reason to refuse. */
-function parsePod(args: string): string {
+function parsePod(args: string): { readonly pod: string; readonly podUid?: string } {
   const pairs = new Map(args.split(';').map((pair) => [pair.split('=')[0], pair.split('=').slice(1).join('=')]))
   const names = [pairs.get('K8S_POD_NAMESPACE') ?? '', pairs.get('K8S_POD_NAME') ?? '']
-  return names.every((name) => name.length <= POD_NAME_MAX && NAME.test(name)) ? names.join('/') : ''
+  if (!names.every((name) => name.length <= POD_NAME_MAX && NAME.test(name))) return { pod: '' }
+  const podUid = pairs.get('K8S_POD_UID') ?? ''
+  return { pod: names.join('/'), ...(POD_UID.test(podUid) && { podUid }) }
 }
 
 function parseConfig(stdin: Buffer, command: string): NetworkConfig {

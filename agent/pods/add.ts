@@ -36,7 +36,8 @@ export async function addPod(
   const netns = openPodNetns(request.netns)
   try {
     const mtuBytes = request.config.mtuBytes || (await network.mtuBytes())
-    const owner = { containerId, ifname, network: networkMark(request.config.name), pod: request.pod }
+    const { pod, podUid } = request
+    const owner = { containerId, ifname, network: networkMark(request.config.name), pod, ...(podUid && { podUid }) }
     const lease = reserve(network.leases, owner)
     const { addresses } = lease
     try {

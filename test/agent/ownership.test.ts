@@ -59,9 +59,9 @@ t.test('a link is ours when name, kind and group say so, and not when one of the
 })
 
 t.test('a renamed link is known by the record in its alias, and by nothing less', async (t) => {
-  const renamed = { name: 'web0', kind: 'veth', group: 0, alias: 'bramble/1 c1 eth0 net 10.42.0.7 default/web' }
+  const renamed = { name: 'web0', kind: 'veth', group: 0, alias: 'bramble/1 c1 eth0 net 10.42.0.7 - default/web' }
   t.ok(isRenamedPodLink(renamed))
-  for (const alias of ['', 'bramble/1 x', 'bramble/9 c1 eth0 net 10.42.0.7 -', 'bramble/1 c1 eth0 net nowhere -'])
+  for (const alias of ['', 'bramble/1 x', 'bramble/9 c1 eth0 net 10.42.0.7 - -', 'bramble/1 c1 eth0 net nowhere - -'])
     t.notOk(isRenamedPodLink({ ...renamed, alias }), alias)
   t.notOk(isRenamedPodLink({ ...renamed, kind: 'dummy' }))
   t.notOk(isRenamedPodLink({ ...renamed, name: hostLinkName('c1', 'eth0') }), 'that one has its name')

@@ -36,7 +36,7 @@ for (const [stack, { podCidrs, families }] of Object.entries(STACKS))
           address: HOST_MAC,
           operstate: 'UP',
           group: String(0x62726d01),
-          ifalias: `bramble/1 ${pod.containerId} eth0 bramble ${pod.addresses} -`,
+          ifalias: `bramble/1 ${pod.containerId} eth0 bramble ${pod.addresses} - -`,
           linkinfo: { info_kind: 'veth' },
         })
         t.match(await link(pod.netns, 'eth0'), { mtu: 1500, address: pod.mac, operstate: 'UP' })

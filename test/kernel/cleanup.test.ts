@@ -233,7 +233,7 @@ async function addLookAlikes(): Promise<void> {
 /** Ours, but not as this version of the agent makes it. */
 async function addOddities(): Promise<void> {
   await ip('link', 'add', 'renamed0', 'type', 'veth', 'peer', 'renamed1')
-  await ip('link', 'set', 'renamed0', 'alias', 'bramble/1 moved eth0 bramble 10.42.1.99 default/moved')
+  await ip('link', 'set', 'renamed0', 'alias', 'bramble/1 moved eth0 bramble 10.42.1.99 - default/moved')
   await ip('link', 'set', 'renamed0', 'group', String(LINK_GROUP.condemned)) // its pod is gone
   const halfMade = hostLinkName('half-made', 'eth0')
   await ip('link', 'add', halfMade, 'group', String(LINK_GROUP.pods), 'type', 'veth', 'peer', 'half-peer')

@@ -195,7 +195,7 @@ t.test('the pod is read from CNI_ARGS in any order', async () => {
   fc.assert(
     fc.property(fc.shuffledSubarray(args, { minLength: args.length }), (shuffled) => {
       const request = parse('ADD', {}, { CNI_ARGS: shuffled.join(';') })
-      return request.command === 'ADD' && request.pod === 'default/web-0'
+      return request.command === 'ADD' && request.pod === 'default/web-0' && request.podUid === '7b8c'
     }),
   )
 })

@@ -23,7 +23,7 @@ const LONGEST: AttachmentRecord = {
 }
 
 t.test('the alias is text that a person can read', async (t) => {
-  t.equal(formatAlias(RECORD), 'bramble/1 c1 eth0 pods 10.42.0.7,fd42::7 default/web-0')
+  t.equal(formatAlias(RECORD), 'bramble/1 c1 eth0 pods 10.42.0.7,fd42::7 - default/web-0')
 })
 
 t.test('parseAlias() is the way back from formatAlias()', async () => {
@@ -46,6 +46,14 @@ t.test('the longest record fits into the alias; the pod is cut and nothing else'
   t.ok(wholePod.startsWith(pod) && pod.length >= 15)
 })
 
+t.test('the UID of a pod is recorded where there is room for it and some of the name', async (t) => {
+  const podUid = '6f2b0c1e-8f5d-4b57-9a63-0d8f6a0e7c11'
+  t.equal(parseAlias(formatAlias({ ...RECORD, podUid }))?.podUid, podUid)
+  t.same(parseAlias(formatAlias({ ...LONGEST, podUid })), parseAlias(formatAlias(LONGEST)))
+  const usual = { ...LONGEST, containerId: 'c'.repeat(64), ifname: 'eth0', podUid }
+  t.equal(parseAlias(formatAlias(usual))?.podUid, podUid)
+})
+
 t.test('an interface name of many bytes per letter does not make the alias too long', async (t) => {
   const alias = formatAlias({ ...LONGEST, ifname: '€€€€€' })
   t.equal(Buffer.byteLength(alias), ALIAS_BYTES_MAX)
@@ -65,10 +73,10 @@ t.test('parseAlias() takes no text for a record that is none', async (t) => {
     whole.replace('bramble/1', 'bramble/2'),
     whole.replace('bramble/1', 'Bramble/1'),
     whole.split(' ').slice(0, -1).join(' '),
-    'bramble/1 c1 eth0 pods  default/web-0',
-    'bramble/1 c1 eth0 pods 10.42.0.7, default/web-0',
-    'bramble/1 c1 eth0 pods 10.42.0.300 default/web-0',
-    'bramble/1 c1 eth0 pods 12345:: default/web-0',
+    'bramble/1 c1 eth0 pods  - default/web-0',
+    'bramble/1 c1 eth0 pods 10.42.0.7, - default/web-0',
+    'bramble/1 c1 eth0 pods 10.42.0.300 - default/web-0',
+    'bramble/1 c1 eth0 pods 12345:: - default/web-0',
   ])
     t.equal(parseAlias(alias), undefined, alias)
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (noise) => parseAlias(noise) === undefined))

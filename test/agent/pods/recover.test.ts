@@ -67,7 +67,7 @@ t.test(
   async (t) => {
     const strange = [
       formatAlias({ ...RECORD, containerId: 'c2' }),
-      'bramble/1 c1 eth0 pods 12345:: -',
+      'bramble/1 c1 eth0 pods 12345:: - -',
       'bramble/2 c1 eth0 pods 10.42.0.7 -',
       'my link',
     ]
