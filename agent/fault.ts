@@ -4,6 +4,7 @@
  */
 export const FAULT_POINTS = [
   'add:reserved',
+  'add:admitted',
   'add:created',
   'add:entered',
   'add:host-wired',

@@ -68,6 +68,7 @@ export async function main(options: Options, version: string): Promise<void> {
     leases,
     condemned: new CondemnedLinks(netlink, log),
     links: new Map(),
+    gate: { admit: async () => {}, forget: () => {} },
     mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
     hasIpv6: existsSync('/proc/sys/net/ipv6'),
     pendingDir: join(dirname(options.socket), 'pending'),

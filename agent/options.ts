@@ -19,6 +19,7 @@ import {
   unsuited,
   whole,
 } from './options/values.ts'
+import type { PolicyMode } from './policy/input.ts'
 
 export { OptionError } from './options/values.ts'
 
@@ -56,6 +57,10 @@ export interface Options {
   readonly mtuBytes: number
   readonly masquerades: boolean
   readonly noMasqueradeCidrs: readonly Cidr[]
+  readonly policyMode: PolicyMode
+  readonly policyWaitSeconds: number
+  /** A pod that nothing is known of is open. */
+  readonly policyFailsOpen: boolean
   readonly socket: string
   readonly stateDir: string
   readonly logLevel: (typeof LOG_LEVELS)[number]
@@ -168,6 +173,9 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     mtuBytes: mtu(given.mtu, [...pods, ...cluster]),
     masquerades: flag('--masquerade', given.masquerade ?? 'true'),
     noMasqueradeCidrs: cidrs('--no-masquerade-cidr', given['no-masquerade-cidr']),
+    policyMode: once('--policy-mode', given['policy-mode']),
+    policyWaitSeconds: whole('--policy-wait', given['policy-wait'], 0, 20),
+    policyFailsOpen: flag('--policy-fail-open', given['policy-fail-open'] ?? 'false'),
     socket,
     stateDir,
     logLevel: once('--log-level', given['log-level']),

@@ -30,8 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],
   'agent/': ['agent/kernel/', 'agent/*.ts', 'ipam/'],
   'agent/ownership.ts': ['agent/kernel/', 'agent/pods/alias.ts', 'ipam/'], // the record in a link's alias is a mark, too
-  'agent/options.ts': ['agent/options/', 'agent/desired/', 'ipam/'],
-  'agent/options/': ['agent/options/', 'agent/desired/', 'ipam/'],
+  'agent/options.ts': ['agent/options/', 'agent/desired/', 'agent/policy/', 'ipam/'],
+  'agent/options/': ['agent/options/', 'agent/desired/', 'agent/policy/', 'ipam/'],
   'agent/api/': [
     'agent/api/',
     'agent/cluster/',

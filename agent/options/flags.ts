@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { ROUTINGS } from '../desired/way.ts'
+import { POLICY_MODES } from '../policy/input.ts'
 
 export const DATASTORES = ['local', 'kubernetes', 'redis'] as const
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
@@ -113,6 +114,25 @@ export const FLAGS = {
     array: true,
     nargs: 1,
     describe: 'where they speak with their own, besides other pods; may be repeated',
+  },
+  'policy-mode': {
+    nargs: 1,
+    choices: POLICY_MODES,
+    default: 'default' as const,
+    describe:
+      'pods that no policy selects are open (default) or closed (always); or nothing is dropped, only counted (never)',
+  },
+  'policy-wait': {
+    type: 'number',
+    nargs: 1,
+    default: 5,
+    describe:
+      'seconds for which a pod that starts waits to be known to the cluster; after that it is closed until it is',
+  },
+  'policy-fail-open': {
+    type: 'string',
+    defaultDescription: 'no',
+    describe: 'pods that are not known after that are open instead',
   },
   socket: {
     type: 'string',

@@ -49,10 +49,13 @@ export async function addPod(
         )
       faultPoint('add:reserved')
       const attachment = desiredAttachment({ containerId, ifname, mtuBytes, addresses, hasIpv6: network.hasIpv6 })
+      await network.gate.admit(lease, signal)
+      faultPoint('add:admitted')
       await wire(network, netns, attachment, lease, signal)
       return summarize(attachment, addresses, request.netns)
     } catch (error) {
       network.leases.release(containerId, ifname)
+      network.gate.forget()
       throw explain(error, `set up ${ifname} of container ${containerId}`)
     }
   } finally {

@@ -40,6 +40,7 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   if (netns) await enterAndDeleteRules(netns, ifname)
   faultPoint('del:unruled')
   network.leases.release(owner.containerId, owner.ifname)
+  network.gate.forget()
   faultPoint('del:released')
 }
 

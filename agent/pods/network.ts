@@ -1,7 +1,18 @@
 import type { Logger } from 'pino'
-import type { Leases } from '../../ipam/leases.ts'
+import type { Lease, Leases } from '../../ipam/leases.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import type { CondemnedLinks } from './condemned.ts'
+
+/** What stands between a pod and the first packet. */
+export interface PodGate {
+  /**
+   * When it returns, the kernel holds to what the cluster wants of this pod, or to nothing at all getting through; its
+   * links are made after that. @throws Error when the kernel does not take it; the signal's reason
+   */
+  admit(lease: Lease, signal: AbortSignal): Promise<void>
+  /** Some leases are gone: what was in the kernel for them may go, too. */
+  forget(): void
+}
 
 /** What the calls of a runtime work on: one per agent. */
 export interface PodNetwork {
@@ -9,6 +20,7 @@ export interface PodNetwork {
   readonly netlink: Netlink
   readonly leases: Leases
   readonly condemned: CondemnedLinks
+  readonly gate: PodGate
   /** The finished and half-made attachments by the index of their host link, which the kernel never gives twice. */
   readonly links: Map<number, { readonly containerId: string; readonly ifname: string }>
   /** The MTU of pods whose configuration does not name one, in bytes. */

@@ -57,5 +57,6 @@ function forgetLink(network: PodNetwork, index: number): void {
   const { containerId, ifname } = attachment
   network.links.delete(index)
   network.leases.release(containerId, ifname)
+  network.gate.forget()
   network.log.info({ containerId, ifname }, 'the link of a pod is gone without a DEL; its addresses are free again')
 }

@@ -61,6 +61,9 @@ const defaults = (stateDir = '/run/bramble') => ({
   wireguardKeepaliveSeconds: 0,
   masquerades: true,
   noMasqueradeCidrs: [],
+  policyMode: 'default',
+  policyWaitSeconds: 5,
+  policyFailsOpen: false,
 })
 
 t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
@@ -102,6 +105,9 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     wireguardKeepaliveSeconds: 25,
     masquerades: false,
     noMasqueradeCidrs: ['10.0.0.0/8', 'fc00::/7'],
+    policyMode: 'always',
+    policyWaitSeconds: 2,
+    policyFailsOpen: true,
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
@@ -111,6 +117,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     ...['--node-mask-ipv6=80', '--service-cidr=10.43.0.0/16', '--encrypt=false', '--wireguard-port=51821'],
     ...['--wireguard-key-file=/etc/key', '--wireguard-keepalive=25', '--masquerade=false'],
     ...['--no-masquerade-cidr=10.0.0.0/8', '--no-masquerade-cidr=fc00::/7'],
+    ...['--policy-mode=always', '--policy-wait=2', '--policy-fail-open=true'],
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -135,6 +142,9 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_WIREGUARD_KEEPALIVE: '25',
     BRAMBLE_MASQUERADE: 'false',
     BRAMBLE_NO_MASQUERADE_CIDR: '10.0.0.0/8 fc00::/7',
+    BRAMBLE_POLICY_MODE: 'always',
+    BRAMBLE_POLICY_WAIT: '2',
+    BRAMBLE_POLICY_FAIL_OPEN: 'true',
   }
   const yaml = `
 datastore: local
@@ -159,6 +169,9 @@ wireguard-key-file: /etc/key
 wireguard-keepalive: 25
 masquerade: false
 no-masquerade-cidr: [10.0.0.0/8, "fc00::/7"]
+policy-mode: always
+policy-wait: 2
+policy-fail-open: true
 `
   const json = JSON.stringify({
     datastore: 'local',
@@ -183,6 +196,9 @@ no-masquerade-cidr: [10.0.0.0/8, "fc00::/7"]
     'wireguard-keepalive': 25,
     masquerade: false,
     'no-masquerade-cidr': ['10.0.0.0/8', 'fc00::/7'],
+    'policy-mode': 'always',
+    'policy-wait': 2,
+    'policy-fail-open': true,
   })
   t.same(await parse({ argv: flags }), expected)
   t.same(await parse({ argv: [], env }), expected)
@@ -482,6 +498,7 @@ t.test('addresses, CIDRs and numbers that cannot be are refused by the name of t
     [['--node-mask=31'], /^--node-mask must be a whole number from 8 to 30/],
     [['--node-mask-ipv6=127'], /^--node-mask-ipv6 must be a whole number from 16 to 126/],
     [['--wireguard-port=0'], /^--wireguard-port must be a whole number from 1 to 65535/],
+    [['--policy-wait=21'], /^--policy-wait must be a whole number from 0 to 20/],
     [['--wireguard-keepalive=-1'], /^--wireguard-keepalive must be a whole number from 0 to 65535/],
     [['--wireguard-key-file=key'], /^--wireguard-key-file "key" is not an absolute path/],
   ] as const)
