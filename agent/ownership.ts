@@ -63,6 +63,16 @@ export const STATE_FILES: readonly string[] = [
   'wireguard.key.new',
 ]
 
+/**
+ * The bit of a connection's mark (ct mark) that says: a policy has been tightened, this one is cut. Of the programs that are
+ * seen beside us, Tailscale takes 0x00ff0000, kube-proxy 0x0000c000 (of packets), Cilium 0x00000f00 and 0x0000ff00, Amazon's
+ * network 0x00000080; Calico may take 0xffff0000, but it is a network of its own and not beside us.
+ */
+export const CUT_CONNECTION_MARK = 0x1000_0000
+
+/** The group of NFLOG to which policies log what they drop: "br" in ASCII. */
+export const DROP_LOG_GROUP = 0x6272
+
 export interface MarkedLink {
   readonly name: string
   readonly kind: string

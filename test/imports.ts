@@ -62,7 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'ipam/',
   ],
   'agent/observe/': ['agent/observe/', 'agent/*.ts'],
-  'agent/policy/': ['agent/policy/', 'agent/cluster/', 'ipam/'],
+  'agent/policy/': ['agent/policy/', 'agent/cluster/', 'agent/ownership.ts', 'ipam/'],
   'agent/enforcement/': [
     'agent/enforcement/',
     'agent/cluster/',

@@ -13,6 +13,8 @@ export interface LocalPod {
   readonly uid: string | undefined
   /** Of the node's end. */
   readonly link: string
+  /** Of the pod's end: with its addresses the only one that it may send from. */
+  readonly mac: string
   /** At most one of each family. */
   readonly addresses: readonly string[]
   /** Its labels, or the policies, are not known (yet). */
@@ -29,4 +31,6 @@ export interface PolicyInput {
   readonly mode: PolicyMode
   /** Unknown pods are open until they are known, instead of closed. */
   readonly failsOpen: boolean
+  /** UDP: where the nodes take packets of tunnels. No pod may send there. */
+  readonly tunnelPorts: readonly number[]
 }
