@@ -1,0 +1,115 @@
+import { clusterTier } from './oracle-cluster-policy.ts'
+import {
+  idOf,
+  ipsOf,
+  isAudit,
+  isSomebody,
+  labelsOf,
+  nodeAddresses,
+  selects,
+  tunnelAddresses,
+} from './oracle-identities.ts'
+import { matchesNetworkRule, networkRules, policyTypes } from './oracle-network-policy.ts'
+import type { Direction, Judgement, RawCluster, RawFlow } from './oracle-objects.ts'
+
+/**
+ * What policies mean, said a second time: straight from the texts of the two APIs (k8s.io/api/networking/v1/types.go,
+ * network-policy-api/apis/v1alpha2/clusternetworkpolicy_types.go) and from docs/decisions/0013, about the objects as they
+ * are written. It knows nothing of the agent, is slow and obvious, and shares no thought with what it judges.
+ */
+
+/** One node, and what its agent knows by itself. */
+export interface Site {
+  readonly nodeName: string
+  readonly wired: readonly Wired[]
+  readonly mode: 'default' | 'always' | 'never'
+  readonly failsOpen: boolean
+}
+
+export interface Wired {
+  /** `namespace/name`; undefined for a container of nobody's. */
+  readonly pod: string | undefined
+  readonly addresses: readonly string[]
+  readonly isUnknown: boolean
+}
+
+/** What this node's kernel does with the flow. */
+export function judge(cluster: RawCluster, site: Site, flow: RawFlow): Judgement {
+  if (flow.source === flow.destination) return { passes: true, why: 'a pod reaches itself' }
+  const own = cluster.nodes.find(({ metadata }) => metadata.name === site.nodeName)
+  if (own && [...nodeAddresses(own), ...tunnelAddresses(own)].some((one) => isEither(one, flow)))
+    return { passes: true, why: 'a pod and its own node reach each other' }
+
+  const sender = site.wired.find(({ addresses }) => addresses.includes(flow.source))
+  const receiver = site.wired.find(({ addresses }) => addresses.includes(flow.destination))
+  const out = sender && judgeDirection('egress', cluster, site, sender, flow)
+  if (out && !out.passes) return out
+  const into = receiver && judgeDirection('ingress', cluster, site, receiver, flow)
+  if (into && !into.passes) return into
+  return { passes: true, why: [out?.why, into?.why].filter((why) => why !== undefined).join('; ') }
+}
+
+/** What becomes of the flow on its whole way: on the sender's node and on the receiver's. */
+export function judgeWay(cluster: RawCluster, flow: RawFlow, mode: Site['mode'] = 'default'): Judgement {
+  const names = cluster.nodes.map(({ metadata }) => metadata.name)
+  const judgements = names.map((nodeName) =>
+    judge(cluster, { nodeName, wired: wiredAsTold(cluster, nodeName), mode, failsOpen: false }, flow),
+  )
+  // A packet between a pod and its own node is on no other node.
+  return judgements.find(({ passes }) => !passes) ?? judgements[0] ?? { passes: true, why: 'nobody is in between' }
+}
+
+/** What the agent of a node has wired, where the API is right about everything. */
+export function wiredAsTold(cluster: RawCluster, nodeName: string): Wired[] {
+  return cluster.pods
+    .filter((pod) => pod.spec.nodeName === nodeName && isSomebody(pod))
+    .map((pod) => ({ pod: idOf(pod), addresses: ipsOf(pod), isUnknown: false }))
+}
+
+function judgeDirection(
+  direction: Direction,
+  cluster: RawCluster,
+  site: Site,
+  subject: Wired,
+  flow: RawFlow,
+): Judgement {
+  const say = (passes: boolean, why: string) => ({ passes, why: `${direction}: ${why}` })
+  if (site.mode === 'never') return say(true, 'the mode is never')
+  if (subject.pod === undefined) return say(true, 'no policy is about it')
+  const pod = cluster.pods.find((one) => idOf(one) === subject.pod)
+  if (pod === undefined || subject.isUnknown) return say(site.failsOpen, `${subject.pod} is not known`)
+  const seen = asSeenFrom(cluster, site)
+
+  const admin = clusterTier('Admin', direction, seen, pod, flow)
+  if (admin) return say(admin.passes, admin.why)
+
+  const policies = cluster.policies.filter((policy) => policy.kind === 'NetworkPolicy')
+  const about = policies.filter(
+    (policy) =>
+      policy.metadata.namespace === pod.metadata.namespace &&
+      policyTypes(policy).includes(direction) &&
+      selects(policy.spec.podSelector, labelsOf(pod)) &&
+      pod.spec.hostNetwork !== true,
+  )
+  for (const policy of about)
+    for (const [index, rule] of networkRules(policy, direction).entries())
+      if (matchesNetworkRule(rule, direction, policy, seen, pod, flow))
+        return say(true, `NetworkPolicy ${idOf(policy)} rule ${index}`)
+  const isolating = about.find((policy) => !isAudit(policy))
+  if (isolating) return say(false, `NetworkPolicy ${idOf(isolating)}`)
+
+  const baseline = clusterTier('Baseline', direction, seen, pod, flow)
+  if (baseline) return say(baseline.passes, baseline.why)
+  return say(site.mode !== 'always', `no policy says anything, the mode is ${site.mode}`)
+}
+
+/** "A pod of this node has the address that this node's agent gave it, not what the API says." */
+function asSeenFrom(cluster: RawCluster, site: Site): RawCluster {
+  const pods = cluster.pods.map((pod) => {
+    const wired = site.wired.find((one) => one.pod === idOf(pod))
+    return wired ? { ...pod, status: { ...pod.status, podIPs: wired.addresses.map((ip) => ({ ip })) } } : pod
+  })
+  return { ...cluster, pods }
+}
+
+const isEither = (address: string, { source, destination }: RawFlow) => address === source || address === destination
