@@ -8,6 +8,8 @@ import {
   parseCidr,
 } from '../../ipam/address.ts'
 import { reservedFromNodes, reservedFromPods } from '../../ipam/reserved.ts'
+import { labelsOf, ObjectError } from './object-fields.ts'
+import type { Labels } from './policy.ts'
 import { type Announcement, type ClusterNode, ENCAPSULATIONS, type Encapsulation } from './view.ts'
 
 /** The one annotation that we write. */
@@ -21,33 +23,55 @@ export class NodeObjectError extends Error {
 
 /**
  * From a Kubernetes Node (v1) to what we need of it. Pure; reads nothing but
- * metadata.name, our annotation, spec.podCIDRs (or spec.podCIDR) and status.addresses.
+ * metadata.name, metadata.labels, our annotation, spec.podCIDRs (or spec.podCIDR) and status.addresses.
  * @throws NodeObjectError
  */
 export function parseNodeObject(object: unknown): ClusterNode {
   const node = field(object, 'the object', 'a mapping')
   if (node.kind !== 'Node' || node.apiVersion !== 'v1')
     throw new NodeObjectError(`apiVersion ${quote(node.apiVersion)}, kind ${quote(node.kind)}: expected v1, Node`)
-  const { name, annotations } = field(node.metadata, 'metadata', 'a mapping with the name')
+  const { name, annotations, labels: rawLabels } = field(node.metadata, 'metadata', 'a mapping with the name')
   if (typeof name !== 'string' || !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name))
     throw new NodeObjectError(`metadata.name is ${quote(name)}; a host name is expected`)
   const announced = announcement(annotations)
+  const labels = nodeLabels(rawLabels)
+  const entries = addressEntries(node.status)
+  const addresses = internalAddresses(entries)
+  const others = otherAddresses(entries, addresses)
   return {
     name,
     podCidrs: podCidrs(node.spec),
-    addresses: internalAddresses(node.status),
+    addresses,
     ...(announced && { announcement: announced }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+    ...(others.length > 0 && { otherAddresses: others }),
   }
 }
 
 /** The other way: a Node that parseNodeObject reads as this one. Pure. */
-export function formatNodeObject({ name, podCidrs, addresses, announcement }: ClusterNode) {
+export function formatNodeObject({
+  name,
+  podCidrs,
+  addresses,
+  announcement,
+  labels,
+  otherAddresses = [],
+}: ClusterNode) {
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name, ...(announcement && { annotations: { [ANNOTATION]: formatAnnouncement(announcement) } }) },
+    metadata: {
+      name,
+      ...(labels && { labels }),
+      ...(announcement && { annotations: { [ANNOTATION]: formatAnnouncement(announcement) } }),
+    },
     spec: { podCIDRs: podCidrs.map(({ text }) => text) },
-    status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
+    status: {
+      addresses: [
+        ...addresses.map((address) => ({ type: 'InternalIP', address })),
+        ...otherAddresses.map((address) => ({ type: 'ExternalIP', address })),
+      ],
+    },
   }
 }
 
@@ -113,20 +137,45 @@ function podCidrs(spec: unknown): Cidr[] {
   return cidrs
 }
 
-/** The first InternalIP of each family, as the kernel writes it: what is listed there is compared with it as text. */
-function internalAddresses(status: unknown): string[] {
+interface AddressEntry {
+  readonly type: unknown
+  readonly address: string
+}
+
+function addressEntries(status: unknown): AddressEntry[] {
   if (status === undefined || status === null) return []
   const { addresses = [] } = field(status, 'status', 'a mapping')
   if (!Array.isArray(addresses))
     throw new NodeObjectError(`status.addresses is ${quote(addresses)}; a list is expected`)
-  const first = new Map<number, string>()
-  for (const entry of addresses) {
+  return addresses.map((entry) => {
     const { type, address } = field(entry, 'status.addresses[]', 'a mapping with type and address')
+    return { type, address: String(address) }
+  })
+}
+
+/** The first InternalIP of each family, as the kernel writes it: what is listed there is compared with it as text. */
+function internalAddresses(entries: readonly AddressEntry[]): string[] {
+  const first = new Map<number, string>()
+  for (const { type, address } of entries) {
     if (type !== 'InternalIP') continue
-    const text = nodeAddress(String(address))
+    const text = nodeAddress(address)
     if (!first.has(familyOf(text))) first.set(familyOf(text), text)
   }
   return [...first.values()]
+}
+
+/** All else that is an address, whatever its type. Names are among them: only policies look here, and the way to the node is not lost for what is none. */
+function otherAddresses(entries: readonly AddressEntry[], addresses: readonly string[]): string[] {
+  const others = entries.flatMap(({ address }) => canonical(address) ?? [])
+  return [...new Set(others)].filter((address) => !addresses.includes(address))
+}
+
+function canonical(text: string): string | undefined {
+  try {
+    return formatAddress(familyOf(text), parseAddress(text))
+  } catch {
+    return undefined
+  }
 }
 
 function nodeAddress(text: string): string {
@@ -140,6 +189,14 @@ function nodeAddress(text: string): string {
     )
   } catch (error) {
     throw error instanceof AddressError ? new NodeObjectError(`status.addresses: ${error.message}`) : error
+  }
+}
+
+function nodeLabels(labels: unknown): Labels {
+  try {
+    return labelsOf(labels)
+  } catch (error) {
+    throw error instanceof ObjectError ? new NodeObjectError(error.message) : error
   }
 }
 

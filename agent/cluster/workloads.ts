@@ -5,7 +5,7 @@ import type { ViewProblem } from './problem.ts'
 export interface ClusterPod {
   readonly namespace: string
   readonly name: string
-  /** Another one when a pod of the same name is made again. */
+  /** Another one when a pod of the same name is made again; '' in manifests that have none. */
   readonly uid: string
   /** '' while it has no place. */
   readonly nodeName: string

@@ -24,6 +24,25 @@ t.test('name, pod CIDRs and the first InternalIP of each family are read', async
   })
 })
 
+t.test('labels, and all other addresses that it has, are read for policies', async (t) => {
+  const node = parseNodeObject({
+    ...NODE,
+    status: {
+      addresses: [
+        ...NODE.status.addresses,
+        { type: 'ExternalIP', address: '203.0.113.7' },
+        { type: 'ExternalIP', address: '192.168.1.1' },
+        { type: 'ExternalIP', address: 'FD00:a:0::2' },
+        { type: 'ExternalDNS', address: 'pi-1.example.com' },
+      ],
+    },
+  })
+  t.strictSame(node.labels, { any: 'thing' })
+  t.strictSame(node.addresses, ['192.168.1.1', '2001:db8::1'])
+  t.strictSame(node.otherAddresses, ['192.168.7.1', '203.0.113.7', 'fd00:a::2'])
+  t.strictSame(parseNodeObject(JSON.parse(JSON.stringify(formatNodeObject(node)))), node)
+})
+
 t.test('spec.podCIDR is read where there is no list; a node without either has none yet', async (t) => {
   t.match(parseNodeObject({ ...NODE, spec: { podCIDR: '10.42.9.0/24' } }).podCidrs, [{ text: '10.42.9.0/24' }])
   t.same(parseNodeObject({ ...NODE, spec: {} }).podCidrs, [])
@@ -34,6 +53,10 @@ t.test('what cannot be used is refused by the name of its field', async (t) => {
   for (const [change, message] of [
     [{ kind: 'Pod' }, 'apiVersion "v1", kind "Pod": expected v1, Node'],
     [{ metadata: { name: 'Pi_1' } }, 'metadata.name is "Pi_1"; a host name is expected'],
+    [
+      { metadata: { name: 'pi-1', labels: { rack: 3 } } },
+      'metadata.labels["rack"] is 3; text is expected: put it in quotes',
+    ],
     [{ metadata: null }, 'metadata is null; a mapping with the name is expected'],
     [{ spec: { podCIDRs: '10.42.1.0/24' } }, 'spec.podCIDRs is "10.42.1.0/24"; a list is expected'],
     [{ spec: { podCIDRs: ['10.42.1.7/24'] } }, /^spec\.podCIDRs: .*10\.42\.1\.0\/24/],
