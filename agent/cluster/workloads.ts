@@ -59,11 +59,16 @@ export interface WorkloadChange {
 
 /** Where pods, namespaces and policies come from. */
 export interface WorkloadSource {
+  /**
+   * What it does not tell of does not exist: a pod that it does not know is one without labels, and nobody waits for it (a
+   * folder of manifests). Otherwise such a pod is one that it has yet to hear of (the API server).
+   */
+  readonly isComplete: boolean
   /** Listens from now on; while the source is away the last word stays. */
   start(onChange: (change: WorkloadChange) => void): void
   /**
    * Asks for one pod at once, where the watch may be late. What it finds is told to whoever listens as well.
-   * @returns undefined when there is no such pod, or when the source needs no asking since it has told all it knows
+   * @returns undefined when there is no such pod, or when the source needs no asking since it is complete
    */
   ask(namespace: string, name: string, signal: AbortSignal): Promise<ClusterPod | undefined>
   close(): Promise<void>
