@@ -14,6 +14,13 @@ export function isIn(cidr: string, address: string): boolean {
   return range.first <= number && number <= range.last
 }
 
+/** A part of the other and not all of it. */
+export function isStrictlyInside(inner: string, outer: string): boolean {
+  const [a, b] = [rangeOf(inner), rangeOf(outer)]
+  if (a === undefined || b === undefined || a.bits !== b.bits) return false
+  return b.first <= a.first && a.last <= b.last && a.last - a.first < b.last - b.first
+}
+
 /** @returns undefined for what is no CIDR */
 export function rangeOf(cidr: string): Range | undefined {
   const [, address = '', length = ''] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? []
@@ -23,6 +30,22 @@ export function rangeOf(cidr: string): Range | undefined {
   const size = 1n << BigInt(bits - Number(length))
   const first = number - (number % size)
   return { bits, first, last: first + size - 1n }
+}
+
+/** An address as the kernel writes it: of IPv6 the longest row of zeros, of several the first, is `::` (RFC 5952). */
+export function formatted(bits: number, number: bigint): string {
+  const groupBits = bits === 32 ? 8n : 16n
+  const count = bits / Number(groupBits)
+  const groups = Array.from(
+    { length: count },
+    (_, i) => (number >> (groupBits * BigInt(count - 1 - i))) % (1n << groupBits),
+  )
+  if (bits === 32) return groups.join('.')
+  const text = groups.map((group) => group.toString(16)).join(':')
+  const [zeros] = [...text.matchAll(/\b0(:0)+\b/g)].toSorted((a, b) => b[0].length - a[0].length)
+  if (zeros === undefined) return text
+  const [head, tail] = [text.slice(0, zeros.index), text.slice(zeros.index + zeros[0].length)]
+  return `${head.replace(/:$/, '')}::${tail.replace(/^:/, '')}`
 }
 
 const bitsOf = (address: string) => (address.includes(':') ? 128 : 32)

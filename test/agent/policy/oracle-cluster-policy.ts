@@ -44,9 +44,11 @@ export function clusterTier(
         : (policy.spec.egress ?? []).map(({ to, ...rule }) => ({ ...rule, peers: to }))
     for (const [index, rule] of rules.entries()) {
       const why = `ClusterNetworkPolicy ${policy.metadata.name} rule ${index}`
-      if (rule.action !== 'Accept' && cannotBeDone(rule)) {
-        if (isAudit(policy)) continue
-        return { passes: false, why: `${why}, which cannot be done` } // "treat the rule as a 'Deny all' rule"
+      if (cannotBeDone(rule)) {
+        // "For "Accept" rules, "fail closed" means: "treat the rule as matching no traffic". For "Deny" and "Pass" rules,
+        // "fail closed" means: "treat the rule as a 'Deny all' rule"."
+        if (rule.action === 'Accept' || isAudit(policy)) continue
+        return { passes: false, why: `${why}, which cannot be done` }
       }
       if (!matchesClusterRule(rule, direction, cluster, pod, flow)) continue
       if (rule.action === 'Accept') return { passes: true, why }
@@ -59,8 +61,16 @@ export function clusterTier(
 
 type ClusterRule = RawClusterRule & { readonly peers: readonly RawClusterPeer[] }
 
-function cannotBeDone({ peers, protocols }: ClusterRule): boolean {
-  return peers.length === 0 || peers.some(isUndoablePeer) || (protocols ?? []).some(isUndoableProtocol)
+function cannotBeDone({ peers, protocols = [] }: ClusterRule): boolean {
+  // "networks/nodes/domainNames peer cannot be set with namedPorts since there are no namedPorts for" them
+  const hasNamedPort = protocols.some(({ destinationNamedPort }) => destinationNamedPort !== undefined)
+  const hasAddresses = peers.some(({ networks, nodes }) => networks !== undefined || nodes !== undefined)
+  return (
+    peers.length === 0 ||
+    peers.some(isUndoablePeer) ||
+    protocols.some(isUndoableProtocol) ||
+    (hasNamedPort && hasAddresses)
+  )
 }
 
 /** "Exactly one of the fields must be set"; of domain names we know nothing. */
@@ -86,19 +96,15 @@ function matchesClusterRule(
   subject: RawPod,
   flow: RawFlow,
 ): boolean {
-  return peers
-    .filter((peer) => !isUndoablePeer(peer))
-    .some((peer) => {
-      const other = direction === 'ingress' ? flow.source : flow.destination
-      const isAddress = isClusterAddress(peer, cluster, other)
-      const isPeer = (pod: RawPod) => isAddress || isClusterPod(peer, cluster, pod)
-      if (!isAddress && !podsAt(cluster, other).some(isPeer)) return false
-      if (protocols === undefined) return true
-      const named = direction === 'ingress' ? [subject] : podsAt(cluster, other).filter(isPeer)
-      return protocols.some(
-        (protocol) => !isUndoableProtocol(protocol) && matchesClusterProtocol(protocol, named, flow),
-      )
-    })
+  return peers.some((peer) => {
+    const other = direction === 'ingress' ? flow.source : flow.destination
+    const isAddress = isClusterAddress(peer, cluster, other)
+    const isPeer = (pod: RawPod) => isAddress || isClusterPod(peer, cluster, pod)
+    if (!isAddress && !podsAt(cluster, other).some(isPeer)) return false
+    if (protocols === undefined) return true
+    const named = direction === 'ingress' ? [subject] : podsAt(cluster, other).filter(isPeer)
+    return protocols.some((protocol) => matchesClusterProtocol(protocol, named, flow))
+  })
 }
 
 /** "Note that host-networked pods are not included." */

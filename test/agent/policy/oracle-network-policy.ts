@@ -1,4 +1,4 @@
-import { isIn, rangeOf } from './oracle-addresses.ts'
+import { isIn, isStrictlyInside, rangeOf } from './oracle-addresses.ts'
 import { hasNamedPort, labelsOf, meansAddress, namespaceLabels, podsAt, selects } from './oracle-identities.ts'
 import type { Direction, RawCluster, RawFlow, RawNetworkPolicy, RawPeer, RawPod, RawPort } from './oracle-objects.ts'
 
@@ -63,12 +63,13 @@ function isNetworkPeerPod(peer: RawPeer, policy: RawNetworkPolicy, cluster: RawC
 function isInBlock(peer: RawPeer, cluster: RawCluster, address: string): boolean {
   if (peer.ipBlock === undefined || peer.podSelector !== undefined || peer.namespaceSelector !== undefined) return false
   const { cidr, except = [] } = peer.ipBlock
-  if ([cidr, ...except].some((text) => rangeOf(text) === undefined)) return false // cannot be done: matches nobody
+  // "Except values will be rejected if they are outside the cidr range": cannot be done, and so matches nobody.
+  if (rangeOf(cidr) === undefined || !except.every((hole) => isStrictlyInside(hole, cidr))) return false
   return meansAddress(cluster, address, (one) => isIn(cidr, one) && !except.some((hole) => isIn(hole, one)))
 }
 
 function matchesNetworkPort({ protocol = 'TCP', port, endPort }: RawPort, pods: readonly RawPod[], flow: RawFlow) {
-  if (protocol !== flow.protocol) return false
+  if (protocol !== flow.protocol || flow.protocol === 'ICMP') return false
   if (typeof port === 'string')
     return endPort === undefined && pods.some((pod) => hasNamedPort(pod, port, protocol, flow.destinationPort))
   if (port === undefined) return endPort === undefined

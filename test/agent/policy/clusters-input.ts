@@ -1,0 +1,65 @@
+import { parseClusterNetworkPolicyObject } from '../../../agent/cluster/cluster-network-policy-object.ts'
+import { parseNamespaceObject } from '../../../agent/cluster/namespace-object.ts'
+import { parseNetworkPolicyObject } from '../../../agent/cluster/network-policy-object.ts'
+import { parseNodeObject } from '../../../agent/cluster/node-object.ts'
+import { parsePodObject } from '../../../agent/cluster/pod-object.ts'
+import { policyId } from '../../../agent/cluster/policy.ts'
+import { NO_WORKLOADS, type Workloads } from '../../../agent/cluster/workloads.ts'
+import type { LocalPod, PolicyInput } from '../../../agent/policy/input.ts'
+import { keyOf, objectsOf, type RawObject } from './clusters.ts'
+import type { Site } from './oracle.ts'
+import type { RawCluster } from './oracle-objects.ts'
+
+/** What the agent makes of objects as they are written: the way from the oracle's world into the agent's. */
+
+/**
+ * @param before what it was before: as sources do, what has not changed stays the same object
+ * @param objectsBefore from which that came
+ */
+export function inputOf(
+  cluster: RawCluster,
+  site: Site,
+  before?: PolicyInput,
+  objectsBefore?: RawCluster,
+): PolicyInput {
+  const known = new Map((objectsBefore ? objectsOf(objectsBefore) : []).map((one) => [keyOf(one), one]))
+  const isSame = (one: RawObject) => known.get(keyOf(one)) === one
+  const read = <T>(one: RawObject, key: string, was: ReadonlyMap<string, T> | undefined, parse: (one: unknown) => T) =>
+    [key, (isSame(one) && was?.get(key)) || parse(one)] as const
+  const { pods, namespaces, policies } = before?.workloads ?? NO_WORKLOADS
+  const workloads: Workloads = {
+    pods: new Map(
+      cluster.pods.map((one) => read(one, `${one.metadata.namespace}/${one.metadata.name}`, pods, parsePodObject)),
+    ),
+    namespaces: new Map(
+      cluster.namespaces.map((one) => read(one, one.metadata.name, namespaces, parseNamespaceObject)),
+    ),
+    policies: new Map(
+      cluster.policies.map((one) => read(one, policyId({ ...one.metadata, kind: one.kind }), policies, parsed)),
+    ),
+  }
+  return {
+    workloads,
+    nodes: new Map(cluster.nodes.map((one) => read(one, one.metadata.name, before?.nodes, parseNodeObject))),
+    nodeName: site.nodeName,
+    localPods: new Map(site.wired.map((pod, index) => [linkOf(index), localPod(pod, index, cluster)])),
+    mode: site.mode,
+    failsOpen: site.failsOpen,
+    tunnelPorts: [4789, 51820],
+  }
+}
+
+function parsed(one: unknown) {
+  const parse = (one as RawObject).kind === 'NetworkPolicy' ? parseNetworkPolicyObject : parseClusterNetworkPolicyObject
+  return parse(one).policy
+}
+
+/** The node's ends, in the order in which the site names its pods. */
+export const linkOf = (index: number) => `brm${index.toString(16).padStart(12, '0')}`
+
+export const macOf = (index: number) => `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`
+
+function localPod({ pod, addresses, isUnknown }: Site['wired'][number], index: number, cluster: RawCluster): LocalPod {
+  const told = cluster.pods.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === pod)
+  return { pod, uid: told?.metadata.uid, link: linkOf(index), mac: macOf(index), addresses, isUnknown }
+}
