@@ -22,6 +22,16 @@ export function onlyMessagesOf(type: number): Buffer {
   ])
 }
 
+/** Lets a datagram through when these four ASCII characters are at the offset. */
+export function onlyWithText(offset: number, characters: string): Buffer {
+  return Buffer.concat([
+    instruction(LOAD_WORD_ABSOLUTE, offset),
+    instruction(JUMP_IF_EQUAL, Buffer.from(characters, 'latin1').readUInt32BE(0), { onFalse: 1 }),
+    instruction(RETURN, ALL_BYTES),
+    instruction(RETURN, 0),
+  ])
+}
+
 /**
  * Lets an event through unless the request of this netlink socket caused it.
  * @param port not 0, by which the kernel says that the change was its own

@@ -1,11 +1,14 @@
+import type { NetlinkMessage } from './message.ts'
 import { NetlinkEvents } from './netlink.ts'
-import { onlyMessagesOf } from './netlink-filter.ts'
+import { onlyMessagesOf, onlyWithText } from './netlink-filter.ts'
 import { NETLINK_PROTOCOL } from './netlink-socket.ts'
 
 // include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
 const NFNLGRP_NFTABLES = 7
 const NFNL_SUBSYS_NFTABLES = 10
 const NFT_MSG_NEWGEN = 15
+/** struct nlmsghdr, struct nfgenmsg, struct nlattr: of all objects the table's name comes first (nf_tables_fill_*_info in nf_tables_api.c). */
+const TABLE_NAME_OFFSET = 16 + 4 + 4
 /** The last message of each transaction: the ruleset has a new generation. */
 const NEW_GENERATION = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN
 
@@ -24,5 +27,25 @@ export function watchNftables(isOurs: (port: number) => boolean, onForeignChange
   }
   // A transaction of ten thousand rules has as many messages, and of interest is only that it was.
   const options = { protocol: NETLINK_PROTOCOL.netfilter, filter: onlyMessagesOf(NEW_GENERATION) }
+  return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
+}
+
+/**
+ * The same for changes in tables whose names begin like this, however they were made: of what other programs do to their
+ * own tables nothing is heard. A transaction that begins with another table's objects may hide what it does to these.
+ * @param beginning of the names, four ASCII characters
+ */
+export function watchTables(
+  beginning: string,
+  isOurs: (port: number) => boolean,
+  onForeignChange: () => void,
+): NetlinkEvents {
+  const listener = {
+    onMessage: ({ type }: NetlinkMessage, causer: number) => {
+      if (type >> 8 === NFNL_SUBSYS_NFTABLES && !isOurs(causer)) onForeignChange()
+    },
+    onGap: onForeignChange,
+  }
+  const options = { protocol: NETLINK_PROTOCOL.netfilter, filter: onlyWithText(TABLE_NAME_OFFSET, beginning) }
   return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
 }

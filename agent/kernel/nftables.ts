@@ -73,7 +73,9 @@ export class Nftables {
    * @returns nothing when there is no such object
    * @throws NftablesError
    */
-  async list(command: `list set ${string}` | `list chain ${string}`): Promise<Readonly<Record<string, unknown>>[]> {
+  async list(
+    command: `list ${'set' | 'map' | 'chain' | 'counters'} ${string}`,
+  ): Promise<Readonly<Record<string, unknown>>[]> {
     const output = await this.#listing(command, NFT_CTX_OUTPUT_JSON)
     return output === '' ? [] : JSON.parse(output).nftables.slice(1)
   }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Nftables } from '../../agent/kernel/nftables.ts'
 import { isNoSuchObject, type NftablesError } from '../../agent/kernel/nftables-error.ts'
-import { watchNftables } from '../../agent/kernel/nftables-events.ts'
+import { watchNftables, watchTables } from '../../agent/kernel/nftables-events.ts'
 import { until } from './agent.ts'
 import { enterScratchNode, run } from './scratch.ts'
 
@@ -164,3 +164,35 @@ t.test('one transaction of another program is one event, however much there is i
   await until('both are heard of', async () => changes >= 2)
   t.equal(changes, 2)
 })
+
+t.test(
+  'changes in tables of our name are heard of, whatever is changed, and those in other tables are not',
+  async (t) => {
+    let changes = 0
+    const events = watchTables(
+      TABLE.slice(TABLE.indexOf(' ') + 1).slice(0, 4),
+      (port) => nft.isOurs(port),
+      () => changes++,
+    )
+    t.teardown(() => events.close())
+    await nft.run(`add table ${TABLE}; add set ${TABLE} pods { type ipv4_addr; elements = { 10.42.1.0 }; }`)
+    await run('nft', 'add table inet foreign; add set inet foreign pods { type ipv4_addr; elements = { 10.42.1.0 }; }')
+    for (const harm of [
+      `delete element ${TABLE} pods { 10.42.1.0 }`,
+      `add element ${TABLE} pods { 10.42.2.0 }`,
+      `add chain ${TABLE} mine`,
+      `add rule ${TABLE} mine accept`,
+      `delete table ${TABLE}`,
+    ]) {
+      const before = changes
+      await run('nft', harm)
+      await until(`"${harm}" is heard of`, async () => changes > before)
+    }
+    await nft.run(`add table ${TABLE}`)
+    const before = changes
+    await run('nft', 'delete table inet foreign')
+    await run('nft', `add chain ${TABLE} last`)
+    await until('the last one is heard of', async () => changes > before)
+    t.equal(changes, before + 1, 'and nothing between')
+  },
+)
