@@ -49,8 +49,9 @@ const EVENT_BUFFER_BYTES = 1024 * 1024
 
 interface Pending {
   readonly messages: NetlinkMessage[]
+  take(message: NetlinkMessage): void
   interrupted: boolean
-  /** How often the clock below has ticked since it was sent. */
+  /** How often the clock below has ticked since it was sent, or since the last part of its answer. */
   ticks: number
   /** @param words the kernel's own about the refusal */
   settle(errno: number | string | undefined, words?: string): void
@@ -120,6 +121,21 @@ export class Netlink {
     return result
   }
 
+  /**
+   * Lists a table that is too large to be held: each message is handed over as it comes, and none is kept.
+   * @throws KernelError; EINTR when the table changed so that the kernel cannot tell whether all of it was listed
+   */
+  stream(request: NetlinkRequest, take: (message: NetlinkMessage) => void): Promise<void> {
+    const result = this.#lastDump.then(async () => {
+      const { sequence, answer } = this.#expect(request.name, take)
+      this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
+      const outcome = await answer
+      if (outcome instanceof KernelError) throw outcome
+    })
+    this.#lastDump = result.catch(() => {})
+    return result
+  }
+
   async #dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
     for (let attempt = 0; attempt < DUMP_TRIES_MAX; attempt++) {
       const { sequence, answer } = this.#expect(request.name)
@@ -139,12 +155,18 @@ export class Netlink {
     this.#socket.close()
   }
 
-  #expect(name: string): { sequence: number; answer: Promise<NetlinkMessage[] | KernelError> } {
+  /** @param take gets the messages of the answer, instead of whoever waits for all of it */
+  #expect(
+    name: string,
+    take?: (message: NetlinkMessage) => void,
+  ): { sequence: number; answer: Promise<NetlinkMessage[] | KernelError> } {
     this.#sequence = (this.#sequence % 0xffff_ffff) + 1
     const sequence = this.#sequence
     const answer = new Promise<NetlinkMessage[] | KernelError>((resolve) => {
+      const messages: NetlinkMessage[] = []
       const pending: Pending = {
-        messages: [],
+        messages,
+        take: take ?? ((message) => messages.push(message)),
         interrupted: false,
         ticks: 0,
         settle: (errno, words) => {
@@ -199,7 +221,8 @@ export class Netlink {
         if (errno !== 0) pending.settle(errno, wordsOf(data as Buffer, flags))
         else pending.settle(pending.interrupted ? 'EINTR' : undefined)
       } else {
-        pending.messages.push({ type, body: data as Buffer })
+        pending.ticks = 0
+        pending.take({ type, body: data as Buffer })
       }
     }
   }
