@@ -1,4 +1,4 @@
-import type { Cidr } from '../../ipam/address.ts'
+import { type Cidr, formatAddress } from '../../ipam/address.ts'
 import type { Labels } from './policy.ts'
 import type { ViewProblem } from './problem.ts'
 import type { WorkloadSource } from './workloads.ts'
@@ -32,6 +32,11 @@ export interface ClusterNode {
   readonly labels?: Labels
   /** More addresses of the node (ExternalIP, a second InternalIP of a family): a policy that selects the node means them, too. */
   readonly otherAddresses?: readonly string[]
+}
+
+/** The first address of a node's pod CIDR, which no pod gets, is the node's own on the tunnels to the others. */
+export function tunnelAddress({ family, first }: Cidr): string {
+  return formatAddress(family, first)
 }
 
 /** The cluster at one moment. Immutable: a source that learns something makes a new one; a node that did not change is the same object in both. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type Cidr, type Family, formatAddress } from '../../ipam/address.ts'
+import type { Cidr, Family } from '../../ipam/address.ts'
+import { tunnelAddress } from '../cluster/view.ts'
 import { formatMac, linkLocalOf } from '../kernel/mac.ts'
 import { TUNNEL_LINKS } from '../ownership.ts'
 import type { LinkAddress, TunnelLink } from './objects.ts'
@@ -79,11 +80,6 @@ export function tunnelAddresses(tunnel: Tunnel, podCidrs: readonly Cidr[]): Link
   return podCidrs
     .filter(({ family }) => only === undefined || family === only)
     .map((cidr) => ({ link: linkOf(tunnel), address: tunnelAddress(cidr) }))
-}
-
-/** The first address of a node's pod CIDR, which no pod gets, is the node's own end of the tunnel. */
-export function tunnelAddress(cidr: Cidr): string {
-  return formatAddress(cidr.family, cidr.first)
 }
 
 /**
