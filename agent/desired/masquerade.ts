@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { ADDRESS_BITS, type Cidr, type Family, formatAddress, overlaps, parseCidr } from '../../ipam/address.ts'
+import { block, type DefinedTable, ip, renderTable, rule } from './nftables-text.ts'
 
 /**
  * Pods of this node that speak to the outside get the node's address, since nobody out there knows the way to theirs.
@@ -27,9 +27,7 @@ export interface MasqueradeElement {
   readonly address: string
 }
 
-export interface MasqueradeTable {
-  /** As `nft` lists it, without elements. */
-  readonly definition: string
+export interface MasqueradeTable extends DefinedTable {
   /** What the table is made with, so that it is whole from its first packet on; afterwards they come and go by themselves. */
   readonly elements: readonly MasqueradeElement[]
 }
@@ -68,19 +66,13 @@ export function masqueradeElement(cidr: Cidr): MasqueradeElement {
   return { set: setOf(cidr), address: cidr.text.slice(0, cidr.text.indexOf('/')) }
 }
 
-/** The table anew, in one transaction: not a packet meets the old one gone and the new one not yet there. */
-export function renderMasquerade({ definition, elements }: MasqueradeTable): string {
-  const bySet = Map.groupBy(elements, ({ set }) => set)
+/** With its elements, in one transaction. */
+export function renderMasquerade(table: MasqueradeTable): string {
+  const bySet = Map.groupBy(table.elements, ({ set }) => set)
   return [
-    ...withoutMasquerade(),
-    definition.trimEnd(),
+    renderTable(MASQUERADE_TABLE, table),
     ...Array.from(bySet, ([set, members]) => renderElements('add', set, members)),
   ].join('\n')
-}
-
-/** Commands after which the table is not there, whether it was or not. */
-export function withoutMasquerade(): string[] {
-  return [`add table ${MASQUERADE_TABLE}`, `delete table ${MASQUERADE_TABLE}`]
 }
 
 /** @param elements of this set, at least one */
@@ -119,22 +111,9 @@ function setOf({ family, prefixLength }: Cidr): string {
   return `pods${family}-${prefixLength}`
 }
 
-function ip(family: Family): string {
-  return family === 4 ? 'ip' : 'ip6'
-}
-
 function mask(family: Family, prefixLength: number): string {
   const hostBits = BigInt(ADDRESS_BITS[family] - prefixLength)
   return formatAddress(family, ((1n << BigInt(prefixLength)) - 1n) << hostBits)
-}
-
-/** @param what of the packets, for people. The mark behind it tells this rule from any other, whatever `nft` makes of its text. */
-function rule(text: string, what: string): string {
-  return `${text} comment "${what} #${createHash('sha256').update(text).digest('hex').slice(0, 8)}"`
-}
-
-function block(head: string, lines: readonly string[]): string[] {
-  return [`${head} {`, ...lines.map((line) => `\t${line}`), '}']
 }
 
 /** Those that lie in no other, in order: nftables refuses elements that overlap. Two CIDRs overlap only if one holds the other. */

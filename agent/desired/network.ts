@@ -3,6 +3,7 @@ import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import { AddressIndex } from './address-index.ts'
 import { CidrIndex } from './cidr-index.ts'
 import { desiredMasquerade, type MasqueradeTable, masqueradeElement } from './masquerade.ts'
+import { desiredNotrack } from './notrack.ts'
 import { joined, type LinkNeighbour, NO_OBJECTS, type NodeObjects } from './objects.ts'
 import { type DesiredPeer, desiredPeer, type PeerSettings, takenBy } from './peer.ts'
 import { tunnelAddresses, tunnelLink } from './tunnel.ts'
@@ -242,16 +243,18 @@ export class DesiredNetwork {
   #ownObjects(): NodeObjects {
     const { self } = this.#facts
     const tunnels = this.tunnels
+    const links = tunnels.flatMap((tunnel) => {
+      const mtuBytes = this.uplinkMtuBytes - this.#overheadBytes(tunnel)
+      return tunnelLink(tunnel, mtuBytes, this.#facts, this.#settings) ?? []
+    })
     return {
       ...NO_OBJECTS,
-      links: tunnels.flatMap((tunnel) => {
-        const mtuBytes = this.uplinkMtuBytes - this.#overheadBytes(tunnel)
-        return tunnelLink(tunnel, mtuBytes, this.#facts, this.#settings) ?? []
-      }),
+      links,
       addresses: tunnels.flatMap((tunnel) => tunnelAddresses(tunnel, self.podCidrs)),
       routes: self.podCidrs.map(({ text }) => ({ destination: text })),
       masqueradeTables: this.#masqueradeTables(),
       masqueradeElements: this.#settings.masquerade.isOn ? self.podCidrs.map(masqueradeElement) : [],
+      notrackTables: desiredNotrack(links),
     }
   }
 

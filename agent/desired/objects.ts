@@ -2,6 +2,7 @@ import type { FdbEntry } from '../kernel/fdb.ts'
 import type { Neighbour } from '../kernel/neighbours.ts'
 import type { VxlanParameters } from '../kernel/vxlan.ts'
 import type { MasqueradeElement, MasqueradeTable } from './masquerade.ts'
+import type { DefinedTable } from './nftables-text.ts'
 
 /** The kernel objects that join this node to the others, as values. Links go by name: an index is known only later. */
 
@@ -77,6 +78,7 @@ export interface NodeObjects {
   readonly routes: readonly NodeRoute[]
   readonly masqueradeTables: readonly MasqueradeTable[]
   readonly masqueradeElements: readonly MasqueradeElement[]
+  readonly notrackTables: readonly DefinedTable[]
 }
 
 export const NO_OBJECTS: NodeObjects = {
@@ -88,6 +90,7 @@ export const NO_OBJECTS: NodeObjects = {
   routes: [],
   masqueradeTables: [],
   masqueradeElements: [],
+  notrackTables: [],
 }
 
 export const KINDS = Object.keys(NO_OBJECTS) as (keyof NodeObjects)[]

@@ -4,32 +4,23 @@ import {
   type MasqueradeTable,
   renderElements,
   renderMasquerade,
-  withoutMasquerade,
 } from '../desired/masquerade.ts'
-import { outlineOf } from '../desired/masquerade-outline.ts'
 import type { Nftables } from '../kernel/nftables.ts'
 import { isNoSuchObject } from '../kernel/nftables-error.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
+import { attempt, definedTable } from './defined-table.ts'
 
 /** The table first: it brings the elements that it is made with, and is made anew only where its rules are others. */
 export function masqueradeSubsystems(nftables: Pick<Nftables, 'run' | 'list' | 'show'>): {
   readonly table: Subsystem<MasqueradeTable>
   readonly elements: Subsystem<MasqueradeElement>
 } {
-  const show = () => nftables.show(`list table ${MASQUERADE_TABLE}`)
-
-  const table: Subsystem<MasqueradeTable> = {
-    name: 'nftables table',
-    describe: () => `nftables table ${MASQUERADE_TABLE}`,
-    key: () => MASQUERADE_TABLE,
-    equal: (a, b) => outlineOf(a.definition) === outlineOf(b.definition),
-    list: async () => {
-      const definition = await show()
-      return definition === '' ? [] : [{ definition, elements: [] }]
-    },
-    put: (wanted) => Promise.all(wanted.map(({ desired }) => attempt(() => nftables.run(renderMasquerade(desired))))),
-    remove: (tables) => Promise.all(tables.map(() => attempt(() => nftables.run(withoutMasquerade().join('\n'))))),
-  }
+  const table = definedTable(
+    nftables,
+    MASQUERADE_TABLE,
+    (definition): MasqueradeTable => ({ definition, elements: [] }),
+    renderMasquerade,
+  )
 
   const elements: Subsystem<MasqueradeElement> = {
     name: 'nftables element',
@@ -37,7 +28,10 @@ export function masqueradeSubsystems(nftables: Pick<Nftables, 'run' | 'list' | '
     key: ({ set, address }) => `${set} ${address}`,
     equal: () => true,
     list: async () => {
-      const sets = Array.from((await show()).matchAll(/^\s*set (pods[46]-\d+) \{/gm), ([, name]) => name ?? '')
+      const sets = Array.from(
+        (await nftables.show(`list table ${MASQUERADE_TABLE}`)).matchAll(/^\s*set (pods[46]-\d+) \{/gm),
+        ([, name]) => name ?? '',
+      )
       return (await Promise.all(sets.map((set) => listElements(nftables, set)))).flat()
     },
     put: (wanted) =>
@@ -76,13 +70,4 @@ async function eachSet(
   for (const [set, members] of Map.groupBy(elements, ({ set }) => set))
     errors.set(set, await attempt(() => work(set, members)))
   return elements.map(({ set }) => errors.get(set))
-}
-
-async function attempt(work: () => Promise<void>): Promise<Error | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (error) {
-    return error as Error
-  }
 }

@@ -1,8 +1,10 @@
+import { NOTRACK_TABLE } from '../desired/notrack.ts'
 import type { NodeObjects } from '../desired/objects.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import type { Nftables } from '../kernel/nftables.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import { addresses } from './addresses.ts'
+import { definedTable } from './defined-table.ts'
 import { fdb } from './fdb.ts'
 import { links } from './links.ts'
 import { masqueradeSubsystems } from './masquerade.ts'
@@ -33,5 +35,6 @@ export function nodeSubsystems(
     routes: routes(netlink, tunnels),
     masqueradeTables: masquerade.table,
     masqueradeElements: masquerade.elements,
+    notrackTables: definedTable(nftables, NOTRACK_TABLE, (definition) => ({ definition })),
   }
 }

@@ -1,4 +1,4 @@
-import { setLine } from '../states/kernel-text.ts'
+import { notrackLines, setLine } from '../states/kernel-text.ts'
 import { runIn } from './node.ts'
 import { capture } from './scratch.ts'
 
@@ -13,6 +13,7 @@ export async function kernelTextOf(netns: string | undefined): Promise<string> {
     lines(netns, 'ip', '-4', 'route', 'show', 'proto', '97'),
     lines(netns, 'ip', '-6', 'route', 'show', 'proto', '97'),
     setLines(netns),
+    linesOfSome(netns, 'nft', 'list', 'table', 'inet', 'bramble-notrack').then((all) => notrackLines(all.join('\n'))),
   ])
   return [
     ...links.flatMap((line) => linkLine(line, wireguard[0])),

@@ -39,6 +39,7 @@ const ours = async ({ name }: LabNode) => {
     ['bridge', 'fdb', 'show', 'dev', 'bramble.vxlan'],
     ['ip', 'neighbour', 'show', 'dev', 'bramble.vxlan'],
     ['ip', '-o', 'address', 'show', 'dev', 'bramble.vxlan'],
+    ['nft', '--stateless', 'list', 'table', 'inet', 'bramble-notrack'],
   ]
   const texts = await Promise.all(commands.map(async (command) => (await inside(name, ...command)).stdout))
   // Link-local addresses are the kernel's own.
@@ -66,6 +67,15 @@ t.test('every pod reaches every other one, with packets as large as the MTU, in 
     for (const to of NODES)
       for (const address of podAddresses(to))
         if (from !== to) t.ok(await reaches(`pod-${from.name}`, address, MTU_BYTES), `${from.name} to ${address}`)
+})
+
+t.test('what pods say through VXLAN is a connection to the kernel, and what carries it is none', async (t) => {
+  t.ok(await reaches('pod-n1', '10.42.3.1'))
+  for (const node of ['n1', 'n3']) {
+    const connections = (await inside(node, 'cat', '/proc/net/nf_conntrack')).stdout
+    t.match(connections, / icmp .* src=10\.42\.1\.1 dst=10\.42\.3\.1 /, node)
+    t.notMatch(connections, / dport=4789 /, node)
+  }
 })
 
 t.test('every node reaches every pod', async (t) => {
@@ -105,6 +115,7 @@ t.test('what somebody deletes or changes is back within a second', async (t) => 
     ['ip', 'link', 'set', 'bramble.vxlan', 'down'],
     ['ip', 'link', 'set', 'bramble.vxlan', 'down', 'name', 'renamed'],
     ['ip', 'link', 'delete', 'bramble.vxlan'],
+    ['nft', 'flush', 'chain', 'inet', 'bramble-notrack', 'output'],
   ]) {
     const { exitCode, stderr } = await inside('n1', ...damage)
     t.equal(exitCode, 0, `${damage.join(' ')} ${stderr}`)

@@ -16,10 +16,13 @@ const OWN = `
   blackhole fd42:0:0:1::/64`
 
 /** This node's end of the tunnel. */
-const VXLAN = `
-  link bramble.vxlan UP mtu 1450 lladdr ${MAC.pi1} vxlan id 4096 local 192.168.1.1 dstport 4789 nolearning
+const vxlan = (local: string, mtuBytes: number, family: 'ip' | 'ip6') => `
+  link bramble.vxlan UP mtu ${mtuBytes} lladdr ${MAC.pi1} vxlan id 4096 local ${local} dstport 4789 nolearning
   inet 10.42.1.0/32 dev bramble.vxlan
-  inet fd42:0:0:1::/128 dev bramble.vxlan`
+  inet fd42:0:0:1::/128 dev bramble.vxlan
+  ${family} daddr ${local} udp dport 4789 notrack
+  ${family} saddr ${local} udp dport 4789 notrack`
+const VXLAN = vxlan('192.168.1.1', 1450, 'ip')
 
 const FAR_BY_VXLAN = `
   neigh 10.42.3.0 dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
@@ -312,7 +315,7 @@ const STATES: readonly ClusterState[] = [
   {
     name: 'this node has got another address: the tunnel starts there',
     nodes: [{ ...SELF, addresses: ['192.168.1.11'] }, FAR],
-    kernel: `${OWN} ${VXLAN.replace('local 192.168.1.1 ', 'local 192.168.1.11 ')} ${FAR_BY_VXLAN}
+    kernel: `${OWN} ${vxlan('192.168.1.11', 1450, 'ip')} ${FAR_BY_VXLAN}
       set pods4-24 { 10.42.1.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:3:: }`,
   },
@@ -320,7 +323,7 @@ const STATES: readonly ClusterState[] = [
     name: 'this node is reached by IPv6 alone: the tunnel goes over that, and takes 20 bytes more',
     nodes: [{ ...SELF, addresses: ['2001:db8:1::1'] }, FAR],
     kernel: `${OWN}
-      ${VXLAN.replace('mtu 1450', 'mtu 1430').replace('local 192.168.1.1', 'local 2001:db8:1::1')}
+      ${vxlan('2001:db8:1::1', 1430, 'ip6')}
       ${FAR_BY_VXLAN.replace('dst 192.168.2.3', 'dst 2001:db8:2::3')}
       set pods4-24 { 10.42.1.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1::, fd42:0:0:3:: }`,

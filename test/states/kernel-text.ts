@@ -34,11 +34,17 @@ const LINES: { readonly [Kind in keyof NodeObjects]: (objects: NodeObjects[Kind]
           members.map(({ address }) => address),
         ),
     ),
+  notrackTables: (tables) => tables.flatMap(({ definition }) => notrackLines(definition)),
 }
 
 /** In no particular order; see sortedLines(). */
 export function kernelText(objects: NodeObjects): string {
   return KINDS.flatMap((kind) => (LINES[kind] as (objects: readonly unknown[]) => string[])(objects[kind])).join('\n')
+}
+
+/** The rules of a table, without what is for people. */
+export function notrackLines(table: string): string[] {
+  return Array.from(table.matchAll(/^\s*(\S.* notrack) comment/gm), ([, rule = '']) => rule)
 }
 
 export function setLine(set: string, addresses: readonly string[]): string {

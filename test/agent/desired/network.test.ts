@@ -59,6 +59,7 @@ t.test('a node that is alone keeps what no pod of it has from looping, and needs
     wireguardPeers: [],
     masqueradeTables: [],
     masqueradeElements: [],
+    notrackTables: [],
     routes: [{ destination: '10.42.1.0/24' }, { destination: 'fd42:0:0:1::/64' }],
     problems: [],
     mtuBytes: 1500,
