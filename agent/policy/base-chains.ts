@@ -1,0 +1,63 @@
+import { CUT_CONNECTION_MARK, LINK_GROUP } from '../ownership.ts'
+import { marked } from './names.ts'
+import type { PolicyChain, PolicyCounter } from './table.ts'
+
+/** What every packet meets, whatever policies there are. */
+
+export const BASE_COUNTERS: readonly PolicyCounter[] = (['tunnelled', 'spoofed', 'cut'] as const).map((effect) => ({
+  name: effect,
+  effect,
+  policies: [],
+}))
+
+/** IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE in include/uapi/linux/in.h */
+const TUNNEL_PROTOCOLS = [4, 41, 47]
+
+/** @param tunnelPorts UDP */
+export function baseChains(tunnelPorts: readonly number[]): PolicyChain[] {
+  return [
+    {
+      name: 'from-pods',
+      hook: 'type filter hook prerouting priority raw; policy accept;',
+      rules: fromPods(tunnelPorts),
+    },
+    { name: 'forward', hook: 'type filter hook forward priority filter - 5; policy accept;', rules: FORWARD },
+  ]
+}
+
+/**
+ * A pod sends from its own addresses and its own MAC, and nothing that a node takes for a packet of another node.
+ * Before conntrack, so that what is forged leaves no trace.
+ */
+function fromPods(tunnelPorts: readonly number[]): string[] {
+  const groups = Object.values(LINK_GROUP).join(', ')
+  return [
+    // Two marks, as everywhere: another program may have a link of such a name.
+    marked('iifname != "brm*" return', 'from elsewhere'),
+    marked(`iifgroup != { ${groups} } return`, 'from elsewhere'),
+    ...(tunnelPorts.length > 0
+      ? [marked(`udp dport { ${tunnelPorts.join(', ')} } counter name "tunnelled" drop`, 'ports of our tunnels')]
+      : []),
+    marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } counter name "tunnelled" drop`, 'IP in IP, GRE'),
+    marked('iifname . ether saddr . ip saddr @links4 return', 'its own address'),
+    marked('iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
+    // Neighbour discovery and its like (RFC 4861, RFC 4862): the kernel forwards none of them.
+    marked('ip6 saddr { ::, fe80::/10 } return', 'on the link alone'),
+    marked('counter name "spoofed" drop', 'forged'),
+  ]
+}
+
+/**
+ * The forward hook sees neither what a node says to its pods nor what they say to it: those always reach each other.
+ * Who calls is asked about the first packet of a connection alone; what is established goes on, unless it was cut.
+ */
+const FORWARD = [
+  marked(`ct mark & ${CUT_CONNECTION_MARK} != 0 counter name "cut" drop`, 'a policy was tightened'),
+  marked('ct state established,related accept', 'replies, and errors about what was allowed'),
+  marked('ip saddr . ip daddr @self4 accept', 'a pod and itself'),
+  marked('ip6 saddr . ip6 daddr @self6 accept', 'a pod and itself'),
+  marked('ip daddr vmap @ingress4', 'what comes in'),
+  marked('ip6 daddr vmap @ingress6', 'what comes in'),
+  marked('ip saddr vmap @egress4', 'what goes out'),
+  marked('ip6 saddr vmap @egress6', 'what goes out'),
+]
