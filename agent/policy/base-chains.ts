@@ -30,7 +30,9 @@ export function baseChains(tunnelPorts: readonly number[]): PolicyChain[] {
  * Before conntrack, so that what is forged leaves no trace.
  */
 function fromPods(tunnelPorts: readonly number[]): string[] {
-  const groups = Object.values(LINK_GROUP).join(', ')
+  const groups = Object.values(LINK_GROUP)
+    .map((group) => `0x${group.toString(16)}`)
+    .join(', ')
   return [
     // Two marks, as everywhere: another program may have a link of such a name.
     marked('iifname != "brm*" return', 'from elsewhere'),
@@ -52,7 +54,7 @@ function fromPods(tunnelPorts: readonly number[]): string[] {
  * Who calls is asked about the first packet of a connection alone; what is established goes on, unless it was cut.
  */
 const FORWARD = [
-  marked(`ct mark & ${CUT_CONNECTION_MARK} != 0 counter name "cut" drop`, 'a policy was tightened'),
+  marked(`ct mark & 0x${CUT_CONNECTION_MARK.toString(16)} != 0 counter name "cut" drop`, 'a policy was tightened'),
   marked('ct state established,related accept', 'replies, and errors about what was allowed'),
   marked('ip saddr . ip daddr @self4 accept', 'a pod and itself'),
   marked('ip6 saddr . ip6 daddr @self6 accept', 'a pod and itself'),

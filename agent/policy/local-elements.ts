@@ -10,23 +10,25 @@ export interface PodEntries {
 /** The elements that pods of this node have by themselves; of a map the value is a chain. By set or map. */
 export type LocalElements = ReadonlyMap<string, ReadonlyMap<string, string>>
 
-export const LOCAL_SETS: Readonly<Record<string, string>> = Object.fromEntries(
-  ([4, 6] as const).flatMap((family) => [
-    [`self${family}`, `ipv${family}_addr . ipv${family}_addr`],
-    [`links${family}`, `ifname . ether_addr . ipv${family}_addr`],
-  ]),
-)
+/** Their types, as nft writes them. */
+export const LOCAL_SETS = {
+  links4: 'ifname . ether_addr . ipv4_addr',
+  links6: 'ifname . ether_addr . ipv6_addr',
+  self4: 'ipv4_addr . ipv4_addr',
+  self6: 'ipv6_addr . ipv6_addr',
+} as const
 
-export const LOCAL_MAPS: Readonly<Record<string, string>> = Object.fromEntries(
-  ([4, 6] as const).flatMap((family) => [
-    [`ingress${family}`, `ipv${family}_addr`],
-    [`egress${family}`, `ipv${family}_addr`],
-  ]),
-)
+/** Of their keys. */
+export const LOCAL_MAPS = {
+  ingress4: 'ipv4_addr',
+  ingress6: 'ipv6_addr',
+  egress4: 'ipv4_addr',
+  egress6: 'ipv6_addr',
+} as const
 
-/** Of pods' ends, and of the names of the node's (include/uapi/linux/if.h: IFNAMSIZ). Others would be refused by nft, and all the rest with them. */
+/** Others would be refused by nft, and all the rest with them; the rules look at links of these names alone. */
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/
-const LINK = /^[\w.-]{1,15}$/
+const LINK = /^brm\w{1,12}$/
 
 /**
  * Pure. Each address is one pod's: of two that claim it the one that comes first by its link.
@@ -46,7 +48,7 @@ export function localElements(
       taken.add(address)
       const family = familyOf(address)
       const { ingress, egress } = entriesOf(link) ?? { ingress: undefined, egress: undefined }
-      if (MAC.test(mac) && LINK.test(link)) put('links', family, `"${link}" . ${mac} . ${address}`)
+      if (MAC.test(mac) && LINK.test(link)) put('links', family, `${link} . ${mac} . ${address}`)
       if (ingress !== undefined) put('ingress', family, address, ingress)
       if (egress !== undefined) put('egress', family, address, egress)
       if (ingress !== undefined || egress !== undefined) put('self', family, `${address} . ${address}`)

@@ -1,5 +1,5 @@
-import { type Family, familyOf, formatAddress, numberOf } from '../../ipam/address.ts'
-import type { ClusterNode } from '../cluster/view.ts'
+import { type Family, familyOf, numberOf } from '../../ipam/address.ts'
+import { type ClusterNode, tunnelAddress } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
 import { Elements } from './elements.ts'
 import { rangeText, type Selection } from './selection.ts'
@@ -83,7 +83,7 @@ export class Members {
   #ofNode(node: ClusterNode): readonly string[] {
     const { selection } = this
     const own = [...node.addresses, ...(node.otherAddresses ?? [])]
-    const tunnels = node.podCidrs.map(({ family, first }) => formatAddress(family, first))
+    const tunnels = node.podCidrs.map(tunnelAddress)
     if (selection.kind === 'nodes') return selects(selection.nodes, node.labels ?? {}) ? [...own, ...tunnels] : []
     if (selection.kind !== 'tunnels') return []
     const isMeant = own.some((address) => {
