@@ -1,9 +1,9 @@
 import { type Direction, type Policy, type Rule, TIERS } from '../cluster/policy.ts'
+import { applies } from './applies.ts'
+import { DecidingPolicies } from './deciding-policies.ts'
 import type { Flow } from './flow.ts'
-import { Identities, type Identity, knownPod, type PodIdentity } from './identities.ts'
-import type { PolicyInput } from './input.ts'
-import { matches } from './matches.ts'
-import { PolicySelection } from './selected.ts'
+import { Identities, type Identity, type KnownPod, knownPod } from './identities.ts'
+import type { LocalPod, PolicyInput } from './input.ts'
 
 /** What lets a flow through in one direction, or drops it. */
 export type Reason =
@@ -23,7 +23,7 @@ export interface Decision {
   readonly isAllowed: boolean
   readonly because: Reason
   /** Whose direction it is; undefined: no policy is about this end. */
-  readonly pod: PodIdentity | undefined
+  readonly pod: KnownPod | undefined
   /** Rules that handed it on to the next tier, in order. */
   readonly passes: readonly { readonly policy: Policy; readonly rule: Rule }[]
   /** What would have dropped it, were it not on audit. */
@@ -37,76 +37,74 @@ export interface Verdict {
   readonly ingress: Decision
 }
 
+/** A flow, as it is seen from the end whose direction it is. */
+interface Side {
+  readonly direction: Direction
+  readonly flow: Flow
+  readonly self: Identity
+  readonly other: Identity
+}
+
 /** Says of any flow in the cluster what the policies make of it, and why: the meaning of policies, in the order of its words. */
 export class Evaluator {
   readonly identities: Identities
-  readonly selection: PolicySelection
+  readonly policies: DecidingPolicies
   readonly #input: PolicyInput
 
   constructor(input: PolicyInput) {
     this.#input = input
     this.identities = new Identities(input)
-    this.selection = new PolicySelection(input)
+    this.policies = new DecidingPolicies(input)
   }
 
   evaluate(flow: Flow): Verdict {
     const [source, destination] = [this.identities.at(flow.source), this.identities.at(flow.destination)]
-    const egress = this.#decide('egress', flow, source, destination)
-    const ingress = this.#decide('ingress', flow, destination, source)
+    const egress = this.#decide({ direction: 'egress', flow, self: source, other: destination })
+    const ingress = this.#decide({ direction: 'ingress', flow, self: destination, other: source })
     return { isAllowed: egress.isAllowed && ingress.isAllowed, egress, ingress }
   }
 
-  /** @param self the end whose direction it is */
-  #decide(direction: Direction, flow: Flow, self: Identity, other: Identity): Decision {
-    const { local } = self
-    if (!local) {
-      // Of two pods with one address nobody here can tell which one has it: both must agree.
-      const decisions = self.pods.map((pod) => this.#decideFor(pod, pod.pod.nodeName, direction, flow, self, other))
-      return decisions.find(({ isAllowed }) => !isAllowed) ?? decisions[0] ?? always('no-pod', undefined)
-    }
-    if (local.pod === undefined) return always('no-pod', undefined)
+  #decide(side: Side): Decision {
+    const { local, pods } = side.self
+    if (local) return this.#decideForLocal(local, side)
+    // Of two pods with one address nobody here can tell which one has it: both must agree.
+    const decisions = pods.map((pod) => this.#decideForPod(pod, pod.pod.nodeName, side))
+    return decisions.find(({ isAllowed }) => !isAllowed) ?? decisions[0] ?? always('no-pod', undefined)
+  }
+
+  #decideForLocal(local: LocalPod, side: Side): Decision {
+    if (local.pod === undefined && !local.isUnknown) return always('no-pod', undefined)
     const pod = knownPod(local, this.#input)
-    const { nodeName } = this.#input
-    return pod
-      ? this.#decideFor(pod, nodeName, direction, flow, self, other)
-      : this.#decideForUnknown(nodeName, self, other)
-  }
-
-  /** @param nodeName where the pod is */
-  #decideFor(
-    pod: PodIdentity,
-    nodeName: string,
-    direction: Direction,
-    flow: Flow,
-    self: Identity,
-    other: Identity,
-  ): Decision {
-    if (isItself(self, other) || other.pods.some(({ key }) => key === pod.key)) return always('itself', pod)
-    if (isNode(other, nodeName)) return always('own-node', pod)
-    return this.#decideByTiers(pod, direction, (rule) => matches(rule, direction, flow, pod, other))
-  }
-
-  #decideForUnknown(nodeName: string, self: Identity, other: Identity): Decision {
-    if (isItself(self, other)) return always('itself', undefined)
-    if (isNode(other, nodeName)) return always('own-node', undefined)
-    const { mode, failsOpen } = this.#input
+    const { nodeName, mode, failsOpen } = this.#input
+    if (pod) return this.#decideForPod(pod, nodeName, side)
+    const kind = alwaysAllowed(undefined, nodeName, side)
+    if (kind) return always(kind, undefined)
     const because = { kind: 'unknown' } as const
     const audited = mode === 'never' && !failsOpen ? [because] : []
     return { isAllowed: failsOpen || mode === 'never', because, pod: undefined, passes: [], audited }
   }
 
-  #decideByTiers(pod: PodIdentity, direction: Direction, isMatch: (rule: Rule) => boolean): Decision {
+  /** @param nodeName where the pod is */
+  #decideForPod(pod: KnownPod, nodeName: string, side: Side): Decision {
+    const { direction, flow, other } = side
+    const kind = alwaysAllowed(pod, nodeName, side)
+    return kind
+      ? always(kind, pod)
+      : this.#decideByTiers(pod, direction, (rule) => applies(rule, direction, flow, pod, other))
+  }
+
+  #decideByTiers(pod: KnownPod, direction: Direction, isAbout: (rule: Rule) => boolean): Decision {
     const { mode } = this.#input
     const isAudit = (policy: Policy) => policy.isAudit || mode === 'never'
     const passes: { policy: Policy; rule: Rule }[] = []
     const audited: Reason[] = []
     const decision = (isAllowed: boolean, because: Reason) => ({ isAllowed, because, pod, passes, audited })
-    const selected = this.selection.of(pod)[direction]
+    const selected = this.policies.of(pod)[direction]
     tiers: for (const tier of TIERS) {
       const policies = selected[tier]
       for (const policy of policies)
         for (const rule of policy[direction] ?? []) {
-          if (!isMatch(rule)) continue
+          if (!isAbout(rule)) continue
           const because = { kind: 'rule', policy, rule } as const
           if (rule.action === 'Accept') return decision(true, because)
           if (rule.action === 'Pass') {
@@ -125,14 +123,12 @@ export class Evaluator {
   }
 }
 
-function always(kind: 'no-pod' | 'own-node' | 'itself', pod: PodIdentity | undefined): Decision {
+function always(kind: 'no-pod' | 'own-node' | 'itself', pod: KnownPod | undefined): Decision {
   return { isAllowed: true, because: { kind }, pod, passes: [], audited: [] }
 }
 
-function isItself(self: Identity, other: Identity): boolean {
-  return self.address === other.address || (self.local !== undefined && self.local === other.local)
-}
-
-function isNode({ nodes }: Identity, name: string): boolean {
-  return nodes.some((node) => node.name === name)
+function alwaysAllowed(pod: KnownPod | undefined, nodeName: string, { self, other }: Side) {
+  const isOther = self.address !== other.address && !other.pods.some(({ key }) => key === pod?.key)
+  if (!isOther || (self.local && self.local === other.local)) return 'itself'
+  return other.nodes.some(({ name }) => name === nodeName) ? 'own-node' : undefined
 }

@@ -1,10 +1,9 @@
-import type { ClusterNode } from '../cluster/view.ts'
-import { tunnelAddress } from '../cluster/view.ts'
+import { type ClusterNode, tunnelAddress } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from './input.ts'
 
-/** A pod that has an address of its own, with what selectors ask for. */
-export interface PodIdentity {
+/** A pod with what selectors ask for. */
+export interface KnownPod {
   /** `namespace/name` */
   readonly key: string
   readonly pod: ClusterPod
@@ -15,7 +14,7 @@ export interface PodIdentity {
 export interface Identity {
   readonly address: string
   /** More than one while the API has an older one that is about to go; the one of this node first. */
-  readonly pods: readonly PodIdentity[]
+  readonly pods: readonly KnownPod[]
   /** What this node has wired there: one of the pods, one that is not known, or a container that no Kubernetes has. */
   readonly local: LocalPod | undefined
   readonly nodes: readonly ClusterNode[]
@@ -34,7 +33,7 @@ export class Identities {
     const { workloads, localPods, nodes, nodeName } = input
     const wired = new Set<string>()
     for (const local of localPods.values()) {
-      const key = knownPod(local, input)?.key
+      const key = samePod(local, input)?.key
       if (key !== undefined) wired.add(key)
       for (const address of local.addresses) {
         this.#local.set(address, local)
@@ -52,23 +51,23 @@ export class Identities {
   at(address: string): Identity {
     return {
       address,
-      pods: (this.#pods.get(address) ?? []).flatMap((key) => this.#podOf(key) ?? []),
+      pods: (this.#pods.get(address) ?? []).flatMap((key) => withNamespace(key, this.#input) ?? []),
       local: this.#local.get(address),
       nodes: this.#nodes.get(address) ?? [],
     }
   }
-
-  #podOf(key: string): PodIdentity | undefined {
-    return podIdentity(key, this.#input)
-  }
 }
 
-/** The pod that a link is of. @returns undefined for a container, and where it is not known what the pod is */
-export function knownPod({ pod: key, uid, isUnknown }: LocalPod, input: Pick<PolicyInput, 'workloads'>) {
-  if (key === undefined || isUnknown) return undefined
-  const identity = podIdentity(key, input)
-  const isAnother = uid !== undefined && identity?.pod.uid !== uid
-  return isAnother || identity?.pod.isHostNetwork ? undefined : identity
+/** The pod that a link is of. @returns undefined for a container, and where it is not known (yet) what policies make of it */
+export function knownPod(local: LocalPod, input: Pick<PolicyInput, 'workloads'>): KnownPod | undefined {
+  return local.isUnknown ? undefined : samePod(local, input)
+}
+
+/** Another one of the same name is not meant, nor one that has the network of its node. */
+function samePod({ pod: key, uid }: LocalPod, input: Pick<PolicyInput, 'workloads'>): KnownPod | undefined {
+  const known = key === undefined ? undefined : withNamespace(key, input)
+  if (!known || known.pod.isHostNetwork) return undefined
+  return uid === undefined || uid === known.pod.uid ? known : undefined
 }
 
 /** All addresses by which others may see a node, those of its tunnels among them. */
@@ -81,7 +80,7 @@ export function namedAddresses({ addresses, otherAddresses = [] }: ClusterNode):
   return [...addresses, ...otherAddresses]
 }
 
-function podIdentity(key: string, { workloads }: Pick<PolicyInput, 'workloads'>): PodIdentity | undefined {
+function withNamespace(key: string, { workloads }: Pick<PolicyInput, 'workloads'>): KnownPod | undefined {
   const pod = workloads.pods.get(key)
   return pod && { key, pod, namespace: workloads.namespaces.get(pod.namespace) }
 }

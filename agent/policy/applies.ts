@@ -2,22 +2,22 @@ import { familyOf, numberOf } from '../../ipam/address.ts'
 import type { AddressRange, Direction, Peer, PortMatch, Rule } from '../cluster/policy.ts'
 import type { ClusterPod } from '../cluster/workloads.ts'
 import type { Flow } from './flow.ts'
-import { type Identity, namedAddresses, type PodIdentity } from './identities.ts'
+import { type Identity, type KnownPod, namedAddresses } from './identities.ts'
 import { isWithin } from './ranges.ts'
 import { selects, selectsPod } from './selects.ts'
 
 /**
- * Whether a rule of a pod's policy is about a flow between this pod and another end.
+ * Whether a rule about a pod is about a flow between this pod and another end.
  * @param direction the flow's, from the pod
  */
-export function matches(
+export function applies(
   { peers, ports }: Rule,
   direction: Direction,
   flow: Flow,
-  { pod }: PodIdentity,
+  { pod }: KnownPod,
   other: Identity,
 ): boolean {
-  const isMatch = (peerPod: PodIdentity | undefined) => {
+  const fits = (peerPod: KnownPod | undefined) => {
     const destination = direction === 'ingress' ? pod : peerPod?.pod
     return (
       (peers?.some((peer) => isPeer(peer, other, peerPod)) ?? true) &&
@@ -25,10 +25,10 @@ export function matches(
     )
   }
   // Of two pods with one address the rule has to match either.
-  return other.pods.length === 0 ? isMatch(undefined) : other.pods.some(isMatch)
+  return other.pods.length === 0 ? fits(undefined) : other.pods.some(fits)
 }
 
-function isPeer(peer: Peer, other: Identity, pod: PodIdentity | undefined): boolean {
+function isPeer(peer: Peer, other: Identity, pod: KnownPod | undefined): boolean {
   switch (peer.kind) {
     case 'pods':
       return pod !== undefined && selectsPod(peer.selection, pod.pod, pod.namespace)
