@@ -142,14 +142,14 @@ export class DesiredPolicy {
   #addressesOf(key: string, pod: ClusterPod): readonly string[] {
     if (pod.isHostNetwork) return []
     const locals = [...(this.#linksByPod.get(key) ?? [])].flatMap((link) => this.#locals.get(link) ?? [])
-    const own = locals.filter((local) => isSame(local, pod))
+    const own = locals.filter((local) => isKnownAs(local, pod))
     if (own.length > 0) return own.flatMap(({ addresses }) => addresses)
     return pod.nodeName === this.#settings.nodeName ? [] : pod.addresses
   }
 
   #knownPod(local: LocalPod): ClusterPod | undefined {
-    const pod = local.pod === undefined || local.isUnknown ? undefined : this.#membership.pod(local.pod)?.pod
-    return pod && isSame(local, pod) ? pod : undefined
+    const pod = local.pod === undefined ? undefined : this.#membership.pod(local.pod)?.pod
+    return pod && isKnownAs(local, pod) ? pod : undefined
   }
 
   #settle(dirty: ReadonlySet<string>): PolicyUpdate {
@@ -218,9 +218,9 @@ function unknownRules(direction: Direction, isEnforced: boolean): PodRules {
   return { entry: chain.name, chains: [chain], counters: [counter], sets: [] }
 }
 
-/** A pod that was made again under its name is another one. */
-function isSame(local: LocalPod, pod: ClusterPod): boolean {
-  return local.uid === undefined || local.uid === pod.uid
+/** A pod that was made again under its name is another one; and one that has been wired has not the network of its node. */
+function isKnownAs({ isUnknown, uid }: LocalPod, pod: ClusterPod): boolean {
+  return !isUnknown && !pod.isHostNetwork && (uid === undefined || uid === pod.uid)
 }
 
 function elementChange(

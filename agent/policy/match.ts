@@ -59,15 +59,16 @@ function selectionsOf(peer: Peer): Selection[] {
     case 'nodes':
       return [{ kind: 'nodes', nodes: peer.nodes }]
     case 'ranges':
-      return [cidrsOf(4, peer.ranges), cidrsOf(6, peer.ranges), { kind: 'tunnels', ranges: peer.ranges }].filter(
-        ({ ranges }) => ranges.length > 0,
-      )
+      return [
+        // A set has one family: so those of one are named by themselves.
+        ...([4, 6] as const).map((family) => peer.ranges.filter((range) => range.family === family)).flatMap(cidrs),
+        { kind: 'tunnels', ranges: peer.ranges },
+      ]
   }
 }
 
-/** A set has one family: so those of one are named by themselves. */
-function cidrsOf(family: Family, ranges: readonly AddressRange[]): Selection & { readonly kind: 'cidrs' } {
-  return { kind: 'cidrs', ranges: ranges.filter((range) => range.family === family) }
+function cidrs(ranges: readonly AddressRange[]): Selection[] {
+  return ranges.length > 0 ? [{ kind: 'cidrs', ranges }] : []
 }
 
 /** Those of the destination pod, which on ingress is the subject itself: its numbers are known. */
