@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { parseClusterNetworkPolicyObject } from '../../../agent/cluster/cluster-network-policy-object.ts'
 import { parseNamespaceObject } from '../../../agent/cluster/namespace-object.ts'
 import { parseNetworkPolicyObject } from '../../../agent/cluster/network-policy-object.ts'
@@ -7,7 +8,7 @@ import { policyId } from '../../../agent/cluster/policy.ts'
 import { NO_WORKLOADS, type Workloads } from '../../../agent/cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from '../../../agent/policy/input.ts'
 import { keyOf, objectsOf, type RawObject } from './clusters.ts'
-import type { Site } from './oracle.ts'
+import type { Site, Wired } from './oracle.ts'
 import type { RawCluster } from './oracle-objects.ts'
 
 /** What the agent makes of objects as they are written: the way from the oracle's world into the agent's. */
@@ -42,7 +43,7 @@ export function inputOf(
     workloads,
     nodes: new Map(cluster.nodes.map((one) => read(one, one.metadata.name, before?.nodes, parseNodeObject))),
     nodeName: site.nodeName,
-    localPods: new Map(site.wired.map((pod, index) => [linkOf(index), localPod(pod, index, cluster)])),
+    localPods: new Map(site.wired.map((wired) => [linkOf(wired), localPod(wired)])),
     mode: site.mode,
     failsOpen: site.failsOpen,
     tunnelPorts: [4789, 51820],
@@ -54,12 +55,19 @@ function parsed(one: unknown) {
   return parse(one).policy
 }
 
-/** The node's ends, in the order in which the site names its pods. */
-export const linkOf = (index: number) => `brm${index.toString(16).padStart(12, '0')}`
+/** The node's end of a pod's link. */
+export const linkOf = ({ pod }: Wired) => `brm${digest(pod).slice(0, 12)}`
 
-export const macOf = (index: number) => `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`
+/** The pod's end. */
+export const macOf = ({ pod }: Wired) => `02:${digest(pod).slice(12, 22).match(/../g)?.join(':')}`
 
-function localPod({ pod, addresses, isUnknown }: Site['wired'][number], index: number, cluster: RawCluster): LocalPod {
-  const told = cluster.pods.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === pod)
-  return { pod, uid: told?.metadata.uid, link: linkOf(index), mac: macOf(index), addresses, isUnknown }
-}
+const digest = (pod: string | undefined) => createHash('sha256').update(`${pod}`).digest('hex')
+
+const localPod = (wired: Wired): LocalPod => ({
+  pod: wired.pod,
+  uid: wired.uid,
+  link: linkOf(wired),
+  mac: macOf(wired),
+  addresses: wired.addresses,
+  isUnknown: wired.isUnknown,
+})

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
-import type { Site, Wired } from './oracle.ts'
-import { isSomebody } from './oracle-identities.ts'
 import type {
   RawCluster,
   RawClusterNetworkPolicy,
   RawClusterPeer,
+  RawClusterProtocol,
+  RawClusterSubject,
   RawContainer,
   RawNamespace,
   RawNetworkPolicy,
@@ -20,16 +20,16 @@ import type {
  */
 
 const NAMESPACES = ['x', 'y', 'z']
-const NODES = [1, 2, 3]
+export const NODES = [1, 2, 3]
 /** Up to so many addresses a node has in use, so that two pods have the same one now and then. */
 const HOSTS_MAX = 5
 const PORT_NAMES = ['http', 'dns', 'metrics']
 export const PORT_NUMBERS = [53, 80, 81, 8080, 65_535]
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP']
 
-const oneOf = <T>(...values: T[]) => fc.constantFrom(...values)
+export const oneOf = <T>(...values: T[]) => fc.constantFrom(...values)
 /** Once in so many times. */
-const seldom = (oneIn: number) => fc.nat(oneIn - 1).map((number) => number === 0)
+export const seldom = (oneIn: number) => fc.nat(oneIn - 1).map((number) => number === 0)
 
 // ---- labels and selectors
 
@@ -47,7 +47,10 @@ function selectorOf(values: Readonly<Record<string, readonly string[]>>): fc.Arb
       fc.record({
         key: fc.constant(key),
         operator: oneOf('In', 'NotIn'),
-        values: fc.uniqueArray(fc.constantFrom(...(values[key] ?? []), 'other'), { minLength: 1, maxLength: 2 }),
+        values: fc.uniqueArray(fc.constantFrom(...(Object.hasOwn(values, key) ? (values[key] ?? []) : []), 'other'), {
+          minLength: 1,
+          maxLength: 2,
+        }),
       }),
       fc.record({ key: fc.constant(key), operator: oneOf('Exists', 'DoesNotExist') }),
     ),
@@ -226,7 +229,10 @@ export const networkPolicy: fc.Arbitrary<RawNetworkPolicy> = fc
 // ---- ClusterNetworkPolicy
 
 const namespacedPod = fc.record({ namespaceSelector, podSelector })
-const subject = fc.oneof(fc.record({ namespaces: namespaceSelector }), fc.record({ pods: namespacedPod }))
+const subject: fc.Arbitrary<RawClusterSubject> = fc.oneof(
+  fc.record({ namespaces: namespaceSelector }),
+  fc.record({ pods: namespacedPod }),
+)
 const broken: fc.Arbitrary<RawClusterPeer> = fc.oneof(
   fc.constant({}),
   fc.record({ namespaces: oneOf(...BROKEN_SELECTORS) }),
@@ -257,12 +263,12 @@ const destinationPort = fc.oneof(
     .map(([a, b]) => ({ range: { start: Math.min(a, b), end: Math.max(a, b) } })),
 )
 const numbered = fc.record({ destinationPort })
-const clusterProtocol = fc.oneof(
+const clusterProtocol: fc.Arbitrary<RawClusterProtocol> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ tcp: numbered }) },
   { weight: 2, arbitrary: fc.record({ udp: numbered }) },
   { weight: 2, arbitrary: fc.record({ sctp: numbered }) },
   { weight: 4, arbitrary: fc.record({ destinationNamedPort: oneOf(...PORT_NAMES) }) },
-  { weight: 1, arbitrary: oneOf({}, { icmp: {} }) },
+  { weight: 1, arbitrary: oneOf<object>({}, { icmp: {} }) },
 )
 const ruleParts = {
   name: oneOf('first', 'second'),
@@ -355,41 +361,4 @@ export function edited(before: RawCluster, edit: Edit): RawCluster {
   if ('remove' in edit) return clusterOf(objects.toSpliced(edit.remove % Math.max(objects.length, 1), 1))
   const others = objects.filter((one) => keyOf(one) !== keyOf(edit.put))
   return clusterOf([...others, edit.put])
-}
-
-// ---- what one node's agent knows by itself
-
-/** What is random about a node's agent. */
-export interface SitePick {
-  readonly node: number
-  readonly mode: Site['mode']
-  readonly failsOpen: boolean
-  /** Of the pods that it has wired, counted from 0. */
-  readonly unknown: readonly number[]
-  readonly hasNobodys: boolean
-}
-
-export const sitePick: fc.Arbitrary<SitePick> = fc.record({
-  node: oneOf(...NODES.slice(0, 2)),
-  mode: oneOf('default', 'default', 'default', 'default', 'always', 'never'),
-  failsOpen: seldom(4),
-  unknown: fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.tuple(fc.nat(3)) }),
-  hasNobodys: seldom(3),
-})
-
-/** Where the API gives an address to two pods, or none to one, the agent has another one for the pod. */
-export function siteOf(cluster: RawCluster, { node, unknown, hasNobodys, ...rest }: SitePick): Site {
-  const nodeName = `node${node}`
-  const taken = new Set<string>()
-  const wired: Wired[] = []
-  for (const pod of cluster.pods.filter((pod) => pod.spec.nodeName === nodeName && isSomebody(pod))) {
-    const told = (pod.status?.podIPs ?? []).map(({ ip }) => ip)
-    const isFree = told.length > 0 && !told.some((ip) => taken.has(ip))
-    const addresses = isFree ? told : podAddresses(node, 20 + wired.length)
-    for (const address of addresses) taken.add(address)
-    const { namespace, name } = pod.metadata
-    wired.push({ pod: `${namespace}/${name}`, addresses, isUnknown: unknown.includes(wired.length) })
-  }
-  if (hasNobodys) wired.push({ pod: undefined, addresses: podAddresses(node, 30), isUnknown: false })
-  return { nodeName, wired, ...rest }
 }

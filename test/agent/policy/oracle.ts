@@ -10,7 +10,7 @@ import {
   tunnelAddresses,
 } from './oracle-identities.ts'
 import { matchesNetworkRule, networkRules, policyTypes } from './oracle-network-policy.ts'
-import type { Direction, Judgement, RawCluster, RawFlow } from './oracle-objects.ts'
+import type { Direction, Judgement, RawCluster, RawFlow, RawPod } from './oracle-objects.ts'
 
 /**
  * What policies mean, said a second time: straight from the texts of the two APIs (k8s.io/api/networking/v1/types.go,
@@ -29,6 +29,8 @@ export interface Site {
 export interface Wired {
   /** `namespace/name`; undefined for a container of nobody's. */
   readonly pod: string | undefined
+  /** As the runtime told it: a pod of the same name with another one is another pod. */
+  readonly uid?: string
   readonly addresses: readonly string[]
   readonly isUnknown: boolean
 }
@@ -76,8 +78,8 @@ function judgeDirection(
   const say = (passes: boolean, why: string) => ({ passes, why: `${direction}: ${why}` })
   if (site.mode === 'never') return say(true, 'the mode is never')
   if (subject.pod === undefined) return say(true, 'no policy is about it')
-  const pod = cluster.pods.find((one) => idOf(one) === subject.pod)
-  if (pod === undefined || subject.isUnknown) return say(site.failsOpen, `${subject.pod} is not known`)
+  const pod = podOf(subject, cluster)
+  if (pod === undefined) return say(site.failsOpen, `${subject.pod} is not known`)
   const seen = asSeenFrom(cluster, site)
 
   const admin = clusterTier('Admin', direction, seen, pod, flow)
@@ -103,13 +105,24 @@ function judgeDirection(
   return say(site.mode !== 'always', `no policy says anything, the mode is ${site.mode}`)
 }
 
-/** "A pod of this node has the address that this node's agent gave it, not what the API says." */
+/** "A pod of this node has the address that this node's agent gave it, not what the API says": one that it gave none has none. */
 function asSeenFrom(cluster: RawCluster, site: Site): RawCluster {
   const pods = cluster.pods.map((pod) => {
-    const wired = site.wired.find((one) => one.pod === idOf(pod))
-    return wired ? { ...pod, status: { ...pod.status, podIPs: wired.addresses.map((ip) => ({ ip })) } } : pod
+    const wired = site.wired.find((one) => podOf(one, cluster) === pod)
+    if (wired) return withAddresses(pod, wired.addresses)
+    return pod.spec.nodeName === site.nodeName ? withAddresses(pod, []) : pod
   })
   return { ...cluster, pods }
+}
+
+function withAddresses(pod: RawPod, addresses: readonly string[]): RawPod {
+  return { ...pod, status: { ...pod.status, podIPs: addresses.map((ip) => ({ ip })) } }
+}
+
+/** @returns undefined where nothing is known of it */
+function podOf({ pod: id, uid, isUnknown }: Wired, cluster: RawCluster): RawPod | undefined {
+  const pod = cluster.pods.find((one) => idOf(one) === id)
+  return isUnknown || (uid !== undefined && pod?.metadata.uid !== uid) ? undefined : pod
 }
 
 const isEither = (address: string, { source, destination }: RawFlow) => address === source || address === destination

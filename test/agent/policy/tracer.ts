@@ -146,7 +146,7 @@ function findIn(collection: Collection | undefined, values: readonly bigint[]) {
   if (collection.types.length !== values.length) throw new TracerError('a set of other types')
   if (!collection.isInterval)
     return collection.elements.get(keyOf(values.map((value) => ({ first: value, last: value }))))
-  return collection.elements.values().find(({ key }) => isWithin(values, key))
+  return [...collection.elements.values()].find(({ key }) => isWithin(values, key))
 }
 
 function isWithin(values: readonly bigint[], ranges: readonly NumberRange[]): boolean {
