@@ -115,6 +115,7 @@ const PURE = [
   'agent/kernel/fdb.ts',
   'agent/kernel/conntrack.ts',
   'agent/kernel/packet-header.ts',
+  'agent/kernel/nflog-message.ts',
   'agent/kernel/vxlan.ts',
   'agent/kernel/new-link.ts',
   'agent/kernel/veth.ts',

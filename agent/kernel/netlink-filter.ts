@@ -10,6 +10,15 @@ const ALL_BYTES = 0xffff_ffff
 const TYPE_OFFSET = 4
 const PORT_OFFSET = 12
 
+/** Lets everything through; in the place of another filter, which cannot be taken away. */
+export function everything(): Buffer {
+  return instruction(RETURN, ALL_BYTES)
+}
+
+export function nothing(): Buffer {
+  return instruction(RETURN, 0)
+}
+
 /** A socket filter that looks at the first message of a datagram and lets it through when it is of this type. */
 export function onlyMessagesOf(type: number): Buffer {
   // The filter reads in network order what netlink writes in the machine's, which is little-endian.

@@ -33,9 +33,14 @@ export const RTNLGRP = {
   neighbour: 3,
   ipv4Address: 5,
   ipv4Route: 7,
+  ipv4Rule: 8,
   ipv6Address: 9,
   ipv6Route: 11,
+  ipv6Rule: 19,
 } as const
+
+/** The sequence number of what is no answer. */
+const UNASKED = 0
 
 /** A request has five seconds. */
 const TICK_MS = 1_000
@@ -57,8 +62,16 @@ interface Pending {
   settle(errno: number | string | undefined, words?: string): void
 }
 
+/** What a subsystem sends to the socket that has asked for it once, and then whenever there is something. */
+export interface Unasked {
+  onMessage(message: NetlinkMessage): void
+  /** What does not find room is lost. */
+  readonly bufferBytes: number
+}
+
 export class Netlink {
   readonly #socket: NetlinkSocket
+  readonly #unasked: Unasked | undefined
   readonly #pending = new Map<number, Pending>()
   #sequence = 0
   #lastDump: Promise<unknown> = Promise.resolve()
@@ -70,8 +83,10 @@ export class Netlink {
    * The socket belongs to the network namespace that the thread is in at this moment, and stays there.
    * @param protocol one of NETLINK_PROTOCOL
    */
-  constructor(protocol?: number) {
+  constructor(protocol?: number, unasked?: Unasked) {
     this.#socket = new NetlinkSocket(protocol)
+    this.#unasked = unasked
+    if (unasked) this.#socket.raw.setRecvBufferSize(unasked.bufferBytes)
     this.#socket.onMessage((bytes) => this.#receive(bytes))
     this.#socket.raw.on('error', (error) => this.#settleAll((error as NodeJS.ErrnoException).code ?? 'EIO'))
   }
@@ -147,6 +162,11 @@ export class Netlink {
     throw new KernelError(request.name, 'EINTR')
   }
 
+  /** From now on the kernel hands over only what the filter lets through, of answers too. @param filter from netlink-filter.ts */
+  accept(filter: Buffer): void {
+    this.#socket.accept(filter)
+  }
+
   close(): void {
     if (!this.#open) return
     this.#open = false
@@ -213,8 +233,9 @@ export class Netlink {
 
   #receive(bytes: Buffer): void {
     for (const { type, flags, seq, data } of parseMessages(bytes)) {
+      if (seq === UNASKED) this.#unasked?.onMessage({ type, body: data as Buffer })
       const pending = this.#pending.get(seq)
-      if (!pending) continue // the answer to a request whose deadline has passed
+      if (!pending) continue // or the answer to a request whose deadline has passed
       if (flags & NLM_F_DUMP_INTR) pending.interrupted = true
       if (type === NLMSG_ERROR || type === NLMSG_DONE) {
         const errno = data.length >= 4 ? -(data as Buffer).readInt32LE(0) : 0
