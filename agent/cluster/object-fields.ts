@@ -17,9 +17,14 @@ export function metadataOf(object: unknown, apiVersion: string, kind: string): F
   return { ...fields, name: dnsName(fields.name, 'metadata.name') }
 }
 
-/** RFC 1123, as Kubernetes wants most names. @throws ObjectError */
+/** RFC 1123, as Kubernetes wants most names. */
+export function isDnsName(text: string): boolean {
+  return /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text)
+}
+
+/** @throws ObjectError */
 export function dnsName(value: unknown, path: string): string {
-  if (typeof value === 'string' && /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(value)) return value
+  if (typeof value === 'string' && isDnsName(value)) return value
   throw new ObjectError(`${path} is ${quote(value)}; small letters, digits, "-" and "." are expected`)
 }
 

@@ -73,3 +73,9 @@ export interface WorkloadSource {
   ask(namespace: string, name: string, signal: AbortSignal): Promise<ClusterPod | undefined>
   close(): Promise<void>
 }
+
+/** The source could not be asked for a pod, or did not answer what one can use; the message says why. */
+export class AskError extends Error {
+  override readonly name = 'AskError'
+  readonly code = 'ASK' as const
+}

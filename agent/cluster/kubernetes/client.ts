@@ -1,6 +1,6 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { version } from '../../version.ts'
 import type { ApiAccess } from './access.ts'
@@ -26,6 +26,8 @@ export interface Timeouts {
 const TIMEOUTS: Timeouts = { connectMs: 10_000, headMs: 30_000, bodyMs: 30_000, watchMs: 180_000 }
 /** A peer without power answers no probe: libuv sends ten, a second apart, after this, and then the connection is gone. */
 const KEEP_ALIVE_MS = 20_000
+/** Five of them watch. Two hundred pods that start at once and are asked for one by one share the rest. */
+const MOST_CONNECTIONS = 16
 /** Objects in one page of a list. */
 const PAGE_LIMIT = 500
 /** etcd takes objects of 1.5 MiB (--max-request-bytes); as JSON they are longer. */
@@ -56,6 +58,7 @@ export class ApiClient {
   readonly #base: URL
   readonly #credentials: CredentialFiles
   readonly #userAgent = `bramble-agent/${version()}`
+  readonly #connected = new WeakSet<Socket>()
   #agent: http.Agent | undefined
   #agentContext: SecureContext | undefined
 
@@ -69,7 +72,12 @@ export class ApiClient {
   }
 
   async get(path: string, signal: AbortSignal): Promise<ApiObject> {
-    return objectOf(`GET ${path}`, await this.#json({ method: 'GET', path, signal }))
+    return objectOf(`GET ${path}`, await this.read(path, signal))
+  }
+
+  /** What is no object: what the server says about itself. */
+  async read(path: string, signal: AbortSignal): Promise<unknown> {
+    return this.#json({ method: 'GET', path, signal })
   }
 
   /**
@@ -192,8 +200,13 @@ export class ApiClient {
       }
       outgoing.on('socket', (socket) => {
         socket.setKeepAlive(true, KEEP_ALIVE_MS)
-        if (outgoing.reusedSocket) connected()
-        else socket.once(isTls ? 'secureConnect' : 'connect', connected)
+        // `reusedSocket` is not said of one that was handed on to a request which waited for it.
+        if (this.#connected.has(socket)) connected()
+        else
+          socket.once(isTls ? 'secureConnect' : 'connect', () => {
+            this.#connected.add(socket)
+            connected()
+          })
       })
       outgoing.once('response', (response) => {
         done()
@@ -212,9 +225,10 @@ export class ApiClient {
     if (this.#agent && this.#agentContext === secureContext) return this.#agent
     this.#agent?.destroy()
     this.#agentContext = secureContext
+    const options = { keepAlive: true, maxSockets: MOST_CONNECTIONS }
     this.#agent = secureContext
-      ? new https.Agent({ keepAlive: true, secureContext, rejectUnauthorized: !this.#access.skipsTlsVerify })
-      : new http.Agent({ keepAlive: true })
+      ? new https.Agent({ ...options, secureContext, rejectUnauthorized: !this.#access.skipsTlsVerify })
+      : new http.Agent(options)
     return this.#agent
   }
 }

@@ -11,6 +11,7 @@ import { ApiError } from './errors.ts'
 import { explain } from './explain.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
+import { KubernetesWorkloads } from './workloads.ts'
 
 const NODES: Resource = { path: '/api/v1/nodes', apiVersion: 'v1', kind: 'Node', name: 'nodes' }
 /** A node that joins is waited for by its pods; the controller manager takes a second or so. */
@@ -20,7 +21,8 @@ const NODE_KIND: Kind<ClusterNode> = {
   // Heartbeats change status.conditions alone.
   essence: (object) => {
     const { metadata, spec, status } = object as NodeObject
-    return JSON.stringify([metadata.annotations?.[ANNOTATION], spec?.podCIDRs, spec?.podCIDR, status?.addresses])
+    const { annotations, labels } = metadata
+    return JSON.stringify([annotations?.[ANNOTATION], labels, spec?.podCIDRs, spec?.podCIDR, status?.addresses])
   },
   parse: parseNodeObject,
 }
@@ -32,6 +34,7 @@ interface NodeObject extends ApiObject {
 
 /** The cluster from the API server of Kubernetes: its Nodes, listed once and watched from then on. */
 export class KubernetesSource implements ClusterSource {
+  readonly workloads: KubernetesWorkloads
   readonly #client: ApiClient
   readonly #nodeName: string
   readonly #nodes: ObjectStore<ClusterNode>
@@ -49,6 +52,7 @@ export class KubernetesSource implements ClusterSource {
     this.#client = client
     this.#nodeName = nodeName
     this.#backoff = backoff
+    this.workloads = new KubernetesWorkloads(client, backoff)
     this.#nodes = new ObjectStore(NODE_KIND, (changed) => this.#tell(changed))
     this.#announcer = new Announcer(
       client,
@@ -99,7 +103,7 @@ export class KubernetesSource implements ClusterSource {
   async close(): Promise<void> {
     this.#onChange = undefined
     this.#closing.abort()
-    await Promise.all([this.#reflector.close(), this.#announcer.close()])
+    await Promise.all([this.#reflector.close(), this.#announcer.close(), this.workloads.close()])
     this.#nodes.close()
     this.#client.close()
   }

@@ -60,20 +60,27 @@ export class ObjectStore<T> implements Sink {
     return this.#problems
   }
 
+  get(key: string): T | undefined {
+    return this.#entries.get(key)?.value
+  }
+
   begin(): void {
     this.#listed = new Map()
   }
 
   put(object: ApiObject): void {
+    if (this.#listed) this.#listed.set(keyOf(object), this.#entry(object))
+    else this.putNow(object)
+  }
+
+  /** Whether a list has begun or not; its end forgets what was not in it. */
+  putNow(object: ApiObject): void {
     const key = keyOf(object)
     const before = this.#entries.get(key)
-    const essence = this.#kind.essence(object)
-    const entry = before?.essence === essence ? before : this.#entry(object, essence, before)
-    if (this.#listed) this.#listed.set(key, entry)
-    else if (entry !== before) {
-      this.#entries.set(key, entry)
-      this.#note(key, before, entry)
-    }
+    const entry = this.#entry(object)
+    if (entry === before) return
+    this.#entries.set(key, entry)
+    this.#note(key, before, entry)
   }
 
   remove(object: ApiObject): void {
@@ -96,7 +103,11 @@ export class ObjectStore<T> implements Sink {
     clearImmediate(this.#timer)
   }
 
-  #entry(object: ApiObject, essence: string, before: Entry<T> | undefined): Entry<T> {
+  /** The one that there is, while it is the same. */
+  #entry(object: ApiObject): Entry<T> {
+    const before = this.#entries.get(keyOf(object))
+    const essence = this.#kind.essence(object)
+    if (before?.essence === essence) return before
     try {
       const value = this.#kind.parse(object)
       return { essence, value: isDeepStrictEqual(value, before?.value) ? before?.value : value, problem: undefined }
@@ -126,6 +137,6 @@ export class ObjectStore<T> implements Sink {
 }
 
 /** As kubectl names it. */
-function keyOf({ metadata: { namespace, name } }: ApiObject): string {
+export function keyOf({ metadata: { namespace, name } }: ApiObject): string {
   return namespace ? `${namespace}/${name}` : name
 }

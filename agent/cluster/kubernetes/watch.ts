@@ -26,8 +26,8 @@ export interface Sink {
   begin(): void
   put(object: ApiObject): void
   remove(object: ApiObject): void
-  /** What was not put since `begin` is gone. */
-  end(): void
+  /** What was not put since `begin` is gone. @param version of the list */
+  end(version: string): void
 }
 
 /**
@@ -104,7 +104,7 @@ export class Reflector {
     const version = await this.#client.list(path, this.#closing.signal, (item) =>
       this.#sink.put(Object.assign(item, { kind, apiVersion })),
     )
-    this.#sink.end()
+    this.#sink.end(version)
     this.#healthy()
     return version
   }

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { ApiObjects, type StoredEvent, type StoredObject } from './api-objects.ts'
 
 /**
- * An API server over real sockets, as clients see it: get, list in pages, watch with bookmarks, merge patch;
+ * An API server over real sockets, as clients see it: get, list in pages, watch with bookmarks, merge patch, discovery;
  * 401, 403, 404, 410, 415 in the real one's words. Faults on demand. What a test wants to happen it does to `objects`.
  */
 
@@ -118,6 +118,12 @@ export class ApiDouble {
     this.#snapshots.clear()
   }
 
+  /** As when its CustomResourceDefinition is deleted: its objects go, its watches end, and it is not served. */
+  uninstall(resource: string): void {
+    this.objects.uninstall(resource)
+    for (const watch of this.watches) if (watch.resource === resource) watch.end()
+  }
+
   /** All connections break. */
   disconnect(): void {
     for (const socket of this.#sockets) socket.destroy()
@@ -133,8 +139,8 @@ export class ApiDouble {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://double')
-    const target = targetOf(url.pathname)
-    if (!target || !this.objects.kindOf(target.resource)) return plain(response, 404, '404 page not found\n')
+    const told = discovered(url.pathname, this.objects.resources)
+    const target = targetOf(url.pathname) ?? { resource: url.pathname, namespace: undefined, name: '' }
     const query = Object.fromEntries(url.searchParams)
     const verb = verbOf(request.method, target, query)
     const { remotePort: port = 0 } = request.socket
@@ -149,10 +155,18 @@ export class ApiDouble {
     if (fault?.kind === 'silence') return
     if (fault?.kind === 'reset') return void request.socket.destroy()
     if (fault?.kind === 'slow') await new Promise((resolve) => setTimeout(resolve, fault.ms))
-    this.#serve(request, response, seen, target, fault?.kind === 'half')
+    if (!told && !this.objects.kindOf(target.resource)) return plain(response, 404, '404 page not found\n')
+    this.#serve(request, response, seen, target, told, fault?.kind === 'half')
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse, seen: SeenRequest, target: Target, half: boolean) {
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    seen: SeenRequest,
+    target: Target,
+    told: object | undefined,
+    half: boolean,
+  ) {
     const { verb, query } = seen
     if (!this.#knows(request)) return status(response, 401, 'Unauthorized', 'Unauthorized')
     const plural = target.resource.split('/').at(-1)
@@ -169,6 +183,7 @@ export class ApiDouble {
       if (!half) return void response.end(text)
       response.write(text.slice(0, text.length / 2), () => request.socket.destroy())
     }
+    if (told) return answer(told)
     if (query.fieldSelector || query.labelSelector)
       return status(response, 400, 'BadRequest', 'the double has no selectors yet')
     if (verb === 'list') return this.#list(response, target, query, answer)
@@ -275,6 +290,10 @@ export class LiveWatch {
     })
   }
 
+  get resource(): string {
+    return this.#target.resource
+  }
+
   bookmark(): void {
     if (this.#query.allowWatchBookmarks !== 'true' || this.#objects.version < this.#from) return
     const metadata = { resourceVersion: String(this.#objects.version), creationTimestamp: null }
@@ -319,6 +338,24 @@ export function targetOf(path: string): Target | undefined {
   const namespace = parts[0] === 'namespaces' && parts.length > 2 ? parts[1] : undefined
   const [plural, name, ...more] = namespace === undefined ? parts : parts.slice(2)
   return more.length > 0 ? undefined : { resource: `${root}/${plural}`, namespace, name }
+}
+
+/** `/apis`: all groups; `/apis/GROUP/VERSION`: what is in one; undefined: neither, or there is no such thing. */
+function discovered(path: string, resources: readonly string[]): object | undefined {
+  const ofGroups = resources.filter((resource) => resource.startsWith('/apis/'))
+  const groupVersions = [...new Set(ofGroups.map((resource) => resource.split('/').slice(2, 4).join('/')))]
+  if (path === '/apis') {
+    const groups = groupVersions.map((groupVersion) => {
+      const [name, version] = groupVersion.split('/')
+      return { name, versions: [{ groupVersion, version }], preferredVersion: { groupVersion, version } }
+    })
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups }
+  }
+  const groupVersion = groupVersions.find((one) => path === `/apis/${one}`)
+  if (groupVersion === undefined) return undefined
+  const names = ofGroups.filter((one) => one.startsWith(`${path}/`)).map((one) => one.slice(path.length + 1))
+  const listed = names.flatMap((name) => [{ name }, { name: `${name}/status` }])
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: listed }
 }
 
 function verbOf(method: string | undefined, { name }: Target, query: SeenRequest['query']): SeenRequest['verb'] {

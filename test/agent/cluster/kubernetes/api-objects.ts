@@ -29,8 +29,13 @@ export interface StoredEvent {
   readonly object: StoredObject
 }
 
+export interface StoredKind {
+  readonly apiVersion: string
+  readonly kind: string
+}
+
 /** By collection over all namespaces: `/api/v1/pods`. */
-const KINDS: Readonly<Record<string, { readonly apiVersion: string; readonly kind: string }>> = {
+const KINDS: Readonly<Record<string, StoredKind>> = {
   '/api/v1/nodes': { apiVersion: 'v1', kind: 'Node' },
   '/api/v1/pods': { apiVersion: 'v1', kind: 'Pod' },
   '/api/v1/namespaces': { apiVersion: 'v1', kind: 'Namespace' },
@@ -40,6 +45,7 @@ const KINDS: Readonly<Record<string, { readonly apiVersion: string; readonly kin
 export class ApiObjects {
   #version = 1000
   #compactedAt = 1000
+  readonly #kinds = new Map<string, StoredKind>(Object.entries(KINDS))
   readonly #objects = new Map<string, Map<string, StoredObject>>()
   #history: StoredEvent[] = []
   readonly #listeners = new Set<(event: StoredEvent) => void>()
@@ -53,8 +59,23 @@ export class ApiObjects {
     return this.#compactedAt
   }
 
-  kindOf(resource: string) {
-    return KINDS[resource]
+  kindOf(resource: string): StoredKind | undefined {
+    return this.#kinds.get(resource)
+  }
+
+  get resources(): readonly string[] {
+    return [...this.#kinds.keys()]
+  }
+
+  /** What a CustomResourceDefinition does. */
+  install(resource: string, kind: StoredKind): void {
+    this.#kinds.set(resource, kind)
+  }
+
+  /** With its objects, before. */
+  uninstall(resource: string): void {
+    for (const object of this.list(resource)) this.delete(resource, keyOf(object))
+    this.#kinds.delete(resource)
   }
 
   /** In the order of their keys, as etcd lists them. */
@@ -71,7 +92,7 @@ export class ApiObjects {
 
   /** Creates or replaces; what would change nothing makes no new version. */
   put(resource: string, object: NewObject): StoredObject {
-    const kind = KINDS[resource]
+    const kind = this.kindOf(resource)
     if (!kind) throw new Error(`no resource ${resource}`)
     const key = keyOf(object)
     const before = this.get(resource, key)

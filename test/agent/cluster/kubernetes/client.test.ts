@@ -203,6 +203,17 @@ t.test('one connection serves many requests', async (t) => {
   t.equal(new Set(double.requests.map(({ port }) => port)).size, 1)
 })
 
+t.test('a request that waited for a connection of another one is given the time for its own answer', async (t) => {
+  const { double, client } = await fixture(t)
+  put(double, 'quick', 'slow')
+  double.fault = ({ path }) => (path.endsWith('/slow') ? { kind: 'slow', ms: 1_500 } : undefined)
+  const one = client({}, { connectMs: 1_000 })
+  const quick = Array.from({ length: 32 }, () => one.get(`${NODES}/quick`, never))
+  t.match(await one.get(`${NODES}/slow`, never), { metadata: { name: 'slow' } })
+  await Promise.all(quick)
+  t.ok(new Set(double.requests.map(({ port }) => port)).size <= 16)
+})
+
 t.test('a token is sent with each request, and who we are', async (t) => {
   const { double, client } = await fixture(t)
   put(double, 'a')
