@@ -1,7 +1,8 @@
 import type { Family } from '../../ipam/address.ts'
+import { merge } from '../cluster/address-ranges.ts'
 import type { AddressRange, Direction, Peer, PortMatch, Protocol, Rule } from '../cluster/policy.ts'
 import type { NamedPort } from '../cluster/workloads.ts'
-import { EVERY_POD, mergedRanges, type Selection, type SetUse, useOf } from './selection.ts'
+import { EVERY_POD, type Selection, type SetUse, useOf } from './selection.ts'
 
 /** The pods that a chain is for, as far as its rules depend on them. */
 export interface Subject {
@@ -35,7 +36,7 @@ export function matchesOf({ peers, ports }: Pick<Rule, 'peers' | 'ports'>, subje
 
 /** All ranges of a rule are one peer, so that thousands of CIDRs are one look-up. */
 function peersOf(peers: readonly Peer[]): Peer[] {
-  const ranges = mergedRanges(peers.flatMap((peer) => (peer.kind === 'ranges' ? peer.ranges : [])))
+  const ranges = merge(peers.flatMap((peer) => (peer.kind === 'ranges' ? peer.ranges : [])))
   const others = peers.filter(({ kind }) => kind !== 'ranges')
   return ranges.length > 0 ? [...others, { kind: 'ranges', ranges }] : others
 }

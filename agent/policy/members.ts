@@ -2,6 +2,7 @@ import { type Family, familyOf, numberOf } from '../../ipam/address.ts'
 import { type ClusterNode, tunnelAddress } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
 import { Elements } from './elements.ts'
+import { isWithin } from './ranges.ts'
 import { rangeText, type Selection } from './selection.ts'
 import { selects } from './selects.ts'
 
@@ -86,10 +87,7 @@ export class Members {
     const tunnels = node.podCidrs.map(tunnelAddress)
     if (selection.kind === 'nodes') return selects(selection.nodes, node.labels ?? {}) ? [...own, ...tunnels] : []
     if (selection.kind !== 'tunnels') return []
-    const isMeant = own.some((address) => {
-      const [family, number] = [familyOf(address), numberOf(address)]
-      return selection.ranges.some((range) => range.family === family && range.first <= number && number <= range.last)
-    })
+    const isMeant = own.some((address) => isWithin(selection.ranges, familyOf(address), numberOf(address)))
     return isMeant ? tunnels : []
   }
 }

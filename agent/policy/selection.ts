@@ -81,17 +81,6 @@ function describeRanges(ranges: readonly AddressRange[]): string {
   return ranges.slice(0, 3).map(rangeText).join(', ') + more
 }
 
-/** Of all together: in order, none touching another, as nftables wants them. */
-export function mergedRanges(ranges: readonly AddressRange[]): AddressRange[] {
-  const merged: AddressRange[] = []
-  for (const range of ranges.toSorted((a, b) => a.family - b.family || compare(a.first, b.first))) {
-    const last = merged.at(-1)
-    if (!last || last.family !== range.family || range.first > last.last + 1n) merged.push(range)
-    else if (range.last > last.last) merged[merged.length - 1] = { ...last, last: range.last }
-  }
-  return merged
-}
-
 /** An address, a CIDR, or `first-last`. */
 export function rangeText({ family, first, last }: AddressRange): string {
   const from = formatAddress(family, first)
@@ -100,8 +89,4 @@ export function rangeText({ family, first, last }: AddressRange): string {
   if (size === 1n) return from
   const isNetwork = size === 1n << BigInt(hostBits) && first % size === 0n
   return isNetwork ? `${from}/${ADDRESS_BITS[family] - hostBits}` : `${from}-${formatAddress(family, last)}`
-}
-
-function compare(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
