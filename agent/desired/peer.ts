@@ -73,7 +73,7 @@ export function desiredPeer(
     }
     const link = linkOf(way.kind)
     tunnels.set(way.kind, overheadBytes(way.kind, familyOf(way.remote)))
-    const uplink = uplinkTo(way.remote, facts.uplinks)
+    const uplink = uplinkTo(way.remote, facts)
     if (uplink) uplinks.add(uplink.link)
     switch (way.kind) {
       case 'vxlan': {

@@ -15,6 +15,8 @@ export interface Uplink {
   readonly gateway?: string
   /** The smaller one counts. */
   readonly metric: number
+  /** Who is at the other end is decided behind the link, by the packet's destination: a router would be passed over. */
+  readonly isPointToPoint?: boolean
 }
 
 /** What of this node decides how it reaches others. */
@@ -22,6 +24,8 @@ export interface WayFacts {
   readonly self: ClusterNode
   /** The node's own routes, none of ours among them. */
   readonly uplinks: readonly Uplink[]
+  /** By address: what the kernel says about single peers, where the routes above alone do not tell (rules, VRFs). */
+  readonly answers?: ReadonlyMap<string, Uplink>
   /** Which tunnels the kernel cannot make, and what to do about it. */
   readonly missing: ReadonlyMap<Tunnel, string>
 }
@@ -43,7 +47,7 @@ export type Way =
 export function wayTo(peer: ClusterNode, family: Family, facts: WayFacts, settings: WaySettings): Way {
   const reasons = new Set<string>()
   for (const kind of kindsOf(settings)) {
-    const way = kind === 'direct' ? direct(peer, family, facts) : tunnelled(peer, family, kind, facts)
+    const way = kind === 'direct' ? direct(peer, family, facts, settings) : tunnelled(peer, family, kind, facts)
     if (way.kind !== 'none') return way
     if (kind !== 'direct' || settings.routing === 'direct') reasons.add(way.reason)
   }
@@ -63,15 +67,17 @@ function kindsOf(settings: WaySettings): readonly ('direct' | Encapsulation)[] {
 }
 
 /** The peer is in a subnet of ours, by an address of the pods' family. */
-function direct(peer: ClusterNode, family: Family, { self, uplinks }: WayFacts): Way {
+function direct(peer: ClusterNode, family: Family, facts: WayFacts, { routing }: WaySettings): Way {
+  const { self } = facts
   const address = addressOf(peer, family)
   if (!address)
     return none(
       `${peer.name} has no IPv${family} InternalIP, as --routing direct needs for its pods; use auto or vxlan`,
     )
-  const uplink = uplinkTo(address, uplinks)
-  if (uplink && uplink.gateway === undefined && uplink.cidr.prefixLength > 0)
-    return { kind: 'direct', address, link: uplink.link }
+  const uplink = uplinkTo(address, facts)
+  // A VPN between the nodes may know pods or not: who knows it does says --routing direct.
+  const isNeighbour = uplink?.gateway === undefined && (routing === 'direct' || !uplink?.isPointToPoint)
+  if (uplink && isNeighbour && uplink.cidr.prefixLength > 0) return { kind: 'direct', address, link: uplink.link }
   return none(`${peer.name} (${address}) is in no subnet of ${self.name}, as --routing direct needs; use auto or vxlan`)
 }
 
@@ -119,8 +125,10 @@ export function addressOf(node: ClusterNode, family: Family): string | undefined
   return node.addresses.find((address) => familyOf(address) === family)
 }
 
-/** The longest prefix, then the smallest metric, as in the kernel's look-up. */
-export function uplinkTo(address: string, uplinks: readonly Uplink[]): Uplink | undefined {
+/** The kernel's answer or else, as in its look-up, the longest prefix, then the smallest metric. */
+export function uplinkTo(address: string, { uplinks, answers }: Pick<WayFacts, 'uplinks' | 'answers'>) {
+  const answer = answers?.get(address)
+  if (answer) return answer
   let best: Uplink | undefined
   for (const uplink of uplinks) {
     if (!contains(uplink.cidr, address)) continue

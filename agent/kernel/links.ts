@@ -25,6 +25,7 @@ const RTEXT_FILTER_SKIP_STATS = 8
 const AF_INET6 = 10
 const AF_BRIDGE = 7
 const IFF_UP = 0x01
+const IFF_POINTOPOINT = 0x10
 const IFF_RUNNING = 0x40
 const INFO_BYTES = 16
 
@@ -39,6 +40,8 @@ export interface Link {
   readonly isUp: boolean
   /** Up, with carrier, and the kernel's link watch has made its queue work: what is sent is not dropped. */
   readonly isRunning: boolean
+  /** There is one other end, and no neighbours to choose from: WireGuard, Tailscale, PPP. */
+  readonly isPointToPoint: boolean
   readonly group: number
   readonly alias: string
   /** The index of the other end of a veth pair, in its own namespace. */
@@ -170,6 +173,7 @@ export function parseLink(message: NetlinkMessage): Link {
     mac: address ? formatMac(address) : '',
     isUp: (flags & IFF_UP) !== 0,
     isRunning: (flags & IFF_RUNNING) !== 0,
+    isPointToPoint: (flags & IFF_POINTOPOINT) !== 0,
     group: readU32(attributes.get(IFLA_GROUP)) ?? 0,
     alias: readText(attributes.get(IFLA_IFALIAS)) ?? '',
     peerIndex: readU32(attributes.get(IFLA_LINK)) ?? 0,

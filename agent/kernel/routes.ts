@@ -16,6 +16,9 @@ const RTA_MULTIPATH = 9
 /** struct rtnexthop: length, flags, hops, link index */
 const NEXTHOP_BYTES = 8
 const RTA_TABLE = 15
+/** Where the router has an address of the other family: struct rtvia. */
+const RTA_VIA = 18
+const VIA_FAMILY_BYTES = 2
 const RTN_UNICAST = 1
 const RTN_LOCAL = 2
 const RTN_BLACKHOLE = 6
@@ -56,6 +59,13 @@ export function addRoute(linkIndex: number, route: Route): NetlinkRequest {
 
 export function deleteRoute(linkIndex: number, route: Route): NetlinkRequest {
   return { ...routeMessage('delete', linkIndex, route), type: RTM_DELROUTE }
+}
+
+/** Where a packet leaves the node. */
+export interface WayOut {
+  readonly linkIndex: number
+  /** Absent: the destination is on the link itself. */
+  readonly gateway?: string
 }
 
 export interface ListedRoute extends Route {
@@ -148,7 +158,7 @@ export function routedHostOf({ body }: NetlinkMessage): string | undefined {
   return destination && addressOf(destination)
 }
 
-/** Where would a packet to this address go? The answer is one message, for isLocalRoute. */
+/** Where would a packet to this address go? The answer is one message, for isLocalRoute and parseWayOut. */
 export function getRoute(address: string): NetlinkRequest {
   const info = Buffer.alloc(INFO_BYTES)
   info[0] = AF[familyOf(address)]
@@ -158,6 +168,15 @@ export function getRoute(address: string): NetlinkRequest {
     type: RTM_GETROUTE,
     body: Buffer.concat([info, attribute(RTA_DST, addressBytes(address))]),
   }
+}
+
+/** A link, and the router where there is one. @returns undefined for what is taken in here or goes nowhere */
+export function parseWayOut({ body }: NetlinkMessage): WayOut | undefined {
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const linkIndex = readU32(attributes.get(RTA_OIF))
+  if (body[7] !== RTN_UNICAST || linkIndex === undefined) return undefined
+  const gateway = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(VIA_FAMILY_BYTES)
+  return { linkIndex, ...(gateway && { gateway: addressOf(gateway) }) }
 }
 
 /** The packet would be taken in here. */

@@ -1,19 +1,27 @@
 import { ADDRESS_BITS, addressBytes, addressOf, type Family, familyOf } from '../../ipam/address.ts'
 import { AF } from './addresses.ts'
 import { attribute, readAttributes, readU32, u32 } from './attributes.ts'
-import { type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
+import { KernelError } from './errors.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './message.ts'
 import type { Netlink } from './netlink.ts'
 
 // include/uapi/linux/rtnetlink.h, fib_rules.h
-const RTM_NEWRULE = 32
-const RTM_DELRULE = 33
+export const RTM_NEWRULE = 32
+export const RTM_DELRULE = 33
 const RTM_GETRULE = 34
 const FRA_SRC = 2
 const FRA_PRIORITY = 6
+const FRA_FWMARK = 10
 const FRA_TABLE = 15
 const FRA_PROTOCOL = 21
 const FR_ACT_TO_TBL = 1
 const INFO_BYTES = 12
+/** RT_TABLE_LOCAL, RT_TABLE_MAIN, RT_TABLE_DEFAULT, with the priority of each. */
+const DEFAULT_RULES: ReadonlyMap<number, number> = new Map([
+  [255, 0],
+  [254, 32_766],
+  [253, 32_767],
+])
 
 /** Packets from one address look up their route in a table of their own. */
 export interface Rule {
@@ -38,9 +46,7 @@ export function deleteRuleLike(family: Family, rule: Omit<Rule, 'from'>): Netlin
 
 /** The rules that look at one source address alone. */
 export async function listRules(netlink: Netlink, family: Family): Promise<Rule[]> {
-  const info = Buffer.alloc(INFO_BYTES)
-  info[0] = AF[family]
-  const messages = await netlink.dump({ name: `-${family} rule show`, type: RTM_GETRULE, body: info })
+  const messages = await dumpRules(netlink, family)
   return messages.flatMap(({ body }) => {
     const attributes = readAttributes(body.subarray(INFO_BYTES))
     const from = attributes.get(FRA_SRC)
@@ -54,6 +60,33 @@ export async function listRules(netlink: Netlink, family: Family): Promise<Rule[
       },
     ]
   })
+}
+
+/** Do the routes of the main table alone not tell where a packet goes? @throws KernelError */
+export async function hasMoreThanDefaultRules(netlink: Netlink): Promise<boolean> {
+  const [rules4, rules6] = await Promise.all([dumpRules(netlink, 4), dumpRules(netlink, 6)])
+  return [...rules4, ...rules6].some((rule) => !isDefaultRule(rule))
+}
+
+/** As each namespace has them at first, for all packets: local at 0, main at 32766, default at 32767. */
+function isDefaultRule({ body }: NetlinkMessage): boolean {
+  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const table = readU32(attributes.get(FRA_TABLE)) ?? body[4] ?? 0
+  const priority = readU32(attributes.get(FRA_PRIORITY)) ?? 0
+  const selectsAll = body[1] === 0 && body[2] === 0 && body[3] === 0 && !attributes.has(FRA_FWMARK)
+  return selectsAll && DEFAULT_RULES.get(table) === priority
+}
+
+/** @returns none where the kernel was built without rules */
+async function dumpRules(netlink: Netlink, family: Family): Promise<NetlinkMessage[]> {
+  const info = Buffer.alloc(INFO_BYTES)
+  info[0] = AF[family]
+  try {
+    return await netlink.dump({ name: `-${family} rule show`, type: RTM_GETRULE, body: info })
+  } catch (error) {
+    if (error instanceof KernelError && ['EOPNOTSUPP', 'EAFNOSUPPORT'].includes(error.errno)) return []
+    throw error
+  }
 }
 
 function ruleMessage(verb: string, family: Family, rule: Omit<Rule, 'from'>, from?: string) {

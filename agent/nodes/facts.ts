@@ -1,11 +1,12 @@
-import { type Cidr, familyOf, parseCidr } from '../../ipam/address.ts'
-import type { ClusterNode, ClusterView } from '../cluster/view.ts'
+import { ADDRESS_BITS, type Cidr, familyOf, parseCidr } from '../../ipam/address.ts'
+import { type ClusterNode, type ClusterView, EMPTY_VIEW } from '../cluster/view.ts'
 import type { LocalFacts } from '../desired/network.ts'
 import type { Tunnel, Uplink } from '../desired/way.ts'
 import { type ListedAddress, listAddresses } from '../kernel/addresses.ts'
 import { type Link, listLinks } from '../kernel/links.ts'
 import type { Netlink } from '../kernel/netlink.ts'
-import { type ListedRoute, listRoutes, RT_TABLE_MAIN } from '../kernel/routes.ts'
+import { getRoute, type ListedRoute, listRoutes, parseWayOut, RT_TABLE_MAIN, type WayOut } from '../kernel/routes.ts'
+import { hasMoreThanDefaultRules } from '../kernel/rules.ts'
 import { isPodLink, isTunnelLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../ownership.ts'
 
 /** What this node was told of itself. */
@@ -23,17 +24,33 @@ export interface KernelListing {
   readonly links: readonly Link[]
   readonly addresses: readonly ListedAddress[]
   readonly routes: readonly ListedRoute[]
+  /** By address: how single ones are reached, asked only where rules decide, which the routes do not tell of. */
+  readonly answers?: ReadonlyMap<string, WayOut>
 }
 
-/** @throws KernelError */
-export async function listKernel(netlink: Netlink): Promise<KernelListing> {
-  const [links, addresses, routes4, routes6] = await Promise.all([
+/** @param view whose nodes are asked for where the routes alone do not tell the way to them @throws KernelError */
+export async function listKernel(netlink: Netlink, view = EMPTY_VIEW): Promise<KernelListing> {
+  const [hasRules, links, addresses, routes4, routes6] = await Promise.all([
+    hasMoreThanDefaultRules(netlink),
     listLinks(netlink),
     listAddresses(netlink),
     listRoutes(netlink, 4, NODE_ROUTE_PROTOCOL),
     listRoutes(netlink, 6, NODE_ROUTE_PROTOCOL),
   ])
-  return { links, addresses, routes: [...routes4, ...routes6] }
+  const answers = hasRules ? await ask(netlink, view) : undefined
+  return { links, addresses, routes: [...routes4, ...routes6], ...(answers && { answers }) }
+}
+
+/** As for a packet of no particular source: that of pods on their way through this node is none of the node's own. */
+async function ask(netlink: Netlink, { nodes }: ClusterView): Promise<ReadonlyMap<string, WayOut>> {
+  const addresses = [...nodes.values()].flatMap((node) => node.addresses)
+  const outcomes = await netlink.trySend(addresses.map((address) => getRoute(address)))
+  const answers = new Map<string, WayOut>()
+  for (const [index, outcome] of outcomes.entries()) {
+    const way = Array.isArray(outcome) && outcome[0] && parseWayOut(outcome[0])
+    if (way) answers.set(addresses[index] ?? '', way)
+  }
+  return answers
 }
 
 /** Pure. The cluster's word on this node's addresses counts, if it is not this node's; where it has none, the node's own are taken. */
@@ -52,7 +69,8 @@ export function localFacts(
   const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
   const addresses = new Set(listing.addresses.map(({ address }) => address))
-  return { self, uplinks, linkMtus, addresses, missing }
+  const answers = listing.answers && answeredUplinks(listing.answers, foreign)
+  return { self, uplinks, linkMtus, addresses, missing, ...(answers && { answers }) }
 }
 
 /** Where other nodes reach this one: what it was told, or else its own. @throws KernelError */
@@ -87,5 +105,22 @@ function uplinkOf(route: ListedRoute, foreign: ReadonlyMap<number, Link>): Uplin
   const link = foreign.get(linkIndex)
   const isOurs = protocol === ROUTE_PROTOCOL || protocol === NODE_ROUTE_PROTOCOL
   if (!link || isOurs || table !== RT_TABLE_MAIN || destination.startsWith('fe80:')) return undefined
-  return { cidr: parseCidr(destination), link: link.name, metric, ...(gateway !== undefined && { gateway }) }
+  return { cidr: parseCidr(destination), metric, ...wayBy(link, gateway) }
+}
+
+function answeredUplinks(
+  answers: ReadonlyMap<string, WayOut>,
+  foreign: ReadonlyMap<number, Link>,
+): ReadonlyMap<string, Uplink> {
+  const uplinks = new Map<string, Uplink>()
+  for (const [address, { linkIndex, gateway }] of answers) {
+    const link = foreign.get(linkIndex)
+    const cidr = parseCidr(`${address}/${ADDRESS_BITS[familyOf(address)]}`)
+    if (link) uplinks.set(address, { cidr, metric: 0, ...wayBy(link, gateway) })
+  }
+  return uplinks
+}
+
+function wayBy({ name, isPointToPoint }: Link, gateway: string | undefined): Omit<Uplink, 'cidr' | 'metric'> {
+  return { link: name, ...(gateway !== undefined && { gateway }), ...(isPointToPoint && { isPointToPoint }) }
 }

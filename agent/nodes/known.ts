@@ -4,6 +4,7 @@ import { parseAddress, RTM_DELADDR, RTM_NEWADDR } from '../kernel/addresses.ts'
 import { isBridgePortMessage, type Link, parseLink, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import { concernsRouting, parseRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../kernel/routes.ts'
+import { RTM_DELRULE, RTM_NEWRULE } from '../kernel/rules.ts'
 import { isPodLink, isTunnelLink, ROUTE_PROTOCOL } from '../ownership.ts'
 import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
@@ -84,6 +85,9 @@ export class Known {
         // Of several ways at once we know too little to say that it is known.
         return !route || this.#isNew(routeText(route), message.type === RTM_DELROUTE)
       }
+      case RTM_NEWRULE:
+      case RTM_DELRULE:
+        return true // rare, and all ways may be others
       default:
         return false
     }

@@ -126,7 +126,8 @@ export class NodeNetwork implements EventListener {
       const node = view.nodes.get(name)
       return node !== undefined && features.isNews(node)
     })
-    const isAll = !changed || !this.#view || isAboutUs || isNews
+    const isAsked = this.#desired?.facts.answers !== undefined // then the kernel has to be asked for each
+    const isAll = !changed || !this.#view || isAboutUs || isNews || isAsked
     this.#view = view
     if (isAll) this.#lookAtMs = 0
     else for (const name of changed) this.#changed.add(name)
@@ -248,7 +249,7 @@ export class NodeNetwork implements EventListener {
     const missing = await features.missing(view)
     const heard: NetlinkMessage[] = []
     this.#heard = heard
-    const listing = await listKernel(netlink)
+    const listing = await listKernel(netlink, view)
     const facts = localFacts(listing, view, thisNode, missing)
     // What was worked out for a peer holds as long as the node is what it was.
     if (!isDeepStrictEqual(facts, this.#desired?.facts)) this.#desired = undefined

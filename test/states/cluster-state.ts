@@ -69,6 +69,7 @@ export function factsIn({ podCidrs, addresses, gateways }: StateList, view: Clus
     mac: '02:00:00:00:00:01',
     isUp: true,
     isRunning: true,
+    isPointToPoint: false,
     group: 0,
     alias: '',
     peerIndex: 0,

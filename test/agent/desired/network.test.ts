@@ -100,6 +100,20 @@ t.test('the longest prefix of the own networks decides over which link a peer is
   t.equal(desired(view(SELF, FAR), {}, { ...FACTS, uplinks }).routes[2]?.link, 'wlan0')
 })
 
+t.test('auto: who is behind a VPN of somebody is no neighbour; --routing direct takes it for one', async (t) => {
+  const uplinks = [{ ...uplink('192.168.1.0/24', 'wg0'), isPointToPoint: true }]
+  const facts = { ...FACTS, uplinks }
+  t.equal(desired(view(SELF, NEAR), {}, facts).routes[2]?.link, 'bramble.vxlan')
+  t.equal(desired(view(SELF, NEAR), routed('direct'), facts).routes[2]?.link, 'wg0')
+})
+
+t.test('what the kernel says about a peer goes before the routes of the main table', async (t) => {
+  const answers = new Map([['192.168.1.2', uplink('192.168.1.2/32', 'wlan0', '10.0.0.1')]])
+  const { routes, mtuBytes } = desired(view(SELF, NEAR), {}, { ...FACTS, answers })
+  t.equal(routes[2]?.link, 'bramble.vxlan', 'there is a router in between')
+  t.equal(mtuBytes, 1350)
+})
+
 t.test('vxlan: near peers go through the tunnel, too', async (t) => {
   t.equal(desired(view(SELF, NEAR), routed('vxlan')).routes[2]?.link, 'bramble.vxlan')
 })

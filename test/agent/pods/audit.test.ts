@@ -26,6 +26,7 @@ function linkOf(lease: Lease, index: number, change: Partial<Link> = {}): Link {
     mac: 'ee:ee:ee:ee:ee:ee',
     isUp: true,
     isRunning: true,
+    isPointToPoint: false,
     group: LINK_GROUP.pods,
     alias: formatAlias(lease),
     peerIndex: 2,

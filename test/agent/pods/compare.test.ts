@@ -19,6 +19,7 @@ const link = (side: LinkSide): Link => ({
   mac: side.mac,
   isUp: true,
   isRunning: true,
+  isPointToPoint: false,
   group: 0,
   alias: '',
   peerIndex: 2,

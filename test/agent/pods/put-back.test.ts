@@ -20,6 +20,7 @@ const LINK: Link = {
   mac: 'ee:ee:ee:ee:ee:ee',
   isUp: true,
   isRunning: true,
+  isPointToPoint: false,
   group: LINK_GROUP.pods,
   alias: formatAlias(LEASE),
   peerIndex: 2,

@@ -23,6 +23,7 @@ const link = (change: Partial<Link> = {}): Link => ({
   mac: 'ee:ee:ee:ee:ee:ee',
   isUp: true,
   isRunning: true,
+  isPointToPoint: false,
   group: LINK_GROUP.pods,
   alias: formatAlias(RECORD),
   peerIndex: 2,
