@@ -36,9 +36,9 @@ export async function makeInitrd(folder: string, kernel: Kernel): Promise<string
   }
   const lines = Object.entries(settings).map(([name, value]) => `${name}=${quoted(value)}\n`)
   writeFileSync(join(disk, 'settings'), lines.join(''))
-  const stripped = strippedSources()
-  writeFileSync(join(disk, 'stripped.json'), JSON.stringify(stripped))
-  writeFileSync(join(disk, 'load-stripped.mjs'), stripped[join(PROJECT, 'test/vm/load-stripped.ts')] ?? '')
+  const sources = strippedSources()
+  writeFileSync(join(disk, 'stripped.json'), JSON.stringify(sources))
+  writeFileSync(join(disk, 'load-stripped.mjs'), sources[join(PROJECT, 'test/vm/load-stripped.ts')] ?? '')
 
   const archive = join(folder, 'initrd')
   await run('sh', '-c', 'cd "$0" && find . | busybox cpio -o -H newc >"$1"', disk, archive)
@@ -55,7 +55,16 @@ async function firstModules({ root, release }: Kernel): Promise<string[]> {
 /** The project's TypeScript as Node runs it, by path: see load-stripped.ts. */
 function strippedSources(): Record<string, string> {
   const paths = FOLDERS_WITH_SOURCES.flatMap((folder) => globSync(join(PROJECT, folder, '**/*.ts')))
-  return Object.fromEntries(paths.map((path) => [path, stripTypeScriptTypes(readFileSync(path, 'utf8'))]))
+  return Object.fromEntries(paths.flatMap((path) => stripped(path)))
+}
+
+/** A file that somebody is just writing is left out: Node in the machine says what is wrong with it, to whoever needs it. */
+function stripped(path: string): [path: string, source: string][] {
+  try {
+    return [[path, stripTypeScriptTypes(readFileSync(path, 'utf8'))]]
+  } catch {
+    return []
+  }
 }
 
 /** As a word of the shell. */
