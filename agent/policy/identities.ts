@@ -33,7 +33,7 @@ export class Identities {
     const { workloads, localPods, nodes, nodeName } = input
     const wired = new Set<string>()
     for (const local of localPods.values()) {
-      const key = samePod(local, input)?.key
+      const key = knownPod(local, input)?.key
       if (key !== undefined) wired.add(key)
       for (const address of local.addresses) {
         this.#local.set(address, local)
@@ -58,14 +58,15 @@ export class Identities {
   }
 }
 
-/** The pod that a link is of. @returns undefined for a container, and where it is not known (yet) what policies make of it */
-export function knownPod(local: LocalPod, input: Pick<PolicyInput, 'workloads'>): KnownPod | undefined {
-  return local.isUnknown ? undefined : samePod(local, input)
-}
-
-/** Another one of the same name is not meant, nor one that has the network of its node. */
-function samePod({ pod: key, uid }: LocalPod, input: Pick<PolicyInput, 'workloads'>): KnownPod | undefined {
-  const known = key === undefined ? undefined : withNamespace(key, input)
+/**
+ * The pod that a link is of: not another one of the same name, nor one that has the network of its node.
+ * @returns undefined for a container, and where nothing is known of the pod (yet): nobody's peer, then
+ */
+export function knownPod(
+  { pod: key, uid, isUnknown }: LocalPod,
+  input: Pick<PolicyInput, 'workloads'>,
+): KnownPod | undefined {
+  const known = key === undefined || isUnknown ? undefined : withNamespace(key, input)
   if (!known || known.pod.isHostNetwork) return undefined
   return uid === undefined || uid === known.pod.uid ? known : undefined
 }

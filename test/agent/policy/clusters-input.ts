@@ -6,10 +6,12 @@ import { parseNodeObject } from '../../../agent/cluster/node-object.ts'
 import { parsePodObject } from '../../../agent/cluster/pod-object.ts'
 import { policyId } from '../../../agent/cluster/policy.ts'
 import { NO_WORKLOADS, type Workloads } from '../../../agent/cluster/workloads.ts'
+import { LINK_GROUP } from '../../../agent/ownership.ts'
 import type { LocalPod, PolicyInput } from '../../../agent/policy/input.ts'
 import { keyOf, objectsOf, type RawObject } from './clusters.ts'
 import type { Site, Wired } from './oracle.ts'
-import type { RawCluster } from './oracle-objects.ts'
+import type { RawCluster, RawFlow } from './oracle-objects.ts'
+import type { Packet } from './tracer.ts'
 
 /** What the agent makes of objects as they are written: the way from the oracle's world into the agent's. */
 
@@ -71,3 +73,17 @@ const localPod = (wired: Wired): LocalPod => ({
   addresses: wired.addresses,
   isUnknown: wired.isUnknown,
 })
+
+/** The first packet of the flow, as it comes from a pod of the node, or from elsewhere. */
+export function packetOf({ protocol, destinationPort, ...addresses }: RawFlow, { wired }: Site): Packet {
+  const sender = wired.find((one) => one.addresses.includes(addresses.source))
+  return {
+    ...addresses,
+    protocol: protocol.toLowerCase(),
+    ...(protocol !== 'ICMP' && { destinationPort }),
+    iifname: sender ? linkOf(sender) : 'eth0',
+    iifgroup: sender ? LINK_GROUP.pods : 0,
+    etherSource: sender ? macOf(sender) : '02:42:00:00:00:01',
+    ctState: 'new',
+  }
+}

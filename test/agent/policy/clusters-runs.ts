@@ -1,16 +1,26 @@
 import fc from 'fast-check'
 
-/** The same random numbers wherever it runs; others with BRMTEST_SEED=…, which a failure prints. */
+/** The same random numbers wherever it runs; others with BRMTEST_SEED, more runs with BRMTEST_RUNS times as many. */
 const SEED = Number(process.env.BRMTEST_SEED ?? 20_261_121)
+const TIMES = Number(process.env.BRMTEST_RUNS ?? 1)
 
 /**
- * Holds the property against so many random values. @throws Error with the smallest one that breaks it, and the seed
+ * Holds the property against so many random values.
  * @returns what was run, for the test's output
+ * @throws Error with what is wrong with the smallest value that breaks it, how to run that again, and the value
  */
-export function hold<T>(arbitrary: fc.Arbitrary<T>, numRuns: number, property: (value: T) => void): string {
-  fc.assert(
+export function hold<T>(arbitrary: fc.Arbitrary<T>, runs: number, property: (value: T) => void): string {
+  const numRuns = runs * TIMES
+  const { failed, counterexample, errorInstance, numShrinks } = fc.check(
     fc.property(arbitrary, (value) => property(value)),
     { numRuns, seed: SEED },
   )
-  return `${numRuns} runs, seed ${SEED}`
+  if (!failed) return `${numRuns} runs, BRMTEST_SEED=${SEED}`
+  const what = errorInstance instanceof Error ? errorInstance.message : String(errorInstance)
+  throw new Error(
+    `${what}\nBRMTEST_SEED=${SEED}, smaller by ${numShrinks} steps: ${JSON.stringify(counterexample?.[0])}`,
+    {
+      cause: errorInstance,
+    },
+  )
 }

@@ -38,9 +38,7 @@ export interface Wired {
 /** What this node's kernel does with the flow. */
 export function judge(cluster: RawCluster, site: Site, flow: RawFlow): Judgement {
   if (flow.source === flow.destination) return { passes: true, why: 'a pod reaches itself' }
-  const own = cluster.nodes.find(({ metadata }) => metadata.name === site.nodeName)
-  if (own && [...nodeAddresses(own), ...tunnelAddresses(own)].some((one) => isEither(one, flow)))
-    return { passes: true, why: 'a pod and its own node reach each other' }
+  if (!isForwarded(cluster, site, flow)) return { passes: true, why: 'a pod and its own node reach each other' }
 
   const sender = site.wired.find(({ addresses }) => addresses.includes(flow.source))
   const receiver = site.wired.find(({ addresses }) => addresses.includes(flow.destination))
@@ -49,6 +47,12 @@ export function judge(cluster: RawCluster, site: Site, flow: RawFlow): Judgement
   const into = receiver && judgeDirection('ingress', cluster, site, receiver, flow)
   if (into && !into.passes) return into
   return { passes: true, why: [out?.why, into?.why].filter((why) => why !== undefined).join('; ') }
+}
+
+/** What a node says itself, or what is said to it, its kernel does not forward. */
+export function isForwarded({ nodes }: RawCluster, { nodeName }: Site, flow: RawFlow): boolean {
+  const own = nodes.find(({ metadata }) => metadata.name === nodeName)
+  return !own || ![...nodeAddresses(own), ...tunnelAddresses(own)].some((one) => isEither(one, flow))
 }
 
 /** What becomes of the flow on its whole way: on the sender's node and on the receiver's. */

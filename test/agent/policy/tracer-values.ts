@@ -72,8 +72,8 @@ export function ifnameNumber(name: string, fill = '\0'): bigint {
 }
 
 function parseIfname(text: string): NumberRange {
-  const [, name = '', wildcard] = /^"([^"*]{1,15})(\*)?"$/.exec(text) ?? []
-  if (name === '') throw new TracerError(`${text} is no name of a link in quotes`)
+  const [, name = '', wildcard] = /^"?([^"*]{1,15})(\*)?"?$/.exec(text) ?? []
+  if (name === '') throw new TracerError(`${text} is no name of a link`)
   return { first: ifnameNumber(name), last: ifnameNumber(name, wildcard ? '\xff' : '\0') }
 }
 
