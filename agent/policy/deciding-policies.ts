@@ -1,4 +1,4 @@
-import { DIRECTIONS, type Direction, type Policy, policyId, TIERS, type Tier } from '../cluster/policy.ts'
+import { type Direction, type Policy, policyId, type Tier } from '../cluster/policy.ts'
 import type { KnownPod } from './identities.ts'
 import type { PolicyInput } from './input.ts'
 import { PolicyIndex } from './policy-index.ts'
@@ -26,8 +26,11 @@ export class DecidingPolicies {
     const policies = this.#index.selecting(pod, namespace).sort((a, b) => a.priority - b.priority)
     const inTier = (direction: Direction, tier: Tier) =>
       policies.filter((policy) => policy.tier === tier && policy[direction] !== undefined)
-    const inTiers = (direction: Direction) =>
-      Object.fromEntries(TIERS.map((tier) => [tier, inTier(direction, tier)])) as Record<Tier, Policy[]>
-    return Object.fromEntries(DIRECTIONS.map((direction) => [direction, inTiers(direction)])) as Deciding
+    const inTiers = (direction: Direction): Record<Tier, readonly Policy[]> => ({
+      Admin: inTier(direction, 'Admin'),
+      NetworkPolicy: inTier(direction, 'NetworkPolicy'),
+      Baseline: inTier(direction, 'Baseline'),
+    })
+    return { ingress: inTiers('ingress'), egress: inTiers('egress') }
   }
 }
