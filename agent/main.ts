@@ -8,13 +8,14 @@ import { ApiServer } from './api/server.ts'
 import { Starting } from './api/starting.ts'
 import { bootId, monotonicMs } from './clock.ts'
 import { clusterSource } from './cluster/source.ts'
+import { policyEnforcement } from './enforcement/from-options.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { LazyNftables } from './kernel/lazy-nftables.ts'
 import { watchLinkSettings } from './kernel/link-settings.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { notCausedBy } from './kernel/netlink-filter.ts'
-import { watchNftables } from './kernel/nftables-events.ts'
+import { watchNftables, watchTables } from './kernel/nftables-events.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { openLog } from './log.ts'
 import { UplinkMtu } from './mtu/uplink-mtu.ts'
@@ -63,12 +64,13 @@ export async function main(options: Options, version: string): Promise<void> {
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
+  const policies = policyEnforcement({ options, leases, source, nftables, log })
   const network: PodNetwork = {
     netlink,
     leases,
     condemned: new CondemnedLinks(netlink, log),
     links: new Map(),
-    gate: { admit: async () => {}, forget: () => {} },
+    gate: policies,
     mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
     hasIpv6: existsSync('/proc/sys/net/ipv6'),
     pendingDir: join(dirname(options.socket), 'pending'),
@@ -88,7 +90,7 @@ export async function main(options: Options, version: string): Promise<void> {
       return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
         : answerControl(
-            { network, nodes, repair, source, uplinkMtu, turns, options, version },
+            { network, nodes, policies, repair, source, uplinkMtu, turns, options, version },
             request.body,
             request.env,
           )
@@ -102,18 +104,22 @@ export async function main(options: Options, version: string): Promise<void> {
   const filter = notCausedBy(netlink.port)
   const events = new NetlinkEvents(groups, [watchPodLinks(network), repair, uplinkMtu, nodes], { filter })
   const settingEvents = watchLinkSettings(repair)
-  const rulesetEvents = watchNftables(
-    (port) => nftables.isOurs(port),
-    () => nodes.lookAgain(),
-  )
+  const isOurs = (port: number) => nftables.isOurs(port)
+  const rulesetEvents = watchNftables(isOurs, () => {
+    nodes.lookAgain()
+    policies.lookAgain('rules')
+  })
+  const tableEvents = watchTables('bram', isOurs, () => policies.lookAgain('everything'))
   const told = nextSignal('SIGTERM', 'SIGINT') // from here on; before, there is nothing to end well
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
+  policies.start()
   const renumbered = Promise.withResolvers<'pod CIDR changed'>()
   source.start((change) => {
     nodes.setView(change)
+    if (change.view) policies.setNodes(change.view.nodes, change.changed)
     if (isRenumbered(change.view, options, podCidrs)) renumbered.resolve('pod CIDR changed')
   })
   await nodes.settled(FIRST_NETWORK_MS)
@@ -126,11 +132,13 @@ export async function main(options: Options, version: string): Promise<void> {
   await source.close()
   await server.close()
   await nodes.close()
+  await policies.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
   await repair.close()
   events.close()
   settingEvents.close()
   rulesetEvents.close()
+  tableEvents.close()
   await nftables.close()
   netlink.close()
   if (reason === 'pod CIDR changed')

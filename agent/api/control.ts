@@ -1,5 +1,6 @@
 import type { Answer } from '../../plugin/frame.ts'
 import type { ClusterSource, NodeRegistry, RegisteredNode } from '../cluster/view.ts'
+import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
 import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
 import type { Options } from '../options.ts'
@@ -83,6 +84,7 @@ export interface NodeRow {
 export interface Agent {
   readonly network: PodNetwork
   readonly nodes: NodeNetwork
+  readonly policies: PolicyEnforcement
   readonly repair: PodRepair
   readonly source: ClusterSource
   readonly uplinkMtu: UplinkMtu
@@ -151,7 +153,7 @@ function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
   }))
 }
 
-async function status({ network, nodes, repair, turns, options, version }: Agent): Promise<Status> {
+async function status({ network, nodes, policies, repair, turns, options, version }: Agent): Promise<Status> {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return {
     version,
@@ -170,6 +172,7 @@ async function status({ network, nodes, repair, turns, options, version }: Agent
       ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
       ...repair.problems,
       ...nodes.problems,
+      ...policies.problems,
     ],
   }
 }

@@ -1,0 +1,318 @@
+import type { Logger } from 'pino'
+import type { Lease, Leases } from '../../ipam/leases.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
+import type { ClusterNode } from '../cluster/view.ts'
+import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
+import { type ChangedState, DesiredPolicy, desiredPolicy } from '../policy/desired.ts'
+import type { LocalPod, PolicyInput } from '../policy/input.ts'
+import { isNoChange } from '../policy/table.ts'
+import type { KernelTable, Look } from './kernel-table.ts'
+import { isSamePod, type Knowledge, localPod, withBarePods } from './local-pods.ts'
+import { newElements } from './newcomers.ts'
+import { PodsWaitedFor } from './wait-for-pod.ts'
+
+/** Changes of the cluster come in bursts; a pod that starts does not wait for it. */
+const SETTLE_MS = 10
+const RETRY_MS = { first: 1_000, most: 30_000 } as const
+/** What no event tells of, and what an event may have been lost for. */
+const LOOK_EVERY_MS = 300_000
+/** For so long `status` tells that somebody has changed our table. */
+const TELL_OF_REPAIR_MS = 600_000
+
+export interface EnforcementParts {
+  readonly settings: Pick<PolicyInput, 'nodeName' | 'mode' | 'failsOpen' | 'tunnelPorts'> & {
+    /** For so long a pod that starts waits to be known. */
+    readonly waitMs: number
+  }
+  readonly leases: Leases
+  /** undefined: of no policy is ever known. */
+  readonly source: WorkloadSource | undefined
+  readonly table: KernelTable
+  readonly connections: {
+    /** Nothing leads to these addresses any more. */
+    freed(addresses: readonly string[]): void
+    /** Before they are given out again. */
+    settled(addresses: readonly string[]): Promise<void>
+    /** Rules have changed under which connections of these pods may have begun. */
+    rulesChanged(input: PolicyInput, links: ReadonlySet<string>): void
+    close(): Promise<void>
+  }
+  readonly log: Logger
+}
+
+/**
+ * Keeps the kernel's table of policies what the cluster wants. A pod that starts passes the gate when its rules are in the
+ * kernel; what changes in the cluster follows in a few milliseconds; what somebody breaks is made whole. The table stays
+ * when the agent ends, and the next one takes over in one transaction, once it knows everything.
+ */
+export class PolicyEnforcement {
+  readonly #parts: EnforcementParts
+  readonly #waitedFor: PodsWaitedFor
+  #workloads: Workloads | undefined
+  #nodes: ReadonlyMap<string, ClusterNode> | undefined
+  /** As the kernel has them, or soon will. */
+  #localPods: ReadonlyMap<string, LocalPod> = new Map()
+  /** undefined: nothing of the cluster is in the kernel yet, or it is not known what is. */
+  #desired: DesiredPolicy | undefined
+  /** Since the last pass; undefined: anything may have. */
+  #changed: Changes | undefined
+  #look: Look | undefined
+  #sourceProblems: readonly ViewProblem[] = []
+  #failure: string | undefined
+  #repair: { readonly damage: string; readonly atMs: number } | undefined
+  #retryMs: number = RETRY_MS.first
+  #running: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isStarted = false
+  #isClosed = false
+  readonly #sometimes: NodeJS.Timeout
+
+  constructor(parts: EnforcementParts) {
+    this.#parts = parts
+    this.#waitedFor = new PodsWaitedFor(parts.source, (lease) => !localPod(lease, this.#knowledge).isUnknown)
+    if (!parts.source) this.#workloads = NO_WORKLOADS
+    this.#sometimes = setInterval(() => this.lookAgain(), LOOK_EVERY_MS).unref()
+  }
+
+  /** From here on the kernel follows the cluster. The leases must be whole, those of an earlier agent among them. */
+  start(): void {
+    this.#localPods = this.#wired()
+    this.#isStarted = true
+    this.#parts.source?.start((change) => this.#setWorkloads(change))
+    this.#soon()
+  }
+
+  /** @param changed undefined: any may have */
+  setNodes(nodes: ReadonlyMap<string, ClusterNode>, changed?: ReadonlySet<string>): void {
+    this.#note(changed && { ...NOTHING, nodes: changed })
+    this.#nodes = nodes
+    this.#soon()
+  }
+
+  /**
+   * When it returns, the kernel holds to what the cluster wants of this pod; or, where the cluster has said nothing of it
+   * in time, nothing gets through until it does. @throws NftablesError; the signal's reason
+   */
+  async admit(lease: Lease, signal: AbortSignal): Promise<void> {
+    const { settings, connections, source, log } = this.#parts
+    const { waitMs, failsOpen } = settings
+    if (!(await this.#waitedFor.untilKnown(lease, waitMs, signal)))
+      log.warn({ pod: lease.pod, waitMs, failsOpen }, 'a pod starts of which the cluster has said nothing in time')
+    await connections.settled(lease.addresses)
+    const isIn = this.#flush()
+    if (source) await isIn
+    else await isIn.catch(() => {}) // there are no policies to hold to; what fails is told
+  }
+
+  /** Some leases are gone. What the kernel has for them does no harm while their addresses rest. */
+  forget(): void {
+    this.#soon()
+  }
+
+  /** Somebody else may have changed the table. */
+  lookAgain(look: Look = 'everything'): void {
+    if (this.#look !== 'everything') this.#look = look
+    this.#soon()
+  }
+
+  /** What the rules follow from; undefined while the cluster has not told all of it. */
+  get input(): PolicyInput | undefined {
+    if (!this.#workloads || !this.#nodes) return undefined
+    const { isComplete } = this.#knowledge
+    const workloads = isComplete ? withBarePods(this.#workloads, this.#localPods.values()) : this.#workloads
+    return { ...this.#parts.settings, workloads, nodes: this.#nodes, localPods: this.#localPods }
+  }
+
+  /** What should be in the kernel; undefined while that is what an earlier agent left. */
+  get table(): DesiredPolicy['table'] | undefined {
+    return this.#desired?.table
+  }
+
+  /** What a person should know, in words; empty is good. */
+  get problems(): string[] {
+    const word = this.#parts.settings.failsOpen ? 'open' : 'closed'
+    const unknown = [...this.#localPods.values()].filter(({ isUnknown }) => isUnknown)
+    const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
+    return [
+      ...this.#sourceProblems.map(({ object, reason }) => `${object}: ${reason}`),
+      ...unknown.map(({ pod }) => `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`),
+      ...(this.#failure ? [this.#failure] : []),
+      ...(isFresh
+        ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]
+        : []),
+    ]
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    clearInterval(this.#sometimes)
+    await this.#parts.source?.close()
+    await this.#running.catch(() => {}) // told when it failed
+    await this.#parts.connections.close()
+  }
+
+  #setWorkloads({ workloads, changed, problems }: WorkloadChange): void {
+    for (const { object, reason } of problems)
+      if (!this.#sourceProblems.some((one) => one.object === object && one.reason === reason))
+        this.#parts.log.warn({ object, reason }, 'a policy, or what policies are about, cannot be used as it is')
+    this.#sourceProblems = problems
+    if (!workloads) return
+    this.#note(changed && { ...NOTHING, ...changed })
+    this.#workloads = workloads
+    this.#waitedFor.look()
+    this.#soon()
+  }
+
+  #note(changed: Changes | undefined): void {
+    const before = this.#changed
+    this.#changed = changed &&
+      before && {
+        pods: both(before.pods, changed.pods),
+        namespaces: both(before.namespaces, changed.namespaces),
+        policies: both(before.policies, changed.policies),
+        nodes: both(before.nodes, changed.nodes),
+      }
+  }
+
+  get #knowledge(): Knowledge {
+    return { workloads: this.#workloads, isComplete: this.#parts.source?.isComplete ?? true }
+  }
+
+  #wired(): Map<string, LocalPod> {
+    const knowledge = this.#knowledge
+    return new Map(
+      this.#parts.leases.list().map((lease) => {
+        const pod = localPod(lease, knowledge)
+        const before = this.#localPods.get(pod.link)
+        return [pod.link, before && isSamePod(before, pod) ? before : pod]
+      }),
+    )
+  }
+
+  #soon(): void {
+    if (!this.#isStarted || this.#isClosed) return
+    this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), SETTLE_MS).unref() // told, and tried again
+  }
+
+  /** Brings about all that is known by now, in one pass with whatever comes until it begins. @throws NftablesError */
+  #flush(): Promise<void> {
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        this.#running = this.#pass()
+        return this.#running
+      })
+    return this.#next
+  }
+
+  async #pass(): Promise<void> {
+    const { log } = this.#parts
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#isClosed) return
+    try {
+      await this.#bringAbout()
+      this.#failure = undefined
+      this.#retryMs = RETRY_MS.first
+    } catch (error) {
+      if (!this.#failure) log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
+      this.#failure = `policies cannot be brought into the kernel: ${(error as Error).message}`
+      this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), this.#retryMs).unref()
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
+      throw error
+    }
+  }
+
+  async #bringAbout(): Promise<void> {
+    const { connections } = this.#parts
+    const [before, changed, look] = [this.#localPods, this.#changed, this.#look]
+    this.#localPods = this.#wired()
+    this.#changed = NOTHING
+    this.#look = undefined
+    const { input } = this
+    if (!input) return this.#closeNewcomers(before)
+    const concerned = this.#desired
+      ? await this.#change(
+          this.#desired,
+          input,
+          changed && { ...changed, localPods: differing(before, this.#localPods) },
+        )
+      : await this.#makeAnew(input)
+    if (look && this.#desired) await this.#repairIfDamaged(this.#desired, look)
+    connections.freed(
+      Array.from(before.values()).flatMap(({ link, addresses }) => (this.#localPods.has(link) ? [] : addresses)),
+    )
+    const older = [...concerned].filter((link) => before.has(link) && this.#localPods.has(link))
+    if (older.length > 0) connections.rulesChanged(input, new Set(older))
+  }
+
+  /** @returns the links of the pods for which the rules may say something else than before */
+  async #makeAnew(input: PolicyInput): Promise<ReadonlySet<string>> {
+    const desired = new DesiredPolicy(input)
+    desired.update(input)
+    await this.#replace(desired)
+    this.#parts.log.info(
+      { pods: input.localPods.size, policies: input.workloads.policies.size },
+      'the table of policies is in the kernel',
+    )
+    return new Set(input.localPods.keys())
+  }
+
+  async #change(
+    desired: DesiredPolicy,
+    input: PolicyInput,
+    changed: ChangedState | undefined,
+  ): Promise<ReadonlySet<string>> {
+    const { change, concerned } = desired.update(input, changed)
+    try {
+      if (!isNoChange(change)) await this.#parts.table.change(change)
+    } catch (error) {
+      // It was for another table than the kernel has.
+      this.#parts.log.warn({ err: error }, 'the kernel does not take a change of policies; making the table anew')
+      await this.#replace(desired)
+    }
+    return concerned
+  }
+
+  async #replace(desired: DesiredPolicy): Promise<void> {
+    this.#desired = undefined
+    await this.#parts.table.replace(desired.table)
+    this.#desired = desired
+  }
+
+  async #repairIfDamaged(desired: DesiredPolicy, look: Look): Promise<void> {
+    const damage = await this.#parts.table.damage(desired.table, look)
+    if (damage === undefined) return
+    await this.#replace(desired)
+    this.#parts.log.warn({ damage }, 'another program has changed the table of policies; it is whole again')
+    this.#repair = { damage, atMs: performance.now() }
+  }
+
+  /**
+   * While the cluster has told nothing, the rules of an earlier agent stay in force as they are; pods that have come since
+   * are closed, or open, as it was asked for.
+   */
+  async #closeNewcomers(before: ReadonlyMap<string, LocalPod>): Promise<void> {
+    const { table, settings } = this.#parts
+    const rulesOf = (localPods: ReadonlyMap<string, LocalPod>) =>
+      desiredPolicy({ ...settings, workloads: NO_WORKLOADS, nodes: new Map(), localPods })
+    if (differing(before, this.#localPods).size === 0) return
+    const after = rulesOf(this.#localPods)
+    if (await table.isThere()) await table.change(newElements(rulesOf(before), after))
+    else await table.replace(after)
+  }
+}
+
+type Changes = Omit<ChangedState, 'localPods'>
+const NOTHING: Changes = { pods: new Set(), namespaces: new Set(), policies: new Set(), nodes: new Set() }
+
+function both(a: ReadonlySet<string>, b: ReadonlySet<string>): ReadonlySet<string> {
+  return a.size === 0 ? b : b.size === 0 ? a : new Set([...a, ...b])
+}
+
+function differing<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): Set<string> {
+  return new Set([...before.keys(), ...after.keys()].filter((key) => before.get(key) !== after.get(key)))
+}

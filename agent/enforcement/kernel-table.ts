@@ -1,0 +1,69 @@
+import type { Nftables } from '../kernel/nftables.ts'
+import { listedElement, outline } from '../policy/outline.ts'
+import { renderChange, renderTable } from '../policy/render.ts'
+import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
+
+type Nft = Pick<Nftables, 'run' | 'list' | 'show'>
+
+/** How closely the table is looked at: its rules are quickly listed, the elements of its sets may be tens of thousands. */
+export type Look = 'rules' | 'everything'
+
+/** The table of policies in the kernel. */
+export class KernelTable {
+  readonly #nft: Nft
+
+  constructor(nft: Nft) {
+    this.#nft = nft
+  }
+
+  async isThere(): Promise<boolean> {
+    return (await this.#nft.show(`list table ${POLICY_TABLE}`)) !== ''
+  }
+
+  /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
+  async replace(table: PolicyTable): Promise<void> {
+    await this.#nft.run(renderTable(table, await this.counters()))
+  }
+
+  /** @throws NftablesError, and nothing has changed: perhaps somebody has changed the table */
+  async change(change: PolicyChange): Promise<void> {
+    await this.#nft.run(renderChange(change))
+  }
+
+  /** How it differs from what it should be, in words; undefined where it does not. */
+  async damage(table: PolicyTable, look: Look): Promise<string | undefined> {
+    const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
+    if (text === '') return 'the table is gone'
+    if (outline(text) !== outline(renderTable(table))) return 'chains or sets are not as they were made'
+    if (look === 'rules') return undefined
+    for (const { name, elements, isInterval } of table.sets.values()) {
+      const there = await this.#elements('set', name)
+      // Of ranges the library makes prefixes and single addresses as it likes; they are never changed one by one.
+      const isSame = isInterval ? there.length === elements.size : there.every(([one]) => elements.has(one))
+      if (!isSame || there.length !== elements.size) return `the set ${name} has other elements`
+    }
+    for (const { name, elements } of table.maps.values()) {
+      const there = await this.#elements('map', name)
+      const isSame = there.length === elements.size && there.every(([key, chain]) => elements.get(key) === chain)
+      if (!isSame) return `the map ${name} has other elements`
+    }
+    return undefined
+  }
+
+  async counters(): Promise<ReadonlyMap<string, CounterValue>> {
+    const objects = await this.#nft.list(`list counters table ${POLICY_TABLE}`)
+    return new Map(
+      objects.flatMap((object) => {
+        const { name, packets, bytes } = (object as { counter?: { name: string } & CounterValue }).counter ?? {}
+        return name === undefined || packets === undefined || bytes === undefined ? [] : [[name, { packets, bytes }]]
+      }),
+    )
+  }
+
+  /** With '' for those that we never write. */
+  async #elements(kind: 'set' | 'map', name: string): Promise<(readonly [element: string, chain: string])[]> {
+    const [listed] = await this.#nft.list(`list ${kind} ${POLICY_TABLE} ${name}`)
+    const { elem = [] } = (listed as Partial<Record<string, { elem?: unknown[] }>> | undefined)?.[kind] ?? {}
+    return elem.map((element) => listedElement(element) ?? ['', ''])
+  }
+}

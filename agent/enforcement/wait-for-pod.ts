@@ -1,0 +1,39 @@
+import type { Lease } from '../../ipam/leases.ts'
+import type { WorkloadSource } from '../cluster/workloads.ts'
+
+/** Pods that start and that the cluster has not told of: each is asked for at once, and waits for the answer. */
+export class PodsWaitedFor {
+  readonly #source: WorkloadSource | undefined
+  readonly #isKnown: (lease: Lease) => boolean
+  readonly #looks = new Set<() => void>()
+
+  /** @param isKnown by what the source has told so far */
+  constructor(source: WorkloadSource | undefined, isKnown: (lease: Lease) => boolean) {
+    this.#source = source
+    this.#isKnown = isKnown
+  }
+
+  /** The source has told something. */
+  look(): void {
+    for (const look of this.#looks) look()
+  }
+
+  /** @returns whether it became known in time @throws the signal's reason */
+  async untilKnown(lease: Lease, waitMs: number, signal: AbortSignal): Promise<boolean> {
+    if (!this.#source || this.#isKnown(lease)) return true
+    const ends = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
+    const [namespace = '', name = ''] = lease.pod.split('/')
+    this.#source.ask(namespace, name, ends).catch(() => {}) // what it finds is told to all who listen
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (!this.#isKnown(lease) && !ends.aborted) return
+        this.#looks.delete(look)
+        resolve()
+      }
+      this.#looks.add(look)
+      ends.addEventListener('abort', look, { once: true })
+    })
+    signal.throwIfAborted()
+    return this.#isKnown(lease)
+  }
+}
