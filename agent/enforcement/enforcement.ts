@@ -6,6 +6,7 @@ import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads 
 import { type ChangedState, DesiredPolicy, desiredPolicy } from '../policy/desired.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
 import { isNoChange } from '../policy/table.ts'
+import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { isSamePod, type Knowledge, localPod, withBarePods } from './local-pods.ts'
 import { newElements } from './newcomers.ts'
@@ -48,6 +49,7 @@ export interface EnforcementParts {
 export class PolicyEnforcement {
   readonly #parts: EnforcementParts
   readonly #waitedFor: PodsWaitedFor
+  readonly #drops: DropLog
   #workloads: Workloads | undefined
   #nodes: ReadonlyMap<string, ClusterNode> | undefined
   /** As the kernel has them, or soon will. */
@@ -71,6 +73,7 @@ export class PolicyEnforcement {
   constructor(parts: EnforcementParts) {
     this.#parts = parts
     this.#waitedFor = new PodsWaitedFor(parts.source, (lease) => !localPod(lease, this.#knowledge).isUnknown)
+    this.#drops = new DropLog(() => this, parts.log)
     if (!parts.source) this.#workloads = NO_WORKLOADS
     this.#sometimes = setInterval(() => this.lookAgain(), LOOK_EVERY_MS).unref()
   }
@@ -79,6 +82,7 @@ export class PolicyEnforcement {
   start(): void {
     this.#localPods = this.#wired()
     this.#isStarted = true
+    this.#drops.start()
     this.#parts.source?.start((change) => this.#setWorkloads(change))
     this.#soon()
   }
@@ -148,6 +152,7 @@ export class PolicyEnforcement {
     this.#isClosed = true
     clearTimeout(this.#timer)
     clearInterval(this.#sometimes)
+    this.#drops.close()
     await this.#parts.source?.close()
     await this.#running.catch(() => {}) // told when it failed
     await this.#parts.connections.close()

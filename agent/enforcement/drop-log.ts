@@ -1,0 +1,108 @@
+import type { Logger } from 'pino'
+import { Nflog } from '../kernel/nflog.ts'
+import type { LoggedPacket } from '../kernel/nflog-message.ts'
+import { DROP_LOG_GROUP } from '../ownership.ts'
+import { Identities, type Identity } from '../policy/identities.ts'
+import type { PolicyInput } from '../policy/input.ts'
+import { LOG_PREFIX, type PolicyCounter, type PolicyTable } from '../policy/table.ts'
+
+/** Logs end on SD cards: whatever is dropped, no more lines than these. */
+const LINES_PER_SECOND_MAX = 5
+/** Who is not heard calls again and again: the same is told once in this time. */
+const SAME_AGAIN_MS = 60_000
+const REMEMBERED_MAX = 500
+/** IPPROTO_* of include/uapi/linux/in.h */
+const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' }
+
+/** What the words of a drop are taken from. */
+export interface DropContext {
+  readonly input: PolicyInput | undefined
+  readonly table: Pick<PolicyTable, 'counters'> | undefined
+}
+
+/** Tells who wanted what of whom and was dropped, or would have been, and by which policy. */
+export class DropLog {
+  readonly #context: () => DropContext
+  readonly #log: Logger
+  #nflog: Nflog | undefined
+  #identities: { readonly of: PolicyInput; readonly them: Identities } | undefined
+  /** When each was told last. */
+  readonly #told = new Map<string, number>()
+
+  constructor(context: () => DropContext, log: Logger) {
+    this.#context = context
+    this.#log = log
+  }
+
+  /** Without it everything is enforced and counted all the same. */
+  async start(): Promise<void> {
+    try {
+      this.#nflog = await Nflog.bind({
+        group: DROP_LOG_GROUP,
+        packetsPerSecondMax: LINES_PER_SECOND_MAX,
+        onPacket: (packet) => this.#tell(packet),
+        onLost: () => {},
+      })
+    } catch (error) {
+      this.#log.warn({ err: error }, 'what policies drop is counted, and cannot be logged')
+    }
+  }
+
+  close(): void {
+    this.#nflog?.close()
+  }
+
+  #tell({ prefix, header }: LoggedPacket): void {
+    const { input, table } = this.#context()
+    const counter = table?.counters.get(prefix.slice(LOG_PREFIX.length))
+    if (!input || !counter) return
+    const { source, destination, protocol, destinationPort } = header
+    const key = [counter.name, source, destination, protocol, destinationPort].join(' ')
+    const nowMs = performance.now()
+    if (nowMs - (this.#told.get(key) ?? Number.NEGATIVE_INFINITY) < SAME_AGAIN_MS) return
+    if (this.#told.size >= REMEMBERED_MAX) this.#told.clear()
+    this.#told.set(key, nowMs)
+    const identities = this.#identitiesOf(input)
+    this.#log.info(
+      {
+        direction: counter.direction,
+        source,
+        from: nameOf(identities.at(source)),
+        destination,
+        to: nameOf(identities.at(destination)),
+        protocol: PROTOCOL_NAMES[protocol] ?? protocol,
+        ...(destinationPort > 0 && { port: destinationPort }),
+        policies: counter.policies,
+      },
+      wordsOf(counter),
+    )
+  }
+
+  #identitiesOf(input: PolicyInput): Identities {
+    const { workloads, nodes, localPods } = input
+    const before = this.#identities?.of
+    if (before?.workloads !== workloads || before.nodes !== nodes || before.localPods !== localPods)
+      this.#identities = { of: input, them: new Identities(input) }
+    return (this.#identities as { readonly them: Identities }).them
+  }
+}
+
+function wordsOf({ effect }: PolicyCounter): string {
+  switch (effect) {
+    case 'audited':
+      return 'let through: a policy on audit would drop it'
+    case 'unknown':
+      return 'dropped: the cluster has said nothing of the pod yet'
+    case 'closed':
+      return 'dropped: no policy allows it (--policy-mode always)'
+    default:
+      return 'dropped by policy; see bramblectl policy explain'
+  }
+}
+
+function nameOf({ pods, local, nodes }: Identity): string {
+  if (pods[0]) return `pod ${pods[0].key}`
+  if (local?.pod !== undefined) return `pod ${local.pod}`
+  if (nodes[0]) return `node ${nodes[0].name}`
+  return local ? 'a container of this node' : 'world'
+}
