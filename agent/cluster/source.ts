@@ -21,7 +21,7 @@ export async function clusterSource(
   switch (datastore) {
     case 'local': {
       if (clusterDir === undefined) return new Alone(podCidrs)
-      const [{ ManifestFolder }, { parseAll }] = await Promise.all([import('./local.ts'), import('./yaml.ts')])
+      const [{ ManifestFolder }, { parseAll }] = await Promise.all([import('./local/source.ts'), import('./yaml.ts')])
       return new ManifestFolder(clusterDir, podCidrs, parseAll)
     }
     case 'kubernetes': {

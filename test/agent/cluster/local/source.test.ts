@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { ManifestFolder } from '../../../agent/cluster/local.ts'
-import type { ViewChange } from '../../../agent/cluster/view.ts'
-import { parseAll } from '../../../agent/cluster/yaml.ts'
-import { until } from './kubernetes/until.ts'
+import { ManifestFolder } from '../../../../agent/cluster/local/source.ts'
+import type { ViewChange } from '../../../../agent/cluster/view.ts'
+import { parseAll } from '../../../../agent/cluster/yaml.ts'
+import { until } from '../kubernetes/until.ts'
 
 t.setTimeout(120_000)
 

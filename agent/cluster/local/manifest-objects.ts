@@ -1,0 +1,97 @@
+import { isDeepStrictEqual } from 'node:util'
+import { parseClusterNetworkPolicyObject } from '../cluster-network-policy-object.ts'
+import { parseNamespaceObject } from '../namespace-object.ts'
+import { parseNetworkPolicyObject } from '../network-policy-object.ts'
+import { parseNodeObject } from '../node-object.ts'
+import { ObjectError } from '../object-fields.ts'
+import { parsePodObject } from '../pod-object.ts'
+import type { Policy } from '../policy.ts'
+import type { ParsedPolicy } from '../policy-object.ts'
+import type { ClusterNode } from '../view.ts'
+import type { ClusterNamespace, ClusterPod } from '../workloads.ts'
+
+/** What one object of a manifest says. */
+export type ManifestValue =
+  | { readonly kind: 'Node'; readonly node: ClusterNode }
+  | { readonly kind: 'Pod'; readonly pod: ClusterPod }
+  | { readonly kind: 'Namespace'; readonly namespace: ClusterNamespace }
+  | { readonly kind: Policy['kind']; readonly policy: Policy }
+
+export interface ManifestObject {
+  readonly kind: ManifestValue['kind']
+  /** As people name it: `Pod default/a`; as far as it has a name. */
+  readonly id: string
+  /** The last good one; absent: it never was. */
+  readonly value: ManifestValue | undefined
+  readonly problems: readonly string[]
+}
+
+const PARSE: Readonly<Record<ManifestValue['kind'], (object: unknown) => Omit<ManifestObject, 'kind' | 'id'>>> = {
+  Node: (object) => ({ value: { kind: 'Node', node: parseNodeObject(object) }, problems: [] }),
+  Pod: (object) => ({ value: { kind: 'Pod', pod: parsePodObject(object) }, problems: [] }),
+  Namespace: (object) => ({ value: { kind: 'Namespace', namespace: parseNamespaceObject(object) }, problems: [] }),
+  NetworkPolicy: (object) => ofPolicy(parseNetworkPolicyObject(object)),
+  ClusterNetworkPolicy: (object) => ofPolicy(parseClusterNetworkPolicyObject(object)),
+}
+const CLUSTER_WIDE: readonly ManifestValue['kind'][] = ['Node', 'Namespace', 'ClusterNetworkPolicy']
+
+/**
+ * What the documents of one file say. One object that cannot be used takes nothing from the others. Pure.
+ * @param before what the file said: of this stays what is equal, and what cannot be read now
+ * @throws ObjectError when it is no file of manifests
+ */
+export function manifestObjects(
+  documents: readonly unknown[],
+  before: readonly ManifestObject[],
+): readonly ManifestObject[] {
+  const objects = documents.flatMap((document) => itemsOf(document))
+  if (objects.length === 0) throw new ObjectError('is empty; write a file beside it and rename that')
+  const known = new Map(before.map((object) => [object.id, object]))
+  const now = objects.flatMap((object) => {
+    const { kind } = (object ?? {}) as { kind?: unknown }
+    return isKind(kind) ? [read(kind, object, known)] : []
+  })
+  const isSame = now.length === before.length && now.every((object, index) => object === before[index])
+  return isSame ? before : now
+}
+
+function isKind(kind: unknown): kind is ManifestValue['kind'] {
+  return typeof kind === 'string' && Object.hasOwn(PARSE, kind)
+}
+
+function read(
+  kind: ManifestValue['kind'],
+  object: unknown,
+  known: ReadonlyMap<string, ManifestObject>,
+): ManifestObject {
+  const id = idOf(kind, object)
+  const before = known.get(id)
+  try {
+    const now = { kind, id, ...PARSE[kind](object) }
+    return before && isDeepStrictEqual(before, now) ? before : now
+  } catch (error) {
+    const kept = before?.value ? '; what it said before stays in force' : ''
+    return { kind, id, value: before?.value, problems: [`${(error as Error).message}${kept}`] }
+  }
+}
+
+function ofPolicy({ policy, problems }: ParsedPolicy): Omit<ManifestObject, 'kind' | 'id'> {
+  return {
+    value: { kind: policy.kind, policy },
+    problems: problems.map(({ field, reason }) => `${field}: ${reason}`),
+  }
+}
+
+function idOf(kind: ManifestValue['kind'], object: unknown): string {
+  const { metadata } = object as { metadata?: { namespace?: unknown; name?: unknown } | null }
+  const name = typeof metadata?.name === 'string' ? metadata.name : '(without a name)'
+  return CLUSTER_WIDE.includes(kind) ? `${kind} ${name}` : `${kind} ${metadata?.namespace ?? 'default'}/${name}`
+}
+
+/** A List holds objects; an empty document holds none. @throws ObjectError */
+function itemsOf(document: unknown): unknown[] {
+  if (document === null || document === undefined) return []
+  const { kind, items } = document as { kind?: unknown; items?: unknown }
+  if (kind === undefined) throw new ObjectError('a document without "kind": is this a Kubernetes manifest?')
+  return String(kind).endsWith('List') && Array.isArray(items) ? items : [document]
+}

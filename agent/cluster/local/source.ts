@@ -1,0 +1,122 @@
+import { type FSWatcher, watch } from 'node:fs'
+import type { Cidr } from '../../../ipam/address.ts'
+import type { ViewProblem } from '../problem.ts'
+import type { ClusterNode, ClusterSource, ViewChange } from '../view.ts'
+import { type Contents, contentsOf, differing } from './contents.ts'
+import { type Manifest, type ParseManifests, readManifests } from './manifest-files.ts'
+import { FolderWorkloads } from './workloads.ts'
+
+/** Editors write, rename and touch: one look after the last of it. */
+const SETTLE_MS = 50
+/** Where no watch is possible (network file systems tell nothing), and in case one is missed. */
+const LOOK_EVERY_MS = 5_000
+
+/**
+ * The cluster from a folder of Kubernetes manifests: every Node, Pod, Namespace and policy in every YAML or JSON file.
+ * What a file, or an object in it, said when it could last be read stays in force while it cannot be.
+ */
+export class ManifestFolder implements ClusterSource {
+  readonly workloads = new FolderWorkloads(() => this.#begin())
+  readonly #folder: string
+  readonly #podCidrs: readonly Cidr[]
+  readonly #parse: ParseManifests
+  #manifests: ReadonlyMap<string, Manifest> = new Map()
+  /** In which file each object is. */
+  readonly #homes = new Map<string, string>()
+  /** undefined: the folder was never there. */
+  #contents: Contents | undefined
+  /** Of the folder, and of files as a whole. */
+  #problems: readonly ViewProblem[] = []
+  #onChange: ((change: ViewChange) => void) | undefined
+  #told: ReadonlyMap<string, ClusterNode> | undefined
+  #lastSaid: string | undefined
+  #hasBegun = false
+  #watcher: FSWatcher | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(folder: string, podCidrs: readonly Cidr[], parse: ParseManifests) {
+    this.#folder = folder
+    this.#podCidrs = podCidrs
+    this.#parse = parse
+  }
+
+  async join(): Promise<readonly Cidr[]> {
+    return this.#podCidrs
+  }
+
+  /** The folder is a person's: who wants to tell the others writes the manifest. */
+  announce(): void {}
+
+  start(onChange: (change: ViewChange) => void): void {
+    this.#begin()
+    this.#onChange = onChange
+    this.#tell()
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#watcher?.close()
+    await this.workloads.close()
+  }
+
+  #begin(): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    this.#look()
+    try {
+      this.#watcher = watch(this.#folder, () => {
+        clearTimeout(this.#timer)
+        this.#timer = setTimeout(() => this.#look(), SETTLE_MS)
+      })
+      this.#watcher.on('error', () => {}).unref()
+    } catch {
+      // the folder is not there (yet): it is looked for every few seconds
+    }
+  }
+
+  #look(): void {
+    const before = this.#manifests
+    const unreadable = this.#readFolder()
+    const isListed = this.#contents !== undefined || unreadable === undefined
+    if (isListed && !(this.#contents && saySame(before, this.#manifests))) this.#contents = this.#read()
+    const ofFiles = Array.from(this.#manifests, ([object, { problem }]) => ({ object, reason: problem ?? '' }))
+    this.#problems = [...(unreadable ? [unreadable] : []), ...ofFiles.filter(({ reason }) => reason !== '')]
+    this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
+    this.#tell()
+    this.workloads.found(this.#contents)
+  }
+
+  /** @returns what is wrong with the folder as a whole */
+  #readFolder(): ViewProblem | undefined {
+    try {
+      this.#manifests = readManifests(this.#folder, this.#manifests, this.#parse)
+      return undefined
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const meanwhile = this.#contents ? 'what it said before stays in force' : 'waiting for it'
+      return { object: this.#folder, reason: `cannot be read: ${code}; ${meanwhile}` }
+    }
+  }
+
+  #read(): Contents {
+    const said = Array.from(this.#manifests, ([file, { objects = [] }]) => [file, objects] as const)
+    return contentsOf(new Map(said), this.#homes, this.#contents)
+  }
+
+  #tell(): void {
+    const nodes = this.#contents?.nodes
+    const problems = [...this.#problems, ...(this.#contents?.nodeProblems ?? [])]
+    const changed = differing(this.#told, nodes ?? new Map())
+    const isNew = changed.size > 0 || (nodes !== undefined && this.#told === undefined)
+    const said = JSON.stringify(problems)
+    if (!this.#onChange || (!isNew && said === this.#lastSaid)) return
+    this.#lastSaid = said
+    this.#told = nodes
+    this.#onChange({ view: nodes && { nodes }, changed, problems })
+  }
+}
+
+function saySame(before: ReadonlyMap<string, Manifest>, after: ReadonlyMap<string, Manifest>): boolean {
+  const names = [...after.keys()]
+  return before.size === after.size && names.every((name) => before.get(name)?.objects === after.get(name)?.objects)
+}
