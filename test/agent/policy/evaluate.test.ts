@@ -119,10 +119,10 @@ for (const [what, ports, flows] of [
   for (const direction of ['ingress', 'egress'] as const)
     t.test(`ports of ${direction}: ${what}`, async (t) => {
       const cluster = smallCluster([networkPolicy({ policyTypes: ['Ingress', 'Egress'], [direction]: [{ ports }] })])
-      const ends = direction === 'ingress' ? (['x/b', 'x/a'] as const) : (['x/a', 'x/b'] as const)
+      const [source, destination] = direction === 'ingress' ? (['x/b', 'x/a'] as const) : (['x/a', 'x/b'] as const)
       for (const [port, isAllowed] of Object.entries(flows))
         for (const family of [4, 6] as const)
-          t.equal(cluster.evaluate(...ends, port, family).isAllowed, isAllowed, port)
+          t.equal(cluster.evaluate(source, destination, port, family).isAllowed, isAllowed, port)
     })
 
 t.test('a flow is allowed when its source may send it and its destination may get it', async (t) => {
