@@ -57,7 +57,7 @@ export async function cutConnections(
 }
 
 /** The first packet as it was when it was forwarded: the destination translated, which is who answers; the source not yet. */
-function flowOf({ original, reply }: ConntrackEntry): Flow {
+export function flowOf({ original, reply }: ConntrackEntry): Flow {
   const protocol = PROTOCOLS[original.protocol] ?? 'ICMP'
   return {
     source: original.source,

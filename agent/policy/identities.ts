@@ -26,6 +26,8 @@ export class Identities {
   readonly #local = new Map<string, LocalPod>()
   /** The keys of pods. */
   readonly #pods = new Map<string, string[]>()
+  /** By the key of the pod. */
+  readonly #addresses = new Map<string, string[]>()
   readonly #nodes = new Map<string, ClusterNode[]>()
 
   constructor(input: PolicyInput) {
@@ -37,13 +39,13 @@ export class Identities {
       if (key !== undefined) wired.add(key)
       for (const address of local.addresses) {
         this.#local.set(address, local)
-        if (key !== undefined) append(this.#pods, address, key)
+        if (key !== undefined) this.#append(key, address)
       }
     }
     // Of its own pods a node knows better than the API which addresses they have, and whether they have any.
     for (const [key, { isHostNetwork, nodeName: place, addresses }] of workloads.pods)
       if (!isHostNetwork && place !== nodeName && !wired.has(key))
-        for (const address of addresses) append(this.#pods, address, key)
+        for (const address of addresses) this.#append(key, address)
     for (const node of nodes.values()) for (const address of addressesOfNode(node)) append(this.#nodes, address, node)
   }
 
@@ -55,6 +57,16 @@ export class Identities {
       local: this.#local.get(address),
       nodes: this.#nodes.get(address) ?? [],
     }
+  }
+
+  /** Those that a pod is known by; none where it has none of its own. @param key `namespace/name` */
+  addressesOf(key: string): readonly string[] {
+    return this.#addresses.get(key) ?? []
+  }
+
+  #append(key: string, address: string): void {
+    append(this.#pods, address, key)
+    append(this.#addresses, key, address)
   }
 }
 
