@@ -43,6 +43,8 @@ export interface Status {
   readonly podCidrs: readonly string[]
   readonly mtuBytes: number
   readonly pods: number
+  /** That are known, whether they are about a pod of this node or not. */
+  readonly policies: number
   /** Other nodes that are known. */
   readonly peers: number
   /** Container calls that run or wait at this moment. */
@@ -164,6 +166,7 @@ async function status({ network, nodes, policies, repair, turns, options, versio
     podCidrs: network.leases.pools.map(({ cidr }) => cidr.text),
     mtuBytes: await network.mtuBytes(),
     pods: network.leases.list().length,
+    policies: policies.count,
     peers: nodes.peers,
     callsUnderWay: turns.busy,
     linksToDelete: network.condemned.count,

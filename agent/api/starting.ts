@@ -64,6 +64,8 @@ export class Starting {
       podCidrs: [],
       mtuBytes: 0,
       pods: 0,
+      policies: 0,
+      policies: 0,
       peers: 0,
       callsUnderWay: 0,
       linksToDelete: 0,

@@ -5,7 +5,7 @@ import type { ClusterNode } from '../cluster/view.ts'
 import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
 import { type ChangedState, DesiredPolicy, desiredPolicy } from '../policy/desired.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
-import { isNoChange } from '../policy/table.ts'
+import { type CounterValue, isNoChange } from '../policy/table.ts'
 import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { isSamePod, type Knowledge, localPod, withBarePods } from './local-pods.ts'
@@ -128,9 +128,19 @@ export class PolicyEnforcement {
     return { ...this.#parts.settings, workloads, nodes: this.#nodes, localPods: this.#localPods }
   }
 
+  /** Policies that are known. */
+  get count(): number {
+    return this.#workloads?.policies.size ?? 0
+  }
+
   /** What should be in the kernel; undefined while that is what an earlier agent left. */
   get table(): DesiredPolicy['table'] | undefined {
     return this.#desired?.table
+  }
+
+  /** What the kernel has counted, by the name of the counter. @throws NftablesError */
+  counters(): Promise<ReadonlyMap<string, CounterValue>> {
+    return this.#parts.table.counters()
   }
 
   /** What a person should know, in words; empty is good. */
