@@ -59,6 +59,8 @@ export const STATE_FILES: readonly string[] = [
   'freed.new',
   'view.json',
   'view.json.new',
+  'workloads.json',
+  'workloads.json.new',
   'wireguard.key',
   'wireguard.key.new',
 ]

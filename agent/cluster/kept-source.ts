@@ -1,7 +1,10 @@
 import type { Cidr } from '../../ipam/address.ts'
 import type { KeptView } from './kept-view.ts'
+import { KeptWorkloadSource } from './kept-workload-source.ts'
+import type { KeptWorkloads } from './kept-workloads.ts'
 import type { ViewProblem } from './problem.ts'
 import type { Announcement, ClusterSource, ClusterView, ViewChange } from './view.ts'
+import type { WorkloadSource } from './workloads.ts'
 
 /** A source that is there answers well within it. */
 const PATIENCE_MS = 2_000
@@ -13,6 +16,7 @@ const WRITE_AFTER_MS = 1_000
  * start and stop, and the ways to other nodes are kept up.
  */
 export class KeptSource implements ClusterSource {
+  readonly workloads: WorkloadSource | undefined
   readonly #source: ClusterSource
   readonly #kept: KeptView
   readonly #nodeName: string
@@ -26,7 +30,10 @@ export class KeptSource implements ClusterSource {
   #hasWritten = false
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(source: ClusterSource, kept: KeptView, nodeName: string) {
+  /** @param keptWorkloads absent: those of the source, if it has any, are not kept */
+  constructor(source: ClusterSource, kept: KeptView, nodeName: string, keptWorkloads?: KeptWorkloads) {
+    const { workloads } = source
+    this.workloads = workloads && keptWorkloads ? new KeptWorkloadSource(workloads, keptWorkloads) : workloads
     this.#source = source
     this.#kept = kept
     this.#nodeName = nodeName
@@ -84,6 +91,7 @@ export class KeptSource implements ClusterSource {
     clearTimeout(this.#timer)
     await this.#writing
     this.#write()
+    await this.workloads?.close()
     await this.#source.close()
   }
 

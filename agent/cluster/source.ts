@@ -4,6 +4,7 @@ import type { Options } from '../options.ts'
 import { Alone } from './alone.ts'
 import { KeptSource } from './kept-source.ts'
 import { KeptView } from './kept-view.ts'
+import { KeptWorkloads } from './kept-workloads.ts'
 import type { ClusterSource } from './view.ts'
 
 /**
@@ -30,7 +31,8 @@ export async function clusterSource(
         import('./yaml.ts'),
       ])
       const source = kubernetesSource({ nodeName, ...(kubeconfig && { kubeconfig }), parse: parseOne, log })
-      return new KeptSource(source, kept, nodeName)
+      const keptWorkloads = new KeptWorkloads(join(stateDir, 'workloads.json'), nodeName, log)
+      return new KeptSource(source, kept, nodeName, keptWorkloads)
     }
     case 'redis': {
       const { RedisSource } = await import('./redis/source.ts')

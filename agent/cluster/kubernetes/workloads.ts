@@ -174,13 +174,11 @@ export class KubernetesWorkloads implements WorkloadSource {
   }
 
   #problems(): ViewProblem[] {
-    const meanwhile = this.#workloads
-      ? 'what is known of pods and policies stays in force'
-      : 'pods and policies are not known yet'
+    const kept = this.#workloads ? '; what is known of pods and policies stays in force' : ''
     return [
       ...Array.from(new Set(this.#troubles.values()), (reason) => ({
         object: this.#server,
-        reason: `${reason}; ${meanwhile}`,
+        reason: `${reason}${kept}`,
       })),
       ...problemsOf('Pod', this.#pods),
       ...problemsOf('Namespace', this.#namespaces),

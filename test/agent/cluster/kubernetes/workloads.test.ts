@@ -274,7 +274,7 @@ t.test('while one kind may not be read, nothing is known, and the role that is m
   await until('it is told', () => listener.problems.length === 1)
   t.match(listener.problems[0], {
     object: `the API server ${double.url}`,
-    reason: /verb "list" on "networkpolicies\.networking\.k8s\.io".*; pods and policies are not known yet$/,
+    reason: /verb "list" on "networkpolicies\.networking\.k8s\.io"/,
   })
   t.equal(listener.now, undefined)
   double.forbidden.clear()
