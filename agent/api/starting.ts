@@ -65,7 +65,6 @@ export class Starting {
       mtuBytes: 0,
       pods: 0,
       policies: 0,
-      policies: 0,
       peers: 0,
       callsUnderWay: 0,
       linksToDelete: 0,
