@@ -1,5 +1,5 @@
 import { type Cidr, overlaps } from '../../ipam/address.ts'
-import { type RefusedNetworks, refusedNetwork } from '../desired/network.ts'
+import { type RefusedNetworks, refusedNetwork } from '../desired/refused-network.ts'
 import { isOnLinkNetwork, type Uplink } from '../desired/way.ts'
 
 /** The pod CIDR is in use, or not for pods: by a network that the node is on (the first pod could take its gateway's address), by Services, by all nodes together. */

@@ -239,13 +239,30 @@ const STATES: readonly ClusterState[] = [
       set pods6-64 { fd42:0:0:1::, fd42:0:0:2::, fd42:0:0:3:: }`,
   },
   {
-    name: 'pod CIDRs overlap: the first by name counts, and the other one gets nothing, in neither family',
-    nodes: [SELF, NEAR_IPV4, WITHIN_NEAR],
-    kernel: `${OWN}
+    name: 'pod CIDRs overlap: the wider one does not count, and its node gets nothing, in neither family',
+    nodes: [SELF, NEAR, WITHIN_NEAR],
+    kernel: `${OWN} ${VXLAN}
+      neigh 10.42.2.128 dev bramble.vxlan lladdr ${MAC.pi4} PERMANENT
+      fdb ${MAC.pi4} dev bramble.vxlan dst 192.168.2.4 self permanent
+      10.42.2.128/25 via 10.42.2.128 dev bramble.vxlan onlink
+      neigh ${LINK_LOCAL.pi4} dev bramble.vxlan lladdr ${MAC.pi4} PERMANENT
+      fd42:0:0:4::/64 via ${LINK_LOCAL.pi4} dev bramble.vxlan onlink
+      set pods4-24 { 10.42.1.0 }
+      set pods4-25 { 10.42.2.128 }
+      set pods6-64 { fd42:0:0:1::, fd42:0:0:4:: }`,
+    problems: ['the pod CIDR 10.42.2.0/24 of pi-2 overlaps 10.42.2.128/25 of pi-4; give one of them another'],
+  },
+  {
+    name: 'one claims the pods of all: they keep theirs, whatever its name is',
+    nodes: [SELF, NEAR_IPV4, FAR_IPV4, node('a-1', ['10.42.2.0/23'], ['192.168.1.9'])],
+    kernel: `${OWN} ${VXLAN}
       10.42.2.0/24 via 192.168.1.2 dev eth0
-      set pods4-24 { 10.42.1.0, 10.42.2.0 }
+      neigh 10.42.3.0 dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT
+      fdb ${MAC.pi3} dev bramble.vxlan dst 192.168.2.3 self permanent
+      10.42.3.0/24 via 10.42.3.0 dev bramble.vxlan onlink
+      set pods4-24 { 10.42.1.0, 10.42.2.0, 10.42.3.0 }
       set pods6-64 { fd42:0:0:1:: }`,
-    problems: ['the pod CIDR 10.42.2.128/25 of pi-4 overlaps 10.42.2.0/24 of pi-2; give one of them another'],
+    problems: ['the pod CIDR 10.42.2.0/23 of a-1 overlaps 10.42.2.0/24 of pi-2; give one of them another'],
   },
   {
     name: 'the one that the others overlap is gone, and each of them has its own',
