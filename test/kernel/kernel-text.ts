@@ -12,8 +12,7 @@ export async function kernelTextOf(netns: string | undefined): Promise<string> {
     linesOfSome(netns, 'wg', 'show', 'bramble.wg', 'dump'),
     lines(netns, 'ip', '-4', 'route', 'show', 'proto', '97'),
     lines(netns, 'ip', '-6', 'route', 'show', 'proto', '97'),
-    setLines(netns),
-    linesOfSome(netns, 'nft', 'list', 'table', 'inet', 'bramble-notrack').then((all) => notrackLines(all.join('\n'))),
+    nftablesLines(netns),
   ])
   return [
     ...links.flatMap((line) => linkLine(line, wireguard[0])),
@@ -82,12 +81,14 @@ function withoutDefaults(line: string): string {
     .trim()
 }
 
-async function setLines(netns: string | undefined): Promise<string[]> {
-  const listed = (await linesOfSome(netns, 'nft', 'list', 'table', 'inet', 'bramble-masquerade')).join('\n')
-  return Array.from(listed.matchAll(/set (\S+) \{[^}]*elements = \{([^}]*)\}/g), ([, set = '', elements = '']) =>
+/** The sets that have elements, and what is not tracked: of our tables, as no other has either. */
+async function nftablesLines(netns: string | undefined): Promise<string[]> {
+  const listed = (await lines(netns, 'nft', 'list', 'ruleset')).join('\n')
+  const sets = Array.from(listed.matchAll(/set (\S+) \{[^}]*elements = \{([^}]*)\}/g), ([, set = '', elements = '']) =>
     setLine(
       set,
       elements.split(',').map((element) => element.trim()),
     ),
   )
+  return [...sets, ...notrackLines(listed)]
 }
