@@ -77,7 +77,7 @@ export class Evaluator {
     const pod = knownPod(local, this.#input)
     const { nodeName, mode, failsOpen } = this.#input
     if (pod) return this.#decideForPod(pod, nodeName, side)
-    const kind = alwaysAllowed(undefined, nodeName, side)
+    const kind = alwaysAllowed(nodeName, side)
     if (kind) return always(kind, undefined)
     const because = { kind: 'unknown' } as const
     const audited = mode === 'never' && !failsOpen ? [because] : []
@@ -87,7 +87,7 @@ export class Evaluator {
   /** @param nodeName where the pod is */
   #decideForPod(pod: KnownPod, nodeName: string, side: Side): Decision {
     const { direction, flow, other } = side
-    const kind = alwaysAllowed(pod, nodeName, side)
+    const kind = alwaysAllowed(nodeName, side)
     return kind
       ? always(kind, pod)
       : this.#decideByTiers(pod, direction, (rule) => applies(rule, direction, flow, pod, other))
@@ -127,8 +127,7 @@ function always(kind: 'no-pod' | 'own-node' | 'itself', pod: KnownPod | undefine
   return { isAllowed: true, because: { kind }, pod, passes: [], audited: [] }
 }
 
-function alwaysAllowed(pod: KnownPod | undefined, nodeName: string, { self, other }: Side) {
-  const isOther = self.address !== other.address && !other.pods.some(({ key }) => key === pod?.key)
-  if (!isOther || (self.local && self.local === other.local)) return 'itself'
+function alwaysAllowed(nodeName: string, { self, other }: Side) {
+  if (self.address === other.address) return 'itself'
   return other.nodes.some(({ name }) => name === nodeName) ? 'own-node' : undefined
 }

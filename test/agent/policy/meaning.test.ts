@@ -143,6 +143,10 @@ t.test('addresses of a node, for ipBlock: those of its tunnels, where another on
   t.notOk(blocks('192.168.1.3/32').evaluate('10.42.2.0', 'x/a').isAllowed)
   t.notOk(blocks('192.168.1.0/24', ['192.168.1.2/32']).evaluate('10.42.2.0', 'x/a').isAllowed, 'or is excepted')
   t.notOk(blocks('10.42.2.0/32').evaluate('pi-2', 'x/a').isAllowed, 'not the other way round')
+  const nodes = [node(2, { otherAddresses: ['198.51.100.2'] })]
+  const from = [{ ipBlock: { cidr: '192.168.1.2/32' } }]
+  const twofold = smallCluster([networkPolicy({ ingress: [{ from }] })], { nodes })
+  t.notOk(twofold.evaluate('198.51.100.2', 'x/a').isAllowed, 'nor for those that people know')
 })
 
 t.test('ipBlock, networks, and pods: an address is an address, they match pods, too', async (t) => {
@@ -220,6 +224,16 @@ t.test('one address, two pods in the API: a rule that matches either matches', a
   const mixed = [{ namespaceSelector: { matchLabels: { ns: 'y' } }, podSelector: { matchLabels: { pod: 'b' } } }]
   const cluster = smallCluster([networkPolicy({ ingress: [{ from: mixed }] })], { pods })
   t.notOk(cluster.evaluate('x/b', 'x/a').isAllowed, 'and one that matches a bit of each does not')
+})
+
+t.test('one address, two pods in the API: what is for either of them is allowed when it is for both', async (t) => {
+  const pods = [
+    pod('y/old', { nodeName: 'pi-2', addresses: ['10.42.2.10'] }),
+    pod('y/older', { nodeName: 'pi-2', addresses: ['10.42.2.10'] }),
+  ]
+  const policy = { ...networkPolicy({ podSelector: {} }), metadata: { namespace: 'y', name: 'closed' } }
+  const { ingress } = smallCluster([policy], { pods }).evaluate('x/a', 'x/b')
+  t.match(ingress, { isAllowed: false, pod: { key: 'y/old' } })
 })
 
 t.test('pods without an address, or ended, are nobody’s peer', async (t) => {
@@ -365,16 +379,35 @@ t.test('a pod of this node has the address that its agent gave it, not what the 
   t.ok(cluster.evaluate('10.42.1.20', 'x/a').isAllowed, 'as it is wired')
   t.notOk(cluster.evaluate('10.42.1.99', 'x/a').isAllowed, 'as the API has it')
   t.notOk(cluster.evaluate('10.42.1.98', 'x/a').isAllowed, 'one that is not wired has none')
+  const placeless = smallCluster([networkPolicy({ ingress: [{ from: [{ namespaceSelector: {} }] }] })], {
+    pods: [pod('y/a', { nodeName: '', addresses: ['10.42.1.99'] })],
+  })
+  t.ok(placeless.evaluate('10.42.1.20', 'x/a').isAllowed, 'whatever the API knows of its place')
+  t.notOk(placeless.evaluate('10.42.1.99', 'x/a').isAllowed)
+})
+
+t.test('a pod of this node that is not known (yet) is nobody’s peer', async (t) => {
+  const unknown = [local('y/a', { isUnknown: true })]
+  const cluster = smallCluster([networkPolicy({ ingress: [{ from: [{ namespaceSelector: {} }] }] })], {
+    local: unknown,
+  })
+  t.match(cluster.evaluate('y/a', 'x/a'), {
+    egress: { because: { kind: 'unknown' } },
+    ingress: { because: { kind: 'isolated' } },
+  })
 })
 
 t.test('a pod of this node that is not known (yet) is closed, or open with --policy-fail-open', async (t) => {
   for (const [what, unknown] of [
     ['it is said so', local('x/new', { isUnknown: true, addresses: ['10.42.1.11'] })],
+    ['it may be a container or a pod', local('', { pod: undefined, isUnknown: true, addresses: ['10.42.1.11'] })],
+    ['the API has it with the network of its node', local('y/host', { addresses: ['10.42.1.11'] })],
     ['the API has no such pod', local('x/new', { addresses: ['10.42.1.11'] })],
     ['the API has another one of that name', local('x/b', { uid: 'older', addresses: ['10.42.1.11'] })],
   ] as const)
     for (const failsOpen of [false, true]) {
-      const cluster = smallCluster([], { local: [unknown], failsOpen })
+      const pods = [pod('y/host', { isHostNetwork: true, addresses: ['192.168.1.1'] })]
+      const cluster = smallCluster([], { pods, local: [unknown], failsOpen })
       t.equal(cluster.evaluate('10.42.1.11', 'y/b').isAllowed, failsOpen, what)
       t.match(
         cluster.evaluate('y/b', '10.42.1.11').ingress,
@@ -382,5 +415,9 @@ t.test('a pod of this node that is not known (yet) is closed, or open with --pol
         what,
       )
       t.ok(cluster.evaluate('pi-1', '10.42.1.11').isAllowed, 'and its node reaches it')
+      t.ok(cluster.evaluate('10.42.1.11', '10.42.1.11').isAllowed, 'and it itself')
+      const never = smallCluster([], { pods, local: [unknown], failsOpen, mode: 'never' })
+      const { isAllowed, ingress } = never.evaluate('y/b', '10.42.1.11')
+      t.same([isAllowed, ingress.audited], [true, failsOpen ? [] : [{ kind: 'unknown' }]])
     }
 })
