@@ -58,10 +58,10 @@ function parsed(one: unknown) {
 }
 
 /** The node's end of a pod's link. */
-export const linkOf = ({ pod }: Wired) => `brm${digest(pod).slice(0, 12)}`
+export const linkOf = ({ pod }: Pick<Wired, 'pod'>) => `brm${digest(pod).slice(0, 12)}`
 
 /** The pod's end. */
-export const macOf = ({ pod }: Wired) => `02:${digest(pod).slice(12, 22).match(/../g)?.join(':')}`
+export const macOf = ({ pod }: Pick<Wired, 'pod'>) => `02:${digest(pod).slice(12, 22).match(/../g)?.join(':')}`
 
 const digest = (pod: string | undefined) => createHash('sha256').update(`${pod}`).digest('hex')
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 
 /** The same random numbers wherever it runs; others with BRMTEST_SEED, more runs with BRMTEST_RUNS times as many. */
-const SEED = Number(process.env.BRMTEST_SEED ?? 20_261_121)
+export const SEED = Number(process.env.BRMTEST_SEED ?? 20_261_121)
 const TIMES = Number(process.env.BRMTEST_RUNS ?? 1)
 
 /**

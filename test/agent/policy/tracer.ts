@@ -10,6 +10,8 @@ export interface Packet {
   readonly destination: string
   /** `tcp`, `udp`, `sctp`, `icmp` (of either family), or the number of another one. */
   readonly protocol: string
+  /** Nothing that rules ask for; of a reply that of the first packet's destination. */
+  readonly sourcePort?: number
   /** Absent for those that have none. */
   readonly destinationPort?: number
   readonly iifname: string
