@@ -49,7 +49,7 @@ export function routerAdvertisement(fromMac: string, fromAddress: string): Buffe
   return Buffer.concat([ethernet('33:33:00:00:00:01', fromMac, ETH_P_IPV6), header, from, to, body])
 }
 
-function ethernet(to: string, from: string, protocol: number): Buffer {
+export function ethernet(to: string, from: string, protocol: number): Buffer {
   const mac = (text: string) => Buffer.from(text.replaceAll(':', ''), 'hex')
   return Buffer.concat([mac(to), mac(from), Buffer.from([protocol >> 8, protocol & 0xff])])
 }
@@ -65,10 +65,10 @@ function ipv6(text: string): Buffer {
   )
 }
 
-/** RFC 1071, of an even number of bytes. */
-function checksum(bytes: Buffer): number {
-  let sum = 0
-  for (let offset = 0; offset < bytes.length; offset += 2) sum += bytes.readUInt16BE(offset)
+/** RFC 1071. */
+export function checksum(bytes: Buffer): number {
+  let sum = bytes.length % 2 === 1 ? (bytes.at(-1) ?? 0) << 8 : 0
+  for (let offset = 0; offset + 1 < bytes.length; offset += 2) sum += bytes.readUInt16BE(offset)
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
   return ~sum & 0xffff
 }
