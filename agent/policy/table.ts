@@ -83,5 +83,8 @@ export function isNoChange(change: PolicyChange): boolean {
   return Object.values(change).every((part) => ('size' in part ? part.size : part.length) === 0)
 }
 
-/** What is logged of a drop begins with this and the name of the chain; NF_LOG_PREFIXLEN in include/net/netfilter/nf_log.h is 128. */
+/**
+ * What is logged of a drop begins with this and the name of the chain, which is that of its counter, too: by it one finds
+ * whose it was. NF_LOG_PREFIXLEN in include/net/netfilter/nf_log.h is 128.
+ */
 export const LOG_PREFIX = 'bramble '
