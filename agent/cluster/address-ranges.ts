@@ -1,4 +1,4 @@
-import { ADDRESS_BITS, AddressError, familyOf, parseAddress } from '../../ipam/address.ts'
+import { ADDRESS_BITS, AddressError, familyOf, numberOf, parseAddress } from '../../ipam/address.ts'
 import type { AddressRange } from './policy.ts'
 
 /** The addresses of `::ffff:a.b.c.d`, which stand for IPv4 in programs and are in no packet. */
@@ -7,20 +7,32 @@ const MAPPED = { first: 0xffff_0000_0000n, last: 0xffff_ffff_ffffn }
 /**
  * A CIDR of a policy. As the API server has it (k8s.io/utils/net, ParseCIDRSloppy), bits behind the prefix are passed over
  * and numbers of IPv4 may begin with zeros.
- * @throws AddressError
+ * @returns undefined where it is none; a policy may have tens of thousands of such, and an error for each takes seconds
  */
-export function parseRange(text: string): AddressRange {
+export function parseRange(text: string): AddressRange | undefined {
   const family = familyOf(text)
-  const example = family === 4 ? '10.42.0.0/24' : 'fd42::/64'
   const [, address = '', length = ''] = /^([0-9a-f:.]{1,50})\/(\d{1,3})$/i.exec(text) ?? []
-  const prefixLength = Number(length)
-  if (address === '' || prefixLength > ADDRESS_BITS[family]) throw new AddressError(`write it like ${example}`)
-  const number = parseAddress(family === 4 ? address.replace(/\b0+(?=\d)/g, '') : address)
-  const hostBits = BigInt(ADDRESS_BITS[family] - prefixLength)
-  const first = (number >> hostBits) << hostBits
-  const range = { family, first, last: first + (1n << hostBits) - 1n }
-  if (family === 6 && first >= MAPPED.first && range.last <= MAPPED.last) throw new AddressError('write it as IPv4')
-  return range
+  const number = family === 4 ? parseIpv4(address) : parseIpv6(address)
+  const hostBits = ADDRESS_BITS[family] - Number(length)
+  if (number === undefined || hostBits < 0) return undefined
+  const first = (number >> BigInt(hostBits)) << BigInt(hostBits)
+  const last = first + (1n << BigInt(hostBits)) - 1n
+  const isMapped = family === 6 && first >= MAPPED.first && last <= MAPPED.last
+  return isMapped ? undefined : { family, first, last }
+}
+
+function parseIpv4(text: string): bigint | undefined {
+  const bytes = /^\d{1,9}(\.\d{1,9}){3}$/.test(text) ? text.split('.').map(Number) : []
+  return bytes.length === 4 && bytes.every((byte) => byte <= 255) ? numberOf(bytes.join('.')) : undefined
+}
+
+function parseIpv6(text: string): bigint | undefined {
+  try {
+    return parseAddress(text)
+  } catch (error) {
+    if (error instanceof AddressError) return undefined
+    throw error
+  }
 }
 
 /** In order, none overlapping or touching another. */

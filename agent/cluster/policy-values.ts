@@ -1,18 +1,11 @@
-import { AddressError } from '../../ipam/address.ts'
 import { parseRange } from './address-ranges.ts'
 import type { AddressRange } from './policy.ts'
 import { type Field, quote } from './policy-fields.ts'
 
 /** @returns undefined, having told it, where it is none */
 export function parseCidrField(field: Field): AddressRange | undefined {
-  if (typeof field.value !== 'string')
-    return field.wrong(`${quote(field.value)} is no CIDR`, 'write it like 10.42.0.0/24')
-  try {
-    return parseRange(field.value)
-  } catch (error) {
-    if (!(error instanceof AddressError)) throw error
-    return field.wrong(`${quote(field.value)} is no CIDR`, 'write it like 10.42.0.0/24 or fd42::/64')
-  }
+  const range = typeof field.value === 'string' ? parseRange(field.value) : undefined
+  return range ?? field.wrong(`${quote(field.value)} is no CIDR`, 'write it like 10.42.0.0/24 or fd42::/64')
 }
 
 /** @returns undefined, having told it, where it is none */

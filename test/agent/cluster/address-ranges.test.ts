@@ -67,10 +67,40 @@ t.test('an address is found in ranges exactly where it is', async () =>
 )
 
 t.test('a part is strictly inside of what is larger, and of the same family', async (t) => {
-  const inside = (inner: string, outer: string) => isStrictlyInside(parseRange(inner), parseRange(outer))
+  const range = (text: string) => parseRange(text) ?? { family: 4 as const, first: 1n, last: 0n }
+  const inside = (inner: string, outer: string) => isStrictlyInside(range(inner), range(outer))
   t.ok(inside('10.1.0.0/16', '10.0.0.0/8'))
   t.notOk(inside('10.0.0.0/8', '10.0.0.0/8'))
   t.notOk(inside('10.0.0.0/8', '10.1.0.0/16'))
   t.notOk(inside('11.0.0.0/16', '10.0.0.0/8'))
   t.notOk(inside('::/16', '0.0.0.0/0'))
+})
+
+t.test('what is no CIDR is none', async (t) => {
+  for (const text of [
+    '',
+    '/',
+    '/8',
+    '10.0.0.0',
+    '10.0.0.0/',
+    '10.0.0.0/33',
+    '10.0.0.0/-1',
+    '10.0.0/8',
+    '10.0.0.0.0/8',
+    '256.0.0.0/8',
+    '10..0.0/8',
+    '0x0a.0.0.0/8',
+    ' 10.0.0.0/8',
+    '10.0.0.0/8\n',
+    ':/8',
+    ':::/8',
+    '1::2::3/64',
+    'fd00::/129',
+    'fd00::g/64',
+    'fe80::1%eth0/64',
+    '::ffff:10.0.0.0/104',
+  ])
+    t.equal(parseRange(text), undefined, JSON.stringify(text))
+  t.same(parseRange('::/0'), { family: 6, first: 0n, last: (1n << 128n) - 1n })
+  t.same(parseRange('010.000.0.255/32'), { family: 4, first: 0x0a00_00ffn, last: 0x0a00_00ffn })
 })
