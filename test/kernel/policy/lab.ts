@@ -41,12 +41,16 @@ export const N2: LabNode = { name: 'n2', number: 2, lan: 'a' }
 
 /** Policies on real nodes: agents, plugin, kernel, sockets. */
 export class PolicyLab {
-  readonly agents: readonly Agent[]
+  readonly #nodes: readonly LabNode[]
+  readonly #args: readonly string[]
+  readonly agents: Agent[]
   readonly pods = new Map<string, LabPod>()
   #containers = 0
   readonly #policies = new Set<string>()
 
-  private constructor(agents: readonly Agent[]) {
+  private constructor(nodes: readonly LabNode[], args: readonly string[], agents: Agent[]) {
+    this.#nodes = nodes
+    this.#args = args
     this.agents = agents
   }
 
@@ -57,7 +61,7 @@ export class PolicyLab {
       await plugIn(node)
       announce(node)
     }
-    return new PolicyLab(await Promise.all(nodes.map((node) => startNode(node, ...args))))
+    return new PolicyLab(nodes, args, await Promise.all(nodes.map((node) => startNode(node, ...args))))
   }
 
   /** As `kubectl apply`. */
@@ -152,6 +156,20 @@ export class PolicyLab {
     }
     await until('all is as expected', attempt, timeoutMs).catch(() => {})
     return wrong()
+  }
+
+  /** The agent of a node ends, and the next one starts. */
+  async restart(node: LabNode, signal: NodeJS.Signals): Promise<void> {
+    await this.end(node, signal)
+    await this.begin(node)
+  }
+
+  async end(node: LabNode, signal: NodeJS.Signals): Promise<void> {
+    await this.agents[this.#nodes.indexOf(node)]?.stop(signal)
+  }
+
+  async begin(node: LabNode): Promise<void> {
+    this.agents[this.#nodes.indexOf(node)] = await startNode(node, ...this.#args)
   }
 
   async stop(): Promise<void> {
