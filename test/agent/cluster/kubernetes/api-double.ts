@@ -67,7 +67,8 @@ export class ApiDouble {
   readonly #isTls: boolean
   readonly #wantsCertificate: boolean
   readonly #sockets = new Set<Socket>()
-  readonly #snapshots = new Map<number, StoredObject[]>()
+  /** Of lists that come in pages, by version and resource. */
+  readonly #snapshots = new Map<string, StoredObject[]>()
   readonly #bookmarks: NodeJS.Timeout | undefined
 
   private constructor({ tls, tokens, bookmarkEveryMs }: ApiDoubleOptions) {
@@ -206,7 +207,8 @@ export class ApiDouble {
     const { version: at, from } = query.continue
       ? JSON.parse(Buffer.from(query.continue, 'base64url').toString())
       : { version: this.objects.version, from: 0 }
-    const all = query.continue ? this.#snapshots.get(at) : this.objects.list(target.resource, target.namespace)
+    const key = `${at} ${target.resource} ${target.namespace ?? ''}`
+    const all = query.continue ? this.#snapshots.get(key) : this.objects.list(target.resource, target.namespace)
     if (!all)
       return status(
         response,
@@ -216,7 +218,7 @@ export class ApiDouble {
       )
     const to = from + Number(query.limit ?? all.length)
     const isLast = to >= all.length
-    if (!isLast) this.#snapshots.set(at, all)
+    if (!isLast) this.#snapshots.set(key, all)
     const { apiVersion, kind } = this.objects.kindOf(target.resource) ?? {}
     answer({
       kind: `${kind}List`,

@@ -253,11 +253,13 @@ t.test(
   },
 )
 
-t.test('ten thousand pods are listed in pages', async (t) => {
-  const { double, listener, pod, listed } = await fixture(t)
+t.test('ten thousand pods are listed in pages, beside a thousand policies', async (t) => {
+  const { double, listener, pod, policy, listed } = await fixture(t)
+  for (let i = 0; i < 1_000; i++) policy(`p${i}`)
   for (let i = 0; i < 10_000; i++) pod(`p${i}`, `10.42.${i >> 8}.${i & 255}`, { app: `app-${i % 100}` })
   await listed()
   t.equal(listener.now?.pods.size, 10_000)
+  t.equal(listener.now?.policies.size, 1_000)
   const pages = double.requests.filter(
     ({ verb, path, query }) => verb === 'list' && path === PODS && query.limit === '500',
   )
