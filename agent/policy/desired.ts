@@ -35,12 +35,8 @@ export function desiredPolicy(input: PolicyInput): PolicyTable {
   return desired.table
 }
 
-/** A local pod with the rules that it has now. */
-interface Ruled {
-  readonly local: LocalPod
-  /** Keys of rules in use. */
-  readonly rules: Readonly<Record<Direction, string>>
-}
+/** Of a local pod, the keys of rules in use. */
+type PodKeys = Readonly<Record<Direction, string>>
 
 /**
  * The nftables table that should exist: a function of the cluster and of this node's pods, remembered piece by piece,
@@ -56,7 +52,7 @@ export class DesiredPolicy {
   /** Links of a pod: more than one where it has more networks, or where one of its name is about to go. */
   readonly #linksByPod = new Map<string, Set<string>>()
   /** By link. */
-  readonly #ruled = new Map<string, Ruled>()
+  readonly #keys = new Map<string, PodKeys>()
   #elements: LocalElements = localElements([], () => undefined)
 
   constructor(settings: PolicySettings) {
@@ -154,13 +150,13 @@ export class DesiredPolicy {
 
   #settle(dirty: ReadonlySet<string>): PolicyUpdate {
     // All new rules before any old ones go: what both refer to stays as it is.
-    const old = [...dirty].flatMap((link) => this.#ruled.get(link) ?? [])
+    const old = [...dirty].flatMap((link) => this.#keys.get(link) ?? [])
     for (const link of dirty) {
       const local = this.#locals.get(link)
-      if (local) this.#ruled.set(link, { local, rules: this.#acquire(local) })
-      else this.#ruled.delete(link)
+      if (local) this.#keys.set(link, this.#acquire(local))
+      else this.#keys.delete(link)
     }
-    for (const { rules } of old) for (const direction of DIRECTIONS) this.#rules.release(rules[direction])
+    for (const keys of old) for (const direction of DIRECTIONS) this.#rules.release(keys[direction])
     const change = this.#rules.settle()
     const local = dirty.size > 0 ? this.#localChange() : undefined
     const concerned = new Set([...this.#concernedBy(change), ...dirty])
@@ -168,7 +164,7 @@ export class DesiredPolicy {
   }
 
   /** Works out who decides about a pod. @returns keys of rules in use */
-  #acquire(local: LocalPod): Record<Direction, string> {
+  #acquire(local: LocalPod): PodKeys {
     return { ingress: this.#acquireOne(local, 'ingress'), egress: this.#acquireOne(local, 'egress') }
   }
 
@@ -193,8 +189,8 @@ export class DesiredPolicy {
   #localChange(): Pick<PolicyChange, 'addedElements' | 'removedElements'> {
     const before = this.#elements
     this.#elements = localElements(this.#locals.values(), (link) => {
-      const rules = this.#ruled.get(link)?.rules
-      const entry = (direction: Direction) => rules && this.#rules.get(rules[direction])?.entry
+      const keys = this.#keys.get(link)
+      const entry = (direction: Direction) => keys && this.#rules.get(keys[direction])?.entry
       return { ingress: entry('ingress'), egress: entry('egress') }
     })
     return elementChange(before, this.#elements)
@@ -204,8 +200,8 @@ export class DesiredPolicy {
   #concernedBy({ addedElements, removedElements }: PolicyChange): Set<string> {
     const sets = new Set([...addedElements.keys(), ...removedElements.keys()])
     if (sets.size === 0) return sets
-    const concerned = Array.from(this.#ruled).filter(([, { rules }]) =>
-      DIRECTIONS.some((direction) => this.#rules.get(rules[direction])?.sets.some(({ set }) => sets.has(set))),
+    const concerned = Array.from(this.#keys).filter(([, keys]) =>
+      DIRECTIONS.some((direction) => this.#rules.get(keys[direction])?.sets.some(({ set }) => sets.has(set))),
     )
     return new Set(concerned.map(([link]) => link))
   }
