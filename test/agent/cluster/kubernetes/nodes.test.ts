@@ -5,6 +5,7 @@ import { KubernetesSource } from '../../../../agent/cluster/kubernetes/nodes.ts'
 import { ANNOTATION, formatAnnouncement, parseNodeObject } from '../../../../agent/cluster/node-object.ts'
 import type { ViewProblem } from '../../../../agent/cluster/problem.ts'
 import type { Announcement, ClusterNode, ViewChange } from '../../../../agent/cluster/view.ts'
+import type { WorkloadChange } from '../../../../agent/cluster/workloads.ts'
 import { startRealServer } from './real-server.ts'
 import { DoubleServer, type Server } from './server.ts'
 import { until } from './until.ts'
@@ -339,6 +340,21 @@ t.test("with the API server's double", async (t) => {
     server.setAway(false)
     await until('and again', () => objects.version === backup + 2)
     t.match(await server.annotationsOf(SELF), { [ANNOTATION]: formatAnnouncement(VXLAN) })
+  })
+  await t.test('who may read nodes and no policies has all nodes, and no workloads', async (t) => {
+    await server.create({ name: 'pi-2', podCidrs: ['10.42.2.0/24'] })
+    for (const plural of ['pods', 'namespaces', 'networkpolicies']) server.double.forbidden.add(`list ${plural}`)
+    const listener = new Listener(server)
+    t.teardown(() => listener.source.close())
+    const told: WorkloadChange[] = []
+    listener.source.workloads.start((change) => told.push(change))
+    await until('it is told', () => told.at(-1)?.problems.length === 3)
+    listener.start()
+    await until('a view', () => listener.nodes?.has('pi-2') === true)
+    t.same(listener.problems, [])
+    t.equal(told.at(-1)?.workloads, undefined)
+    server.double.forbidden.clear()
+    await until('all is known', () => told.at(-1)?.workloads !== undefined)
   })
   await t.test('who may not write is told, with the verb', async (t) => {
     await server.create({ name: SELF })

@@ -14,7 +14,7 @@ const NODES = '/api/v1/nodes'
 /** On a Pi, or a busy machine. */
 const READY_MS = 120_000
 
-export async function startRealServer(binaries: string): Promise<Server> {
+export async function startRealServer(binaries: string): Promise<RealServer> {
   const dir = mkdtempSync(join(tmpdir(), 'brmtest-apiserver-'))
   const children: ChildProcess[] = []
   const start = (name: string, ...args: readonly string[]) => {
@@ -64,7 +64,7 @@ export async function startRealServer(binaries: string): Promise<Server> {
   }
 }
 
-class RealServer implements Server {
+export class RealServer implements Server {
   readonly access: ApiAccess
   /** Past the door: what the tests do is not cut off. */
   readonly #port: number
@@ -96,7 +96,7 @@ class RealServer implements Server {
     const server = new RealServer(port, etcd, door, dir, closeAll)
     const endMs = performance.now() + READY_MS
     for (;;) {
-      const state = await server.#ask('GET', '/readyz').catch((error: Error) => error.message)
+      const state = await server.ask('GET', '/readyz').catch((error: Error) => error.message)
       if (state === 'ok') return server
       if (performance.now() > endMs) {
         const log = readFileSync(join(dir, 'kube-apiserver.log'), 'utf8').slice(-2_000)
@@ -114,32 +114,32 @@ class RealServer implements Server {
       spec: podCidrs ? { podCIDR: podCidrs[0], podCIDRs: podCidrs } : {},
       ...(address && { status: statusOf(address) }),
     }
-    await this.#ask('POST', NODES, node)
+    await this.ask('POST', NODES, node)
   }
 
   async annotate(name: string, key: string, value: string | null): Promise<void> {
-    await this.#ask('PATCH', `${NODES}/${name}`, { metadata: { annotations: { [key]: value } } })
+    await this.ask('PATCH', `${NODES}/${name}`, { metadata: { annotations: { [key]: value } } })
   }
 
   async setAddress(name: string, address: string): Promise<void> {
-    await this.#ask('PATCH', `${NODES}/${name}/status`, { status: statusOf(address) })
+    await this.ask('PATCH', `${NODES}/${name}/status`, { status: statusOf(address) })
   }
 
   async heartbeat(name: string): Promise<void> {
     const conditions = [{ type: 'Ready', status: 'True', reason: `Beat${this.#beats++}` }]
-    await this.#ask('PATCH', `${NODES}/${name}/status`, { status: { conditions } })
+    await this.ask('PATCH', `${NODES}/${name}/status`, { status: { conditions } })
   }
 
   async delete(name: string): Promise<void> {
-    await this.#ask('DELETE', `${NODES}/${name}`)
+    await this.ask('DELETE', `${NODES}/${name}`)
   }
 
   async annotationsOf(name: string): Promise<Readonly<Record<string, string>>> {
-    return JSON.parse(await this.#ask('GET', `${NODES}/${name}`)).metadata.annotations ?? {}
+    return JSON.parse(await this.ask('GET', `${NODES}/${name}`)).metadata.annotations ?? {}
   }
 
   async nodes(): Promise<readonly object[]> {
-    const { items } = JSON.parse(await this.#ask('GET', NODES))
+    const { items } = JSON.parse(await this.ask('GET', NODES))
     return items.map((item: object) => ({ ...item, apiVersion: 'v1', kind: 'Node' }))
   }
 
@@ -162,7 +162,7 @@ class RealServer implements Server {
 
   /** The server counts them; tests patch nodes themselves as well, but not while they count. */
   async patches(): Promise<number> {
-    const lines = (await this.#ask('GET', '/metrics')).split('\n')
+    const lines = (await this.ask('GET', '/metrics')).split('\n')
     const ours = lines.filter((line) =>
       /^apiserver_request_total\{.*resource="nodes".*subresource="".*verb="PATCH"/.test(line),
     )
@@ -194,19 +194,21 @@ class RealServer implements Server {
   }
 
   /** @throws Error unless it answers 2xx */
-  #ask(method: string, path: string, body?: object): Promise<string> {
+  ask(method: string, path: string, body?: object): Promise<string> {
     return new Promise((resolve, reject) => {
       const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-      const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': type }
+      const text = body && JSON.stringify(body)
+      const length = { 'content-length': Buffer.byteLength(text ?? '') } // Node would send none with DELETE
+      const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': type, ...length }
       const options = { host: '127.0.0.1', port: this.#port, method, path, headers, rejectUnauthorized: false }
       const asked = request(options, async (response) => {
-        let text = ''
-        for await (const chunk of response.setEncoding('utf8')) text += chunk
-        if ((response.statusCode ?? 500) < 300) resolve(text)
-        else reject(new Error(`${method} ${path}: ${response.statusCode} ${text.slice(0, 300)}`))
+        let answer = ''
+        for await (const chunk of response.setEncoding('utf8')) answer += chunk
+        if ((response.statusCode ?? 500) < 300) resolve(answer)
+        else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer.slice(0, 300)}`))
       })
       asked.on('error', reject)
-      asked.end(body && JSON.stringify(body))
+      asked.end(text)
     })
   }
 }

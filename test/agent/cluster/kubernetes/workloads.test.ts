@@ -6,6 +6,7 @@ import type { ViewProblem } from '../../../../agent/cluster/problem.ts'
 import type { WorkloadChange, Workloads } from '../../../../agent/cluster/workloads.ts'
 import { ApiDouble, type Fault, type SeenRequest } from './api-double.ts'
 import { CertificateAuthority } from './certificates.ts'
+import { startRealServer } from './real-server.ts'
 import { until } from './until.ts'
 
 const PODS = '/api/v1/pods'
@@ -489,3 +490,97 @@ t.test('close ends it wherever it is, who asks among them', async (t) => {
   await listener.source.close()
   t.equal(listener.changes.length, length)
 })
+
+const { KUBEBUILDER_ASSETS: assets } = process.env
+if (assets)
+  t.test('with a real API server: pods, policies and the CRD come, change and go', async (t) => {
+    const server = await startRealServer(assets)
+    const listener = new Listener(server.access)
+    t.teardown(async () => {
+      await listener.close()
+      await server.close()
+    })
+    const inShop = `${NAMESPACES}/shop/pods`
+    const create = async (name: string, ip: string) => {
+      const spec = {
+        nodeName: 'pi-1',
+        containers: [{ name: 'a', image: 'a', ports: [{ name: 'http', containerPort: 80 }] }],
+      }
+      await server.ask('POST', inShop, { metadata: { name, labels: { app: name } }, spec })
+      await setStatus(name, { phase: 'Running', podIP: ip, podIPs: [{ ip }] })
+    }
+    const setStatus = (name: string, status: object) => server.ask('PATCH', `${inShop}/${name}/status`, { status })
+    const remove = (name: string) => server.ask('DELETE', `${inShop}/${name}`, { gracePeriodSeconds: 0 })
+    await server.ask('POST', NAMESPACES, { metadata: { name: 'shop', labels: { team: 'a' } } })
+    await create('a', '10.42.0.1')
+    listener.start()
+    await until('all is listed', () => listener.now !== undefined)
+    t.match(podOf(listener, 'a'), { labels: { app: 'a' }, addresses: ['10.42.0.1'], ports: [{ number: 80 }] })
+    t.equal(listener.now?.namespaces.get('shop')?.labels.team, 'a')
+    t.same(listener.problems, [])
+
+    const { length } = listener.changes
+    await setStatus('a', { conditions: [{ type: 'Ready', status: 'True' }] })
+    await create('b', '10.42.0.2')
+    await until('another', () => podOf(listener, 'b')?.addresses.length === 1)
+    t.notOk(listener.changes.slice(length).some(({ changed }) => changed?.pods.has('shop/a')))
+
+    const first = podOf(listener, 'a')?.uid
+    server.setAway(true)
+    await remove('a')
+    await create('a', '10.42.0.1')
+    await server.compact()
+    server.setAway(false)
+    await until(
+      'a second one of that name',
+      () => podOf(listener, 'a')?.uid !== first && podOf(listener, 'a') !== undefined,
+    )
+
+    const policies = '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies'
+    await server.ask('POST', policies, { metadata: { name: 'deny' }, spec: { podSelector: {} } })
+    await until('a policy', () => listener.now?.policies.has('NetworkPolicy shop/deny') ?? false)
+
+    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+    const group = 'policy.networking.k8s.io'
+    for (const name of ['first', 'second']) {
+      await server.ask('POST', definitions, {
+        metadata: {
+          name: `clusternetworkpolicies.${group}`,
+          annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
+        },
+        spec: {
+          group,
+          scope: 'Cluster',
+          names: { kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', singular: 'clusternetworkpolicy' },
+          versions: [
+            {
+              name: 'v1alpha2',
+              served: true,
+              storage: true,
+              schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+            },
+          ],
+        },
+      })
+      const spec = { tier: 'Admin', priority: 10, subject: { namespaces: {} }, ingress: [] }
+      const object = { ...CLUSTER_POLICY, metadata: { name }, spec }
+      let isMade = false
+      const make = () =>
+        server.ask('POST', CLUSTER_POLICIES, object).then(
+          () => (isMade = true),
+          () => {},
+        )
+      for (let tries = 0; !isMade && tries < 200; tries++) {
+        await make()
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      await until('its kind is watched', () => listener.now?.policies.has(`ClusterNetworkPolicy ${name}`) ?? false)
+      await server.ask('DELETE', `${definitions}/clusternetworkpolicies.${group}`)
+      await until('they are gone', () => listener.now?.policies.size === 1)
+      await until('and nothing is wrong', () => listener.problems.length === 0)
+    }
+    t.ok(listener.now?.policies.has('NetworkPolicy shop/deny'))
+
+    t.match(await listener.source.ask('shop', 'b', signal), { addresses: ['10.42.0.2'] })
+    t.equal(await listener.source.ask('shop', 'none', signal), undefined)
+  })
