@@ -143,6 +143,23 @@ t.test('what cannot be parsed keeps its last good value, and is a problem until 
   t.same([...store.problems()], [])
 })
 
+t.test('what is put now is there at once, also while a list comes in; its end has the last word', async (t) => {
+  const { store, told, listed } = fixture()
+  listed(object('a', 10))
+  await turn()
+  store.begin()
+  store.putNow(object('b', 20))
+  await turn()
+  t.same(told.at(-1), ['b'])
+  t.same(store.get('b'), { tens: 2 })
+  store.put(object('a', 10))
+  store.end()
+  await turn()
+  t.same(told.at(-1), ['b'])
+  t.equal(store.get('b'), undefined)
+  t.same([...store.values().keys()], ['a'])
+})
+
 t.test('names of two namespaces are two', async (t) => {
   const { store, listed } = fixture()
   listed(object('a', 10, 'one'), object('a', 20, 'two'))
