@@ -1,10 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ApiDouble } from '../test/agent/cluster/kubernetes/api-double.ts'
 import { run } from '../test/kernel/scratch.ts'
 import { startAgent } from './agent.ts'
+import { startApiServer } from './api-server.ts'
 import { nodeName, nodeObject, SELF_OPTIONS } from './big-cluster.ts'
+import { answerCommands } from './cluster-process.ts'
 import { KernelWrites } from './kernel-writes.ts'
 
 /*
@@ -28,13 +27,13 @@ const LOOK_MS_MIN = 100
 
 const [, , program = '', count = ''] = process.argv
 const writes = new KernelWrites(OWN_NETNS)
-const double = await ApiDouble.start()
+const { double, kubeconfig } = await startApiServer()
 for (let number = 0; number < Number(count); number++) double.objects.put(NODES, nodeObject(number))
-const agent = await startAgent(program, ['--datastore', 'kubernetes', '--kubeconfig', kubeconfig(), ...SELF_OPTIONS])
+const agent = await startAgent(program, ['--datastore', 'kubernetes', '--kubeconfig', kubeconfig, ...SELF_OPTIONS])
 while (agent.saidAtMs('network between nodes set').length === 0) await sleep(20)
 let next = Number(count)
 
-const COMMANDS: Readonly<Record<string, (argument: string) => Promise<unknown>>> = {
+await answerCommands({
   change: (times) => change(Number(times)),
   resync,
   rss: async () => agent.rssMib(),
@@ -43,26 +42,7 @@ const COMMANDS: Readonly<Record<string, (argument: string) => Promise<unknown>>>
     await agent.stop()
     return bytes
   },
-}
-
-process.stdout.write('"ready"\n')
-for await (const line of createInterface(process.stdin)) {
-  const [command = '', argument = ''] = line.split(' ')
-  process.stdout.write(`${JSON.stringify(await COMMANDS[command]?.(argument))}\n`)
-}
-process.exit(0)
-
-function kubeconfig(): string {
-  const config = {
-    'current-context': 'bench',
-    contexts: [{ name: 'bench', context: { cluster: 'bench' } }],
-    clusters: [{ name: 'bench', cluster: { server: double.url } }],
-  }
-  mkdirSync('/run/bench', { recursive: true })
-  const path = `/run/bench/kubeconfig-${process.pid}`
-  writeFileSync(path, JSON.stringify(config))
-  return path
-}
+})
 
 async function change(times: number): Promise<{ added: number[]; moved: number[] }> {
   const ms = { added: [] as number[], moved: [] as number[] }

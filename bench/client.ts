@@ -21,11 +21,17 @@ export async function callAgent(socketPath: string, command: Command, pod: Pod):
     CNI_CONTAINERID: pod.containerId,
     CNI_NETNS: pod.netns,
     CNI_IFNAME: 'eth0',
-    CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=pod',
+    CNI_ARGS: cniArgs(pod),
   }
   const { answer, tookMs } = await ask(socketPath, cniRequest(env))
   if (answer.exitCode !== 0) throw new Error(`${command} ${pod.netns}: ${answer.body}`)
   return tookMs
+}
+
+function cniArgs({ pod }: Pod): string {
+  const { namespace, name, uid } = pod ?? { namespace: 'bench', name: 'pod', uid: '' }
+  const names = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name}`
+  return uid === '' ? names : `${names};K8S_POD_UID=${uid}`
 }
 
 /** Calls for all pods, `atOnce` in flight. */

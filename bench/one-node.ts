@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { run } from '../test/kernel/scratch.ts'
 import { BIG, makeRealNode, SMALL } from './big-cluster.ts'
+import { startClusterProcess } from './cluster-process.ts'
 import type { Lab } from './lab.ts'
 import { percentile } from './stats.ts'
 import { type Row, ratioRow, valueRow } from './table.ts'
@@ -55,25 +54,12 @@ export async function oneNode(lab: Lab): Promise<Row[]> {
 async function startCluster(lab: Lab, count: number) {
   const name = `of-${count}`
   const node = await makeRealNode(name)
-  const child = spawn('nsenter', [`--net=${node}`, process.execPath, SCRIPT, lab.programs.agent, String(count)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  const answer = async () => {
-    const line = await lines.next()
-    if (line.done) throw new Error(`the cluster of ${count} nodes ended`)
-    return JSON.parse(line.value)
-  }
-  await answer()
-  const ask = async <T>(command: string): Promise<T> => {
-    child.stdin.write(`${command}\n`)
-    return answer()
-  }
+  const cluster = await startClusterProcess(node, SCRIPT, lab.programs.agent, String(count))
   return {
-    ask,
+    ask: cluster.ask,
     async end(): Promise<number> {
-      const diskBytes = await ask<number>('end')
-      child.stdin.end()
+      const diskBytes = await cluster.ask<number>('end')
+      cluster.end()
       await run('ip', 'netns', 'delete', name)
       return diskBytes
     },

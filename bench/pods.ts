@@ -5,6 +5,8 @@ import { capture, run } from '../test/kernel/scratch.ts'
 export interface Pod {
   readonly containerId: string
   readonly netns: string
+  /** Which pod it is to Kubernetes; absent: one of which nobody has told. */
+  readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string }
 }
 
 /**
