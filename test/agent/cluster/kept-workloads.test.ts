@@ -134,7 +134,7 @@ t.test(
 t.test('a source that answers counts, and what was kept is told to nobody', async (t) => {
   const path = join(t.testdir(), 'workloads.json')
   new KeptWorkloads(path, 'pi-1', log).write(WORKLOADS)
-  const { told, heard } = keptAt(t, path)
+  const { told, source, heard } = keptAt(t, path)
   told.onChange({ workloads: undefined, problems: [] })
   t.same(heard, [{ workloads: undefined, problems: [] }])
   const first = { pods: new Set(['shop/a']), namespaces: new Set<string>(), policies: new Set<string>() }
@@ -143,6 +143,7 @@ t.test('a source that answers counts, and what was kept is told to nobody', asyn
   const change = { workloads: WORKLOADS, changed: first, problems: AWAY }
   told.onChange(change)
   t.equal(heard.at(-1), change)
+  await source.close()
 })
 
 t.test(
@@ -150,7 +151,7 @@ t.test(
   async (t) => {
     const path = join(t.testdir(), 'workloads.json')
     new KeptWorkloads(path, 'pi-1', log).write(WORKLOADS)
-    const { told, heard } = keptAt(t, path)
+    const { told, source, heard } = keptAt(t, path)
     told.onChange({ workloads: undefined, problems: AWAY })
     t.strictSame(heard, [{ workloads: WORKLOADS, problems: AWAY }])
     told.onChange({ workloads: undefined, problems: [] })

@@ -316,12 +316,14 @@ export class LiveWatch {
   /** In good order, after a last event. */
   end(event?: unknown): void {
     this.#unlisten()
+    this.silence()
     this.#response.end(event === undefined ? undefined : `${JSON.stringify(event)}\n`)
   }
 
   /** In the middle of an event. */
   cut(): void {
     this.#unlisten()
+    this.silence()
     this.#response.write('{"type":"MODIFIED","object":{"kind":"No', () => this.#response.socket?.destroy())
   }
 
