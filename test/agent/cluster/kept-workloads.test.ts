@@ -160,6 +160,7 @@ t.test(
     told.onChange({ workloads: NO_WORKLOADS, changed, problems: [] })
     t.strictSame(heard.at(-1), { workloads: NO_WORKLOADS, problems: [] })
     t.notOk(heard.at(-1)?.changed)
+    await source.close()
   },
 )
 
