@@ -2,8 +2,9 @@ import type { Nftables } from '../kernel/nftables.ts'
 import { listedElement, outline } from '../policy/outline.ts'
 import { renderChange, renderTable } from '../policy/render.ts'
 import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
+import { elementChanges } from './element-changes.ts'
 
-type Nft = Pick<Nftables, 'run' | 'list' | 'show'>
+type Nft = Pick<Nftables, 'run' | 'changeElements' | 'list' | 'show'>
 
 /** How closely the table is looked at: its rules are quickly listed, the elements of its sets may be tens of thousands. */
 export type Look = 'rules' | 'everything'
@@ -27,7 +28,9 @@ export class KernelTable {
 
   /** @throws NftablesError, and nothing has changed: perhaps somebody has changed the table */
   async change(change: PolicyChange): Promise<void> {
-    await this.#nft.run(renderChange(change))
+    const elements = elementChanges(change)
+    if (elements) await this.#nft.changeElements(POLICY_TABLE, elements)
+    else await this.#nft.run(renderChange(change))
   }
 
   /** How it differs from what it should be, in words; undefined where it does not. */

@@ -13,6 +13,11 @@ export class LazyNftables {
   }
 
   /** @throws NftablesError */
+  async changeElements(...change: Parameters<Nftables['changeElements']>): Promise<void> {
+    await this.#library().changeElements(...change)
+  }
+
+  /** @throws NftablesError */
   async list(command: Parameters<Nftables['list']>[0]) {
     return this.#isThere() ? this.#library().list(command) : []
   }

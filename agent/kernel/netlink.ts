@@ -127,6 +127,29 @@ export class Netlink {
   }
 
   /**
+   * Sends requests between two others that are not answered: together they are a transaction of nfnetlink, in one system
+   * call. Of a few requests: their answers must find room in the receive buffer.
+   * @returns each request's outcome; where one was refused, none was carried out
+   */
+  async transact(
+    begin: NetlinkRequest,
+    requests: readonly NetlinkRequest[],
+    end: NetlinkRequest,
+  ): Promise<(NetlinkMessage[] | KernelError)[]> {
+    const expected = requests.map((request) => ({ request, ...this.#expect(request.name) }))
+    // What is wrong with all of it the kernel says to the beginning, which has the number of the first.
+    const [{ sequence: first } = { sequence: UNASKED }] = expected
+    this.#transmit([
+      encode(begin, NLM_F_REQUEST, first),
+      ...expected.map(({ request, sequence }) =>
+        encode(request, NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0), sequence),
+      ),
+      encode(end, NLM_F_REQUEST, first),
+    ])
+    return Promise.all(expected.map(({ answer }) => answer))
+  }
+
+  /**
    * Lists a table. One dump at a time, as the kernel demands of a socket (EBUSY otherwise).
    * @throws KernelError; EINTR when the table changed under every try
    */

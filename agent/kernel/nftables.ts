@@ -1,6 +1,9 @@
 import type { KoffiFunc } from 'koffi'
+import { KernelError } from './errors.ts'
 import koffi from './koffi.ts'
+import { Netlink } from './netlink.ts'
 import { NETLINK_PROTOCOL, NetlinkSocket, netlinkDescriptors, portOf } from './netlink-socket.ts'
+import { type ElementChange, elementRequests, TRANSACTION } from './nft-elements.ts'
 import { isNoSuchObject, NftablesError } from './nftables-error.ts'
 
 /**
@@ -29,6 +32,8 @@ export class Nftables {
   readonly #library: ReturnType<typeof bindLibrary>
   readonly #context: Context
   readonly #socket: number | undefined
+  /** For what needs no library. */
+  readonly #netlink: Netlink
   #queue: Promise<unknown> = Promise.resolve()
   #waiting = 0
 
@@ -46,6 +51,7 @@ export class Nftables {
   private constructor(path: string) {
     this.#library = bindLibrary(path)
     const { nft_ctx_new, nft_ctx_buffer_error, nft_ctx_buffer_output } = this.#library
+    this.#netlink = new Netlink(NETLINK_PROTOCOL.netfilter)
     const others = netlinkDescriptors(NETLINK_PROTOCOL.netfilter)
     this.#context = nft_ctx_new(NFT_CTX_DEFAULT)
     this.#socket = netlinkDescriptors(NETLINK_PROTOCOL.netfilter).find((fd) => !others.includes(fd))
@@ -55,7 +61,7 @@ export class Nftables {
 
   /** Whose a change of the ruleset was: that of the socket with this port. */
   isOurs(port: number): boolean {
-    return this.#socket !== undefined && portOf(this.#socket) === port
+    return port === this.#netlink.port || (this.#socket !== undefined && portOf(this.#socket) === port)
   }
 
   /**
@@ -65,6 +71,19 @@ export class Nftables {
    */
   async run(commands: string): Promise<void> {
     await this.#call(commands, 0, commands.length <= SYNCHRONOUS_BYTES_MAX)
+  }
+
+  /**
+   * Elements of sets and maps that are there, in one transaction, and without the library.
+   * @throws NftablesError that names the set; nothing has changed
+   */
+  changeElements(table: string, changes: readonly ElementChange[]): Promise<void> {
+    const requests = changes.flatMap((change) => elementRequests(table, change))
+    return this.#enqueue(async () => {
+      const outcomes = await this.#netlink.transact(TRANSACTION.begin, requests, TRANSACTION.end)
+      const refusal = outcomes.find((outcome) => outcome instanceof KernelError)
+      if (refusal) throw new NftablesError(refusal.message, { errno: refusal.errno, cause: refusal })
+    })
   }
 
   /**
@@ -88,6 +107,7 @@ export class Nftables {
   /** When what runs has ended. */
   async close(): Promise<void> {
     await this.#enqueue(async () => this.#library.nft_ctx_free(this.#context))
+    this.#netlink.close()
   }
 
   async #listing(command: string, flags: number): Promise<string> {

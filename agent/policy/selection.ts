@@ -49,7 +49,7 @@ function podTexts({ namespaces, pods }: PodSelection): string[] {
 }
 
 /** Of what a set of the selection is, as nft writes it. */
-export function typeOf({ kind }: Selection, family: Family): string {
+export function typeOf({ kind }: Pick<Selection, 'kind'>, family: Family): string {
   return kind === 'ports' ? `ipv${family}_addr . inet_proto . inet_service` : `ipv${family}_addr`
 }
 
