@@ -12,9 +12,11 @@ import type { Turns } from '../pods/turns.ts'
 import { type NodeManifest, nodeManifest } from './manifest.ts'
 import { mtuReport, probedMtuReport } from './mtu.ts'
 import type { MtuReport } from './mtu-report.ts'
+import { policyAnswers } from './policy.ts'
+import type { PolicyAnswers } from './policy-answers.ts'
 
 /** What bramblectl may ask, and what it gets. */
-export interface ControlAnswers {
+export interface ControlAnswers extends PolicyAnswers {
   status: Status
   pods: PodRow[]
   ipam: IpamRow[]
@@ -95,13 +97,17 @@ export interface Agent {
   readonly version: string
 }
 
-/** @param words beside the call: NAME and the like */
+/**
+ * @param body the call; in the lines behind it what is sent along
+ * @param words beside the call: NAME and the like
+ */
 export async function answerControl(
   agent: Agent,
   body: Buffer,
   words: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   const { network, nodes, options, version } = agent
+  const [, call = '', sent = ''] = /^([^\n]*)\n?(.*)$/s.exec(body.toString('utf8')) ?? []
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
     status: () => status(agent),
     pods: () => pods(network),
@@ -116,8 +122,8 @@ export async function answerControl(
     },
     mtu: () => mtu(agent),
     'mtu probe': async () => probedMtuReport(await mtu(agent), await agent.uplinkMtu.bytes()),
+    ...policyAnswers(agent.policies, words, sent),
   }
-  const call = body.toString('utf8')
   if (!Object.hasOwn(answers, call))
     return failure(
       `this agent (${version}) does not know "${call.slice(0, 40)}"; are agent and bramblectl of one version?`,

@@ -1,6 +1,7 @@
 import { familyOf, numberOf } from '../../ipam/address.ts'
 import type { Labels, Policy, Selector } from '../cluster/policy.ts'
-import type { KnownPod } from './identities.ts'
+import type { ClusterNode } from '../cluster/view.ts'
+import { addressesOfNode, type KnownPod } from './identities.ts'
 
 /** Pods that no policy tells apart: whatever one of them may, all of them may. */
 export interface PodClass {
@@ -32,23 +33,39 @@ export function podClasses(
   return Array.from(classes.values(), (some) => ({ pods: some }))
 }
 
+/** The same of nodes. Pure. */
+export function nodeClasses(
+  nodes: Iterable<ClusterNode>,
+  policies: Iterable<Policy>,
+): [ClusterNode, ...ClusterNode[]][] {
+  const looks = looksOf(policies)
+  const classes = new Map<string, [ClusterNode, ...ClusterNode[]]>()
+  for (const node of nodes) {
+    const key = JSON.stringify([picked(node.labels ?? {}, looks.nodeLabels), placesOf(addressesOfNode(node), looks)])
+    const others = classes.get(key)
+    if (others) others.push(node)
+    else classes.set(key, [node])
+  }
+  return [...classes.values()]
+}
+
 /** What policies look at. */
 interface Looks {
   readonly namespaces: ReadonlySet<string>
   readonly namespaceLabels: ReadonlySet<string>
   readonly podLabels: ReadonlySet<string>
+  readonly nodeLabels: ReadonlySet<string>
   readonly portNames: ReadonlySet<string>
   /** Where ranges begin, or others end; in order. */
   readonly bounds: Readonly<Record<4 | 6, readonly bigint[]>>
 }
 
 function looksOf(policies: Iterable<Policy>): Looks {
-  const [namespaces, namespaceLabels, podLabels, portNames] = [
-    new Set<string>(),
-    new Set<string>(),
-    new Set<string>(),
-    new Set<string>(),
-  ]
+  const namespaces = new Set<string>()
+  const namespaceLabels = new Set<string>()
+  const podLabels = new Set<string>()
+  const nodeLabels = new Set<string>()
+  const portNames = new Set<string>()
   const bounds = { 4: new Set<bigint>(), 6: new Set<bigint>() }
   const labels = (found: Set<string>, { requirements }: Selector) => {
     for (const { key } of requirements) found.add(key)
@@ -63,12 +80,21 @@ function looksOf(policies: Iterable<Policy>): Looks {
       labels(podLabels, selection.pods)
     }
     for (const { ports = [] } of rules) for (const port of ports) if ('name' in port) portNames.add(port.name)
-    for (const peer of peers)
+    for (const peer of peers) {
+      if (peer.kind === 'nodes') labels(nodeLabels, peer.nodes)
       if (peer.kind === 'ranges')
         for (const { family, first, last } of peer.ranges) bounds[family].add(first).add(last + 1n)
+    }
   }
   const inOrder = (numbers: ReadonlySet<bigint>) => [...numbers].sort((a, b) => (a < b ? -1 : 1))
-  return { namespaces, namespaceLabels, podLabels, portNames, bounds: { 4: inOrder(bounds[4]), 6: inOrder(bounds[6]) } }
+  return {
+    namespaces,
+    namespaceLabels,
+    podLabels,
+    nodeLabels,
+    portNames,
+    bounds: { 4: inOrder(bounds[4]), 6: inOrder(bounds[6]) },
+  }
 }
 
 function keyOf({ pod, namespace, addresses }: PlacedPod, looks: Looks, isByNamespace: boolean): string {
@@ -80,8 +106,15 @@ function keyOf({ pod, namespace, addresses }: PlacedPod, looks: Looks, isByNames
     pod.ports
       .filter(({ name }) => looks.portNames.has(name))
       .map(({ name, protocol, number }) => `${name} ${protocol} ${number}`),
-    addresses.map((address) => [familyOf(address), indexOf(looks.bounds[familyOf(address)], numberOf(address))]),
+    placesOf(addresses, looks),
   ])
+}
+
+function placesOf(addresses: readonly string[], { bounds }: Looks): number[][] {
+  return addresses.map((address) => {
+    const family = familyOf(address)
+    return [family, indexOf(bounds[family], numberOf(address))]
+  })
 }
 
 function picked(labels: Labels, keys: ReadonlySet<string>): string[][] {

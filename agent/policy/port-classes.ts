@@ -45,7 +45,7 @@ function split(matches: readonly { readonly first: number; readonly last: number
   ]
 }
 
-/** Some of all the classes, in words: `everything`, `TCP 80, 8000-8080; UDP`, `nothing`. Pure. */
+/** Some of all the classes, in words: `everything`, `TCP 80, 8000-8080; UDP`, `other TCP`, `nothing`. Pure. */
 export function describePorts(some: ReadonlySet<PortClass>, all: readonly PortClass[]): string {
   if (some.size === 0) return 'nothing'
   if (some.size === all.length) return 'everything'
@@ -54,20 +54,21 @@ export function describePorts(some: ReadonlySet<PortClass>, all: readonly PortCl
       classes.filter((one) => one.protocol === protocol),
     ) as [PortClass[], PortClass[]]
     if (present.length === 0) return []
-    return present.length === possible.length ? [protocol] : [`${protocol} ${merged(present).join(', ')}`]
+    return [present.length === possible.length ? protocol : merged(present, protocol).join(', ')]
   })
   return texts.join('; ')
 }
 
-function merged(classes: readonly PortClass[]): string[] {
+function merged(classes: readonly PortClass[], protocol: string): string[] {
   const runs: { first: number; last: number }[] = []
   for (const { first, last } of classes.filter(({ isRest }) => !isRest)) {
     const before = runs.at(-1)
     if (before && before.last + 1 === first) before.last = last
     else runs.push({ first, last })
   }
+  const texts = runs.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
   return [
-    ...runs.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)),
-    ...(classes.some(({ isRest }) => isRest) ? [runs.length > 0 ? 'others' : 'but those that rules name'] : []),
+    ...(texts.length > 0 ? [`${protocol} ${texts.join(', ')}`] : []),
+    ...(classes.some(({ isRest }) => isRest) ? [`other ${protocol}`] : []),
   ]
 }

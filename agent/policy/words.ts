@@ -1,4 +1,13 @@
-import type { Direction, Peer, Policy, PortMatch, Rule, Selector } from '../cluster/policy.ts'
+import {
+  type Direction,
+  type Peer,
+  type Policy,
+  type PortMatch,
+  policyId,
+  type Rule,
+  type Selector,
+} from '../cluster/policy.ts'
+import type { Reason, Verdict } from './evaluate.ts'
 import { rangeText } from './selection.ts'
 
 /** So many ranges, peers or ports are told one by one. */
@@ -16,6 +25,37 @@ export function describeRule({ peers, ports }: Rule, direction: Direction, { nam
         ) || 'nobody'
   const where = ports === undefined ? '' : ` on ${few(ports.map(describePort), ', ') || 'no port'}`
   return `${way} ${who}${where}`
+}
+
+/** What decided; '' where no policy had to. Pure. */
+export function describeReason(because: Reason): string {
+  switch (because.kind) {
+    case 'rule':
+      return `${policyId(because.policy)}, ${because.rule.path}`
+    case 'isolated':
+      return `isolated by ${few(because.policies.map(policyId), ', ')}`
+    case 'own-node':
+      return 'its own node'
+    case 'itself':
+      return 'itself'
+    case 'unknown':
+      return 'nothing is known of the pod yet'
+    default:
+      return ''
+  }
+}
+
+/** Of what is dropped who drops it, of what is let through who does. Pure. */
+export function describeVerdict(verdict: Verdict): string {
+  const decided = (['egress', 'ingress'] as const).filter(
+    (direction) => verdict.isAllowed || !verdict[direction].isAllowed,
+  )
+  const texts = decided.flatMap((direction) => {
+    const { because, isAllowed } = verdict[direction]
+    const text = isAllowed ? describeReason(because) : describeReason(because) || 'closed by --policy-mode always'
+    return text === '' ? [] : [`${direction === 'egress' ? 'out' : 'in'}: ${text}`]
+  })
+  return texts.join('; ') || 'no policy is about it'
 }
 
 function describePeer(peer: Peer, ownNamespace: string | undefined): string {
