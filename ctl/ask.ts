@@ -3,6 +3,8 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
 import { ANSWER_HEADER_BYTES, decodeAnswer, encodeRequest, MAX_ANSWER_BYTES, STARTING_SOCKET } from '../plugin/frame.ts'
+import type { Request } from './command.ts'
+import { printableLines } from './printable.ts'
 
 const TIMEOUT_MS = 15_000
 
@@ -16,16 +18,17 @@ export class AskError extends Error {
 export async function ask<Call extends ControlCall>(
   socketPath: string,
   call: Call,
-  env: Readonly<Record<string, string>> = {},
+  { words = {}, body }: Request = {},
 ): Promise<ControlAnswers[Call]> {
-  const request = encodeRequest({ kind: 'control', env, body: Buffer.from(call) })
+  const text = body === undefined ? call : `${call}\n${body}`
+  const request = encodeRequest({ kind: 'control', env: words, body: Buffer.from(text) })
   const starting = join(dirname(socketPath), STARTING_SOCKET)
   const path = !existsSync(socketPath) && existsSync(starting) ? starting : socketPath
   const bytes = await exchange(path, request)
   const answer = decodeAnswer(bytes)
   if (!answer) throw new AskError(`the agent on ${socketPath} ended in the middle of its answer; see its log`)
   const json = JSON.parse(answer.body.toString('utf8'))
-  if (answer.exitCode !== 0) throw new AskError(json.error)
+  if (answer.exitCode !== 0) throw new AskError(printableLines(String(json.error)))
   return json
 }
 

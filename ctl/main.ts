@@ -1,88 +1,40 @@
 import yargs from 'yargs'
-import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
+import type { ControlCall } from '../agent/api/control.ts'
 import { ask } from './ask.ts'
-import { renderManifest } from './manifest.ts'
-import { isMtuGood, renderMtu } from './mtu.ts'
-import {
-  renderDifferences,
-  renderIpam,
-  renderNodes,
-  renderPods,
-  renderRegistry,
-  renderRemoval,
-  renderStatus,
-} from './render.ts'
+import type { Command, Given } from './command.ts'
+import { COMMANDS } from './commands.ts'
+import { printable, printableAnswer, printableJson } from './printable.ts'
+import { UsageError } from './usage-error.ts'
 
-/** The command line is wrong; the message says how. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-  readonly code = 'USAGE' as const
-}
+export { UsageError }
 
-const COMMANDS: {
-  [Call in ControlCall]: {
-    readonly describe: string
-    readonly render: (answer: ControlAnswers[Call]) => string
-    /** Whether the exit code is 0. */
-    readonly isGood: (answer: ControlAnswers[Call]) => boolean
-    /** A word that follows the command, as --help shows it. */
-    readonly argument?: string
-  }
-} = {
-  status: {
-    describe: 'how this node is; exit code 1 when it has a problem',
-    render: renderStatus,
-    isGood: ({ problems }) => problems.length === 0,
-  },
-  pods: { describe: 'the pods on this node: addresses, links, containers', render: renderPods, isGood: () => true },
-  ipam: { describe: 'the address pools: used, cooling, free', render: renderIpam, isGood: () => true },
-  'ipam check': {
-    describe: 'compare leases with the kernel; exit code 1 when they differ',
-    render: renderDifferences,
-    isGood: (differences) => differences.length === 0,
-  },
-  nodes: {
-    describe: 'the other nodes, and how their pods are reached; exit code 1 when some are not',
-    render: renderNodes,
-    isGood: (nodes) => nodes.every(({ problems }) => problems.length === 0),
-  },
-  'node manifest': {
-    describe: 'this node as YAML for the folder of --cluster-dir, with what its agent tells the others',
-    render: renderManifest,
-    isGood: () => true,
-  },
-  'node list': {
-    describe: 'all nodes that have pod CIDRs from Redis, and when their agents were there last',
-    render: renderRegistry,
-    isGood: () => true,
-  },
-  'node remove': {
-    argument: 'NAME',
-    describe: 'give the pod CIDRs of a node back that is gone for good; --force for one that may live',
-    render: renderRemoval,
-    isGood: () => true,
-  },
-  mtu: { describe: 'how the MTU of pods comes about, from the uplink on', render: renderMtu, isGood: isMtuGood },
-  'mtu probe': {
-    describe: 'the same, with packets to every other node; exit code 1 when a path is too narrow (or: mtu --probe)',
-    render: renderMtu,
-    isGood: isMtuGood,
-  },
-}
+const OUTPUTS = ['table', 'text', 'json', 'html'] as const
+type Output = (typeof OUTPUTS)[number]
+
+/** Of single commands: --help of those shows them. */
+const SPECIAL = {
+  force: { type: 'boolean', default: false, hidden: true, describe: 'although it may live' },
+  probe: { type: 'boolean', default: false, hidden: true, describe: 'measure the paths to all nodes' },
+  file: { alias: 'f', type: 'string', nargs: 1, hidden: true, describe: 'the policies; - for stdin' },
+  flows: { type: 'boolean', default: false, hidden: true, describe: 'also the connections that would be cut' },
+  delete: { type: 'boolean', default: false, hidden: true, describe: 'as if the policies were deleted' },
+  namespace: { alias: 'n', type: 'string', nargs: 1, hidden: true, describe: 'whose pods' },
+  port: { type: 'string', nargs: 1, hidden: true, describe: 'PORT[/PROTO], or icmp' },
+} as const satisfies Record<keyof Given, object>
 
 /**
  * @returns the exit code
- * @throws UsageError, AskError
+ * @throws UsageError, AskError, PolicyFileError
  */
 export async function main(argv: readonly string[], version: string): Promise<number> {
-  let printed = false
   const parser = yargs([...argv])
     .scriptName('bramblectl')
     .usage(
       `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(COMMANDS)
-        .map(([name, { describe, argument = '' }]) => `  ${`${name} ${argument}`.padEnd(18)}${describe}`)
+        .map(([name, command]) => `  ${usageOf(name, command).padEnd(36)}${command.describe}`)
         .join('\n')}`,
     )
+    .help(false)
     .options({
       socket: {
         type: 'string',
@@ -94,57 +46,94 @@ export async function main(argv: readonly string[], version: string): Promise<nu
       output: {
         alias: 'o',
         nargs: 1,
-        choices: ['table', 'json'] as const,
+        choices: OUTPUTS,
         default: 'table' as const,
-        describe: 'how to print',
+        describe: 'how to print; html: policy matrix alone',
       },
-      force: { type: 'boolean', default: false, hidden: true, describe: 'node remove: although it may live' },
-      probe: { type: 'boolean', default: false, hidden: true, describe: 'mtu: measure the paths to all nodes' },
+      help: { type: 'boolean', default: false, describe: 'this, or behind a command more about that' },
+      ...SPECIAL,
     })
+    .parserConfiguration({ 'parse-positional-numbers': false })
     .version(version)
-    .help()
     .strictOptions()
-    .wrap(100)
+    .wrap(null)
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw new UsageError((message || String(error?.message)).replace(/\s*\n\s*/g, ' '))
+      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
     })
+  let printed = ''
   const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    if (!output) return
-    printed = true
-    process.stdout.write(`${output}\n`)
+    printed = output
   })
-  if (printed) return 0
-  for (const option of ['socket', 'output'] as const)
+  if (printed) return print(printed)
+  for (const option of ['socket', 'output', 'file', 'namespace', 'port'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
   const words = [...given._.map(String), ...(given.probe ? ['probe'] : [])]
-  const { call, argument } = commandOf(words)
-  return show(call, argument, given.force, given.socket, given.output)
+  if (given.help) {
+    const call = callOf(words)
+    return print(call ? helpOf(call, COMMANDS[call] as Command<ControlCall>) : await parser.getHelp())
+  }
+  const { call, args } = commandOf(words)
+  for (const option of Object.keys(SPECIAL) as (keyof Given)[])
+    if (given[option] && !COMMANDS[call].options?.includes(option)) throw new UsageError(`${call} has no --${option}`)
+  return show(call, args, given, given.socket, given.output)
 }
 
-/** The longest command that the words begin with; one word may follow where it takes one. @throws UsageError */
-function commandOf(words: readonly string[]): { readonly call: ControlCall; readonly argument: string | undefined } {
-  const all = words.join(' ')
-  if (Object.hasOwn(COMMANDS, all) && !COMMANDS[all as ControlCall].argument)
-    return { call: all as ControlCall, argument: undefined }
-  const call = words.slice(0, -1).join(' ') as ControlCall
-  if (Object.hasOwn(COMMANDS, call) && COMMANDS[call].argument) return { call, argument: words.at(-1) }
-  if (Object.hasOwn(COMMANDS, all)) throw new UsageError(`${all} needs ${COMMANDS[all as ControlCall].argument}`)
+function usageOf(name: string, { args }: Pick<Command<never>, 'args'>): string {
+  return args ? `${name} ${args.text}` : name
+}
+
+function helpOf(name: string, command: Command<ControlCall>): string {
+  const options = (command.options ?? []).map((option) => {
+    const { describe, ...rest } = SPECIAL[option]
+    const names = 'alias' in rest ? `-${rest.alias}, --${option}` : `--${option}`
+    return `  ${names.padEnd(18)}${describe}`
+  })
+  return [
+    `bramblectl ${usageOf(name, command)} [options]`,
+    command.describe,
+    ...(options.length > 0 ? [['Options:', ...options].join('\n')] : []),
+    ...(command.help ? [command.help] : []),
+    'Options of all commands: bramblectl --help',
+  ].join('\n\n')
+}
+
+/** The longest command that the words begin with. */
+function callOf(words: readonly string[]): ControlCall | undefined {
+  const calls = words.map((_, index) => words.slice(0, index + 1).join(' ')).toReversed()
+  return calls.find((call) => Object.hasOwn(COMMANDS, call)) as ControlCall | undefined
+}
+
+/** With the words that follow it. @throws UsageError */
+function commandOf(words: readonly string[]): { readonly call: ControlCall; readonly args: readonly string[] } {
+  const all = printable(words.join(' '))
+  const call = callOf(words)
+  const { args: expected = { text: '', least: 0, most: 0 } }: Pick<Command<never>, 'args'> = call ? COMMANDS[call] : {}
+  const args = words.slice(call?.split(' ').length ?? 0)
+  if (call && args.length < expected.least) throw new UsageError(`${call} needs ${expected.text}`)
+  if (call && args.length <= expected.most) return { call, args }
+  if (call && expected.most > 0) throw new UsageError(`"${all}" has too many words: ${call} ${expected.text}`)
   const problem = all === '' ? 'no command' : `"${all}" is no command`
   throw new UsageError(`${problem}; use one of: ${Object.keys(COMMANDS).join(', ')}`)
 }
 
 async function show<Call extends ControlCall>(
   call: Call,
-  argument: string | undefined,
-  isForced: boolean,
+  args: readonly string[],
+  given: Given,
   socket: string,
-  output: 'table' | 'json',
+  output: Output,
 ): Promise<number> {
-  const words = argument === undefined ? {} : { NAME: argument, FORCE: isForced ? '1' : '0' }
-  const answer = await ask(socket, call, words)
-  const { render, isGood } = COMMANDS[call]
-  process.stdout.write(`${output === 'json' ? JSON.stringify(answer, null, 2) : render(answer)}\n`)
-  return isGood(answer) ? 0 : 1
+  const command = COMMANDS[call] as Command<Call>
+  if (output === 'html' && !command.renderHtml) throw new UsageError(`${call} prints no html; policy matrix does`)
+  const answer = await ask(socket, call, (await command.request?.(args, given)) ?? {})
+  const render = output === 'html' ? command.renderHtml : command.render
+  print(output === 'json' || !render ? printableJson(answer) : await render(printableAnswer(answer)))
+  return command.exitCode(answer)
+}
+
+function print(text: string): 0 {
+  process.stdout.write(`${text}\n`)
+  return 0
 }

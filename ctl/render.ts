@@ -12,6 +12,7 @@ export function renderStatus(status: Status): string {
     ['pod CIDRs', status.podCidrs.join(', ')],
     ['MTU of new pods', `${status.mtuBytes} bytes`],
     ['pods', String(status.pods)],
+    ['policies', String(status.policies)],
     ['other nodes', String(status.peers)],
     ['under way', `${status.callsUnderWay} calls, ${status.linksToDelete} links to delete`],
     ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],

@@ -11,6 +11,7 @@ const STATUS: Status = {
   podCidrs: ['10.42.0.0/24', 'fd42::/64'],
   mtuBytes: 1450,
   pods: 12,
+  policies: 7,
   peers: 4,
   callsUnderWay: 1,
   linksToDelete: 3,
@@ -30,6 +31,7 @@ datastore        local
 pod CIDRs        10.42.0.0/24, fd42::/64
 MTU of new pods  1450 bytes
 pods             12
+policies         7
 other nodes      4
 under way        1 calls, 3 links to delete
 memory           61.3 MiB

@@ -1,0 +1,86 @@
+import type { Counted, PodReport, PolicyReport, PolicyRow, SideReport } from '../agent/api/policy-answers.ts'
+import { renderTable } from './table.ts'
+
+/** Which policies there are, or select one pod, as people read it. Pure. */
+
+type Direction = Counted['direction']
+
+const MODES: Readonly<Record<string, string>> = {
+  always: '--policy-mode always: what nothing lets through is closed',
+  never: '--policy-mode never: nothing is dropped, all is counted',
+}
+const ACTIONS = { Accept: 'lets through', Deny: 'denies', Pass: 'hands on to the next tier' } as const
+const SHARED = '* packets of pods that several policies isolate: each of them counts them'
+
+export function renderPolicies(report: PolicyReport): string {
+  const { mode, pod, policies, problems } = report
+  return [
+    ...(MODES[mode] === undefined ? [] : [MODES[mode]]),
+    ...(pod ? podBlocks(pod, new Set(policies.flatMap((one) => (one.isAudit ? [one.policy] : [])))) : []),
+    ...(policies.length > 0 ? [policyTable(policies)] : pod ? [] : ['no policy is known: every pod is open']),
+    ...(problems.length > 0 ? [['problems:', ...problems.map((problem) => `  ${problem}`)].join('\n')] : []),
+  ].join('\n\n')
+}
+
+function policyTable(policies: readonly PolicyRow[]): string {
+  const rows = policies.map((row) => [
+    row.policy,
+    `${row.tier === 'NetworkPolicy' ? '-' : `${row.tier} ${row.priority}`}${row.isAudit ? ' (audit)' : ''}`,
+    row.subject,
+    `${row.localPods} of ${row.pods}`,
+    countsOf(row, 'ingress'),
+    countsOf(row, 'egress'),
+  ])
+  const table = renderTable(['POLICY', 'TIER', 'FOR', 'PODS HERE', 'IN', 'OUT'], rows)
+  return rows.some((row) => row.some((cell) => cell.endsWith('*') || cell.includes('*,')))
+    ? `${table}\n${SHARED}`
+    : table
+}
+
+/** Packets by what became of them: `accepted 12, dropped 4*`; `-` where the policy says nothing of this direction. */
+function countsOf({ directions, counted }: PolicyRow, direction: Direction): string {
+  if (!directions.includes(direction)) return '-'
+  const some = counted.filter((one) => one.direction === direction)
+  const texts = Array.from(
+    Map.groupBy(some, ({ effect }) => effect),
+    ([effect, alike]) => {
+      const packets = alike.reduce((sum, one) => sum + one.packets, 0)
+      const isShared = alike.some((one) => one.packets > 0 && one.sharedWith.length > 0)
+      return `${effect} ${packets}${isShared ? '*' : ''}`
+    },
+  )
+  return texts.join(', ') || 'nothing here'
+}
+
+function podBlocks(pod: PodReport, onAudit: ReadonlySet<string>): string[] {
+  const labels = Object.entries(pod.labels).map(([key, value]) => `${key}=${value}`)
+  const lines: [string, string][] = [
+    ['pod', `${pod.pod}${pod.note === undefined ? '' : `, which ${pod.note}`}`],
+    ['node', `${pod.node || 'unknown'}${pod.isLocal ? ' (this one)' : ', where its packets are counted'}`],
+    ['addresses', pod.addresses.join(' ')],
+    ['labels', labels.join(',') || 'none'],
+  ]
+  return [
+    lines.map(([name, value]) => `${name.padEnd(9)}  ${value}`).join('\n'),
+    side('in', pod.ingress, onAudit),
+    side('out', pod.egress, onAudit),
+  ]
+}
+
+function side(word: 'in' | 'out', { rest, policies, rules }: SideReport, onAudit: ReadonlySet<string>): string {
+  if (policies.length === 0)
+    return `${word}: ${rest === 'open' ? 'open, no policy is about it' : 'closed, as no policy lets anything through'}`
+  const head = rules.length === 0 ? `${word}: ${rest}` : `${word}: in this order; what no rule decides is ${rest}`
+  const rows = policies.flatMap((policy) => {
+    const own = rules.filter((rule) => rule.policy === policy)
+    const name = `${policy}${onAudit.has(policy) ? ' (audit)' : ''}`
+    if (own.length === 0) return [[name, '', 'no rule: lets nothing through']]
+    return own.map((rule) => [
+      name,
+      rule.name === undefined ? rule.path : `${rule.path} (${rule.name})`,
+      `${ACTIONS[rule.action]}: ${rule.words}`,
+    ])
+  })
+  const [, ...lines] = renderTable(['', '', ''], rows).split('\n')
+  return [head, ...lines.map((line) => `  ${line}`)].join('\n')
+}
