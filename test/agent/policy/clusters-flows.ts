@@ -16,6 +16,8 @@ export interface FlowPick {
   readonly isOut: boolean
   readonly protocol: RawFlow['protocol']
   readonly destinationPort: number
+  /** To one of the ports that pods at the destination name, where there are any. */
+  readonly named: number | undefined
 }
 
 const AROUND = PORT_NUMBERS.flatMap((number) => [number - 1, number, number, number, number + 1])
@@ -28,6 +30,7 @@ export const flowPick: fc.Arbitrary<FlowPick> = fc.record({
   isOut: fc.boolean(),
   protocol: fc.constantFrom('TCP', 'TCP', 'UDP', 'SCTP', 'ICMP'),
   destinationPort: fc.constantFrom(...AROUND.filter((number) => number <= 65_535)),
+  named: fc.option(fc.nat(100), { nil: undefined }),
 })
 
 /** @returns undefined where the cluster has no such addresses */
@@ -36,16 +39,31 @@ export function flowOf(cluster: RawCluster, site: Site, pick: FlowPick): RawFlow
   const ours = site.wired.flatMap(({ addresses }) => addresses).filter(isFamily)
   // Pods twice: what is between them is what most rules are about.
   const all = [...ours, ...podAddressesOf(cluster), ...podAddressesOf(cluster), ...others(cluster)].filter(isFamily)
-  const one = (addresses: readonly string[], index: number) => addresses[index % addresses.length]
+  const one = <T>(all: readonly T[], index: number) => all[index % all.length]
   const near = one(pick.isOurs ? ours : all, pick.isOut ? pick.from : pick.to)
   const far = one(all, pick.isOut ? pick.to : pick.from)
   if (near === undefined || far === undefined) return undefined
+  const [source, destination] = pick.isOut ? [near, far] : [far, near]
+  const ports = pick.named === undefined ? [] : portsAt(cluster, destination)
+  const port = one(ports, pick.named ?? 0) ?? pick
   return {
-    source: pick.isOut ? near : far,
-    destination: pick.isOut ? far : near,
-    protocol: pick.protocol,
-    destinationPort: pick.protocol === 'ICMP' ? 0 : pick.destinationPort,
+    source,
+    destination,
+    protocol: port.protocol,
+    destinationPort: port.protocol === 'ICMP' ? 0 : port.destinationPort,
   }
+}
+
+/** Those with and without a name, of containers that stay and that do not. */
+function portsAt({ pods }: RawCluster, address: string): Pick<RawFlow, 'protocol' | 'destinationPort'>[] {
+  return pods
+    .filter(({ status }) => status?.podIPs?.some(({ ip }) => ip === address))
+    .flatMap(({ spec }) => [...spec.containers, ...(spec.initContainers ?? [])])
+    .flatMap(({ ports }) => ports ?? [])
+    .map(({ protocol = 'TCP', containerPort }) => ({
+      protocol: protocol as RawFlow['protocol'],
+      destinationPort: containerPort,
+    }))
 }
 
 const podAddressesOf = ({ pods }: RawCluster) =>

@@ -14,12 +14,14 @@ export interface SitePick {
   /** Of which of its pods, counted from 0, nothing is known; or an older one of that name. */
   readonly unknown: readonly number[]
   readonly replaced: readonly number[]
+  /** Which it has not wired, or not any more. */
+  readonly unwired: readonly number[]
   /** A pod that the API does not know, or not yet; and a container of nobody's. */
   readonly hasStranger: boolean
   readonly hasNobodys: boolean
 }
 
-const some = fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.tuple(fc.nat(3)) })
+const some = fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.tuple(fc.nat(2)) })
 
 export const sitePick: fc.Arbitrary<SitePick> = fc.record({
   node: oneOf(...NODES.slice(0, 2)),
@@ -27,6 +29,7 @@ export const sitePick: fc.Arbitrary<SitePick> = fc.record({
   failsOpen: seldom(4),
   unknown: some,
   replaced: some,
+  unwired: some,
   hasStranger: seldom(6),
   hasNobodys: seldom(4),
 })
@@ -35,18 +38,20 @@ export const sitePick: fc.Arbitrary<SitePick> = fc.record({
 export function siteOf(cluster: RawCluster, { node, mode, failsOpen, ...pick }: SitePick): Site {
   const nodeName = `node${node}`
   const taken = new Set<string>()
-  const wired = podsOf(cluster, nodeName).map((pod, index): Wired => {
+  const wired = podsOf(cluster, nodeName).flatMap((pod, index): Wired[] => {
+    if (pick.unwired.includes(index)) return []
     const told = (pod.status?.podIPs ?? []).map(({ ip }) => ip)
     const isFree = told.length > 0 && !told.some((ip) => taken.has(ip))
     const addresses = isFree ? told : podAddresses(node, 20 + index)
     for (const address of addresses) taken.add(address)
     const { namespace, name, uid } = pod.metadata
-    return {
+    const one = {
       pod: `${namespace}/${name}`,
       uid: pick.replaced.includes(index) ? `${uid}-older` : `${uid}`,
       addresses,
       isUnknown: pick.unknown.includes(index),
     }
+    return [one]
   })
   const strangers: Wired[] = [
     ...(pick.hasStranger ? [{ pod: 'x/stranger', addresses: podAddresses(node, 30), isUnknown: true }] : []),

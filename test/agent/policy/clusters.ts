@@ -22,8 +22,8 @@ import type {
 const NAMESPACES = ['x', 'y', 'z']
 export const NODES = [1, 2, 3]
 /** Up to so many addresses a node has in use, so that two pods have the same one now and then. */
-const HOSTS_MAX = 5
-const PORT_NAMES = ['http', 'dns', 'metrics']
+const HOSTS_MAX = 4
+const PORT_NAMES = ['http', 'dns']
 export const PORT_NUMBERS = [53, 80, 81, 8080, 65_535]
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP']
 
@@ -78,16 +78,16 @@ const BROKEN_SELECTORS: RawSelector[] = [
 
 // ---- pods, namespaces, nodes
 
-const containerPort = fc.record(
-  { name: oneOf(...PORT_NAMES), protocol: oneOf(...PROTOCOLS), containerPort: oneOf(...PORT_NUMBERS) },
-  { requiredKeys: ['containerPort'] },
-)
-const ports = fc.array(containerPort, { maxLength: 2 })
+const containerPort = fc.record({
+  name: oneOf(...PORT_NAMES),
+  protocol: oneOf('TCP', ...PROTOCOLS),
+  containerPort: oneOf(...PORT_NUMBERS),
+})
+const ports = fc.array(fc.oneof(containerPort, fc.record({ containerPort: oneOf(...PORT_NUMBERS) })), { maxLength: 3 })
 const container: fc.Arbitrary<RawContainer> = fc.record({ name: fc.constant('main'), ports })
-const initContainer: fc.Arbitrary<RawContainer> = fc.record(
-  { name: fc.constant('init'), ports, restartPolicy: fc.constant('Always') },
-  { requiredKeys: ['name'] },
-)
+const initContainer: fc.Arbitrary<RawContainer> = fc
+  .tuple(ports, fc.boolean())
+  .map(([ports, stays]) => ({ name: 'init', ports, ...(stays && { restartPolicy: 'Always' }) }))
 
 export const podAddresses = (node: number, host: number) => [`10.42.${node}.${host}`, `fd42:0:0:${node}::${host}`]
 
@@ -163,11 +163,14 @@ const ipBlock = fc.oneof(
       ),
   },
 )
+/** Of another part, another family, or all of it. */
+const wrongExcept = fc.record({ cidr, except: fc.tuple(fc.oneof(cidr, oneOf(...BROKEN_CIDRS))) })
 const peer: fc.Arbitrary<RawPeer> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ podSelector }) },
   { weight: 5, arbitrary: fc.record({ namespaceSelector }) },
   { weight: 5, arbitrary: fc.record({ podSelector, namespaceSelector }) },
   { weight: 7, arbitrary: fc.record({ ipBlock }) },
+  { weight: 1, arbitrary: fc.record({ ipBlock: wrongExcept }) },
   {
     weight: 1,
     arbitrary: fc.oneof(
@@ -175,15 +178,18 @@ const peer: fc.Arbitrary<RawPeer> = fc.oneof(
       fc.record({ ipBlock, podSelector }),
       fc.record({ podSelector: oneOf(...BROKEN_SELECTORS) }),
       fc.record({ ipBlock: fc.record({ cidr: oneOf(...BROKEN_CIDRS) }) }),
-      fc.record({ ipBlock: fc.record({ cidr, except: fc.tuple(fc.oneof(cidr, oneOf(...BROKEN_CIDRS))) }) }),
     ),
   },
 )
 const protocol = oneOf(...PROTOCOLS)
 const number = oneOf(...PORT_NUMBERS)
+const namedPort = fc.record(
+  { protocol: oneOf('TCP', ...PROTOCOLS), port: oneOf(...PORT_NAMES) },
+  { requiredKeys: ['port'] },
+)
 const port = fc.oneof(
   { weight: 4, arbitrary: fc.record({ protocol, port: number }, { requiredKeys: ['port'] }) },
-  { weight: 4, arbitrary: fc.record({ protocol, port: oneOf(...PORT_NAMES) }, { requiredKeys: ['port'] }) },
+  { weight: 4, arbitrary: namedPort },
   { weight: 2, arbitrary: fc.record({ protocol }, { requiredKeys: [] }) },
   {
     weight: 3,
@@ -322,7 +328,7 @@ const everything = fc.oneof<fc.Arbitrary<RawObject>[]>(
   clusterNetworkPolicy,
 )
 
-export const cluster: fc.Arbitrary<RawCluster> = fc
+const anyCluster = fc
   .tuple(
     fc.uniqueArray(pod, { minLength: 2, maxLength: 6, selector: keyOf }),
     fc.uniqueArray(namespace, { minLength: 1, maxLength: 3, selector: keyOf }),
@@ -331,6 +337,34 @@ export const cluster: fc.Arbitrary<RawCluster> = fc
     fc.uniqueArray(clusterNetworkPolicy, { maxLength: 3, selector: keyOf }),
   )
   .map((kinds) => clusterOf(kinds.flat()))
+
+/** Where all hangs on the names of ports: one namespace, rules with nothing else, all pods of a node with one address. */
+const namingCluster = fc
+  .tuple(
+    fc.uniqueArray(
+      pod.map((one) => ({
+        ...one,
+        metadata: { ...one.metadata, namespace: 'x' },
+        status: { podIPs: podAddresses(one.spec.nodeName === 'node1' ? 1 : 2, 2).map((ip) => ({ ip })) },
+      })),
+      { minLength: 3, maxLength: 3, selector: keyOf },
+    ),
+    fc.record({ to: peers, ports: fc.array(namedPort, { minLength: 1, maxLength: 2 }) }, { requiredKeys: ['ports'] }),
+    fc.record({ from: peers, ports: fc.array(namedPort, { minLength: 1, maxLength: 2 }) }, { requiredKeys: ['ports'] }),
+    fc.uniqueArray(node, { minLength: 2, maxLength: 3, selector: keyOf }),
+    fc.uniqueArray(clusterNetworkPolicy, { maxLength: 1 }),
+  )
+  .map(([pods, egress, ingress, nodes, policies]) => {
+    const metadata = { namespace: 'x', name: 'names' }
+    const spec = { podSelector: {}, ingress: [ingress], egress: [egress] }
+    const names: RawNetworkPolicy = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec }
+    return clusterOf([...pods, ...nodes, ...policies, names])
+  })
+
+export const cluster: fc.Arbitrary<RawCluster> = fc.oneof(
+  { weight: 4, arbitrary: anyCluster },
+  { weight: 1, arbitrary: namingCluster },
+)
 
 export function clusterOf(objects: readonly RawObject[]): RawCluster {
   return {
