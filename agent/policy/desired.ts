@@ -4,7 +4,8 @@ import type { ChangedWorkloads, ClusterPod } from '../cluster/workloads.ts'
 import { BASE_COUNTERS, baseChains } from './base-chains.ts'
 import { unknownEnd } from './ends.ts'
 import type { LocalPod, PolicyInput } from './input.ts'
-import { LOCAL_MAPS, LOCAL_SETS, type LocalElements, localElements } from './local-elements.ts'
+import { LOCAL_MAPS, LOCAL_SETS, type LocalElements } from './local-elements.ts'
+import { LocalElementsInUse } from './local-elements-in-use.ts'
 import { Membership } from './membership.ts'
 import type { PodRules } from './pod-rules.ts'
 import { PolicyIndex } from './policy-index.ts'
@@ -53,7 +54,7 @@ export class DesiredPolicy {
   readonly #linksByPod = new Map<string, Set<string>>()
   /** By link. */
   readonly #keys = new Map<string, PodKeys>()
-  #elements: LocalElements = localElements([], () => undefined)
+  readonly #elements = new LocalElementsInUse()
 
   constructor(settings: PolicySettings) {
     this.#settings = settings
@@ -78,12 +79,13 @@ export class DesiredPolicy {
   /** All of it, as it is now: what is in it goes on changing. */
   get table(): PolicyTable {
     const chains = baseChains(this.#settings.tunnelPorts)
+    const local = this.#elements.all
     const sets = Object.entries(LOCAL_SETS).map(([name, type]) => {
-      const elements = new Set(this.#elements.get(name)?.keys())
+      const elements = new Set(local.get(name)?.keys())
       return { name, type, isInterval: false, comment: '', elements }
     })
     const maps = Object.entries(LOCAL_MAPS).map(([name, type]) => {
-      return { name, type, elements: this.#elements.get(name) ?? new Map() }
+      return { name, type, elements: local.get(name) ?? new Map() }
     })
     return {
       sets: new Map([...byName(sets), ...this.#rules.sets]),
@@ -121,6 +123,7 @@ export class DesiredPolicy {
     const old = this.#locals.get(link)
     if (old === local) return []
     dirty.add(link)
+    this.#elements.take(link, local)
     if (old?.pod !== undefined) this.#linksByPod.get(old.pod)?.delete(link)
     if (local) this.#locals.set(link, local)
     else this.#locals.delete(link)
@@ -158,7 +161,7 @@ export class DesiredPolicy {
     }
     for (const keys of old) for (const direction of DIRECTIONS) this.#rules.release(keys[direction])
     const change = this.#rules.settle()
-    const local = dirty.size > 0 ? this.#localChange() : undefined
+    const local = dirty.size > 0 ? this.#localChange(dirty) : undefined
     const concerned = new Set([...this.#concernedBy(change), ...dirty])
     return { change: local ? merged(change, local) : change, concerned }
   }
@@ -186,14 +189,13 @@ export class DesiredPolicy {
     return key
   }
 
-  #localChange(): Pick<PolicyChange, 'addedElements' | 'removedElements'> {
-    const before = this.#elements
-    this.#elements = localElements(this.#locals.values(), (link) => {
+  #localChange(ruled: ReadonlySet<string>): Pick<PolicyChange, 'addedElements' | 'removedElements'> {
+    const { before, after } = this.#elements.settle(ruled, (link) => {
       const keys = this.#keys.get(link)
       const entry = (direction: Direction) => keys && this.#rules.get(keys[direction])?.entry
       return { ingress: entry('ingress'), egress: entry('egress') }
     })
-    return elementChange(before, this.#elements)
+    return elementChange(before, after)
   }
 
   /** Those whose rules look into a set that has other elements now. */

@@ -88,6 +88,7 @@ t.test('all changes are made or none, and what was refused is named', async (t) 
   t.notMatch(await list('set', 'addresses'), 'elements')
   t.notMatch(await list('set', 'self'), 'elements')
   await t.rejects(nft.changeElements(`${TABLE}-2`, [change('add', 'addresses', 'ipv4_addr', '10.42.0.5')]), {
+    code: 'NFTABLES',
     errno: 'ENOENT',
   })
 })
