@@ -1,7 +1,9 @@
 import { familyOf, numberOf } from '../../ipam/address.ts'
-import type { Labels, Policy, Selector } from '../cluster/policy.ts'
+import { merge } from '../cluster/address-ranges.ts'
+import type { AddressRange, Labels, Policy, Selector } from '../cluster/policy.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { addressesOfNode, type KnownPod } from './identities.ts'
+import { isWithin } from './ranges.ts'
 
 /** Pods that no policy tells apart: whatever one of them may, all of them may. */
 export interface PodClass {
@@ -58,6 +60,7 @@ interface Looks {
   readonly portNames: ReadonlySet<string>
   /** Where ranges begin, or others end; in order. */
   readonly bounds: Readonly<Record<4 | 6, readonly bigint[]>>
+  readonly ranges: readonly AddressRange[]
 }
 
 function looksOf(policies: Iterable<Policy>): Looks {
@@ -67,6 +70,7 @@ function looksOf(policies: Iterable<Policy>): Looks {
   const nodeLabels = new Set<string>()
   const portNames = new Set<string>()
   const bounds = { 4: new Set<bigint>(), 6: new Set<bigint>() }
+  const ranges = new Set<AddressRange>()
   const labels = (found: Set<string>, { requirements }: Selector) => {
     for (const { key } of requirements) found.add(key)
   }
@@ -83,7 +87,10 @@ function looksOf(policies: Iterable<Policy>): Looks {
     for (const peer of peers) {
       if (peer.kind === 'nodes') labels(nodeLabels, peer.nodes)
       if (peer.kind === 'ranges')
-        for (const { family, first, last } of peer.ranges) bounds[family].add(first).add(last + 1n)
+        for (const range of peer.ranges) {
+          ranges.add(range)
+          bounds[range.family].add(range.first).add(range.last + 1n)
+        }
     }
   }
   const inOrder = (numbers: ReadonlySet<bigint>) => [...numbers].sort((a, b) => (a < b ? -1 : 1))
@@ -94,6 +101,7 @@ function looksOf(policies: Iterable<Policy>): Looks {
     nodeLabels,
     portNames,
     bounds: { 4: inOrder(bounds[4]), 6: inOrder(bounds[6]) },
+    ranges: merge([...ranges]),
   }
 }
 
@@ -110,10 +118,11 @@ function keyOf({ pod, namespace, addresses }: PlacedPod, looks: Looks, isByNames
   ])
 }
 
-function placesOf(addresses: readonly string[], { bounds }: Looks): number[][] {
+/** Of each address the family, and between which bounds it is; what is in no range is in one place. */
+function placesOf(addresses: readonly string[], { bounds, ranges }: Looks): number[][] {
   return addresses.map((address) => {
-    const family = familyOf(address)
-    return [family, indexOf(bounds[family], numberOf(address))]
+    const [family, number] = [familyOf(address), numberOf(address)]
+    return [family, isWithin(ranges, family, number) ? indexOf(bounds[family], number) : 0]
   })
 }
 
