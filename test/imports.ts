@@ -62,7 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'ipam/',
   ],
   'agent/observe/': ['agent/observe/', 'agent/*.ts'],
-  'agent/policy/': ['agent/policy/', 'agent/cluster/', 'agent/ownership.ts', 'ipam/'],
+  'agent/policy/': ['agent/policy/', 'agent/cluster/', 'agent/kernel/mac.ts', 'agent/ownership.ts', 'ipam/'],
   'agent/enforcement/': [
     'agent/enforcement/',
     'agent/cluster/',
@@ -138,6 +138,11 @@ const PURE = [
   'agent/cluster/policy-values.ts',
   'agent/cluster/selector-object.ts',
   'ctl/mtu.ts',
+  'ctl/policy-html.ts',
+  'ctl/policy-matrix.ts',
+  'ctl/policy-preview.ts',
+  'ctl/policy-show.ts',
+  'ctl/printable.ts',
   'ctl/render.ts',
   'ctl/table.ts',
 ]

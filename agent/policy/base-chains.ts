@@ -43,8 +43,9 @@ function fromPods(tunnelPorts: readonly number[]): string[] {
     marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } counter name "tunnelled" drop`, 'IP in IP, GRE'),
     marked('iifname . ether saddr . ip saddr @links4 return', 'its own address'),
     marked('iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
-    // Neighbour discovery and its like (RFC 4861, RFC 4862): the kernel forwards none of them.
-    marked('ip6 saddr { ::, fe80::/10 } return', 'on the link alone'),
+    // Is an address free (RFC 4862, 5.4.2)? The kernel forwards none of these. A pod's own link-local address is among
+    // links6; of any other, a neighbour solicitation would put an entry into the node's table, which has room for 1,024.
+    marked('ip6 saddr :: return', 'on the link alone'),
     marked('counter name "spoofed" drop', 'forged'),
   ]
 }

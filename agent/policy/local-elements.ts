@@ -1,4 +1,5 @@
 import { type Family, familyOf, isAddress } from '../../ipam/address.ts'
+import { linkLocalOf } from '../kernel/mac.ts'
 import type { LocalPod } from './input.ts'
 
 /** The chains that decide about a pod of this node; absent: nothing is said about that direction. */
@@ -42,16 +43,20 @@ export function localElements(
   const taken = new Set<string>()
   const put = (set: string, family: Family, element: string, chain = '') =>
     found.get(`${set}${family}`)?.set(element, chain)
-  for (const { link, mac, addresses } of [...pods].sort((a, b) => (a.link < b.link ? -1 : 1)))
+  for (const { link, mac, addresses } of [...pods].sort((a, b) => (a.link < b.link ? -1 : 1))) {
+    const isPinnable = MAC.test(mac) && LINK.test(link)
+    // By which it speaks with its gateway: that is every link's own, and one of each is enough.
+    if (isPinnable) put('links', 6, `${link} . ${mac} . ${linkLocalOf(mac)}`)
     for (const address of addresses) {
       if (taken.has(address) || !isAddress(address)) continue
       taken.add(address)
       const family = familyOf(address)
       const { ingress, egress } = entriesOf(link) ?? { ingress: undefined, egress: undefined }
-      if (MAC.test(mac) && LINK.test(link)) put('links', family, `${link} . ${mac} . ${address}`)
+      if (isPinnable) put('links', family, `${link} . ${mac} . ${address}`)
       if (ingress !== undefined) put('ingress', family, address, ingress)
       if (egress !== undefined) put('egress', family, address, egress)
       if (ingress !== undefined || egress !== undefined) put('self', family, `${address} . ${address}`)
     }
+  }
   return found
 }

@@ -52,6 +52,7 @@ table inet bramble-policy {
 	}
 	set links6 {
 		type ifname . ether_addr . ipv6_addr
+		elements = { brm000000000001 . 02:00:00:00:00:01 . fe80::ff:fe00:1, brm000000000002 . 02:00:00:00:00:02 . fe80::ff:fe00:2 }
 	}
 	set self4 {
 		type ipv4_addr . ipv4_addr
@@ -86,7 +87,7 @@ table inet bramble-policy {
 		meta l4proto { 4, 41, 47 } counter name "tunnelled" drop comment "IP in IP, GRE"
 		iifname . ether saddr . ip saddr @links4 return comment "its own address"
 		iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
-		ip6 saddr { ::, fe80::/10 } return comment "on the link alone"
+		ip6 saddr :: return comment "on the link alone"
 		counter name "spoofed" drop comment "forged"
 	}
 	chain forward {
