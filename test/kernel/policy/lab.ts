@@ -47,6 +47,7 @@ export class PolicyLab {
   readonly pods = new Map<string, LabPod>()
   #containers = 0
   readonly #policies = new Set<string>()
+  readonly #listening: (() => Promise<void>)[] = []
 
   private constructor(nodes: readonly LabNode[], args: readonly string[], agents: Agent[]) {
     this.#nodes = nodes
@@ -119,6 +120,11 @@ export class PolicyLab {
     this.remove({ kind: 'Pod', metadata: { namespace, name } })
   }
 
+  removeAllPolicies(): void {
+    for (const file of this.#policies) rmSync(file)
+    this.#policies.clear()
+  }
+
   /** When all agents know of all policies. */
   async settled(): Promise<void> {
     for (const agent of this.agents)
@@ -136,8 +142,10 @@ export class PolicyLab {
     return stdout
   }
 
-  listen(ports: readonly Omit<Listener, 'netns'>[]): Promise<() => Promise<void>> {
-    return listen(Array.from(this.pods.values()).flatMap(({ netns }) => ports.map((port) => ({ ...port, netns }))))
+  /** All pods that there are listen, until the lab stops. */
+  async listen(ports: readonly Omit<Listener, 'netns'>[]): Promise<void> {
+    const listeners = [...this.pods.values()].flatMap(({ netns }) => ports.map((port) => ({ ...port, netns })))
+    this.#listening.push(await listen(listeners))
   }
 
   /**
@@ -173,7 +181,7 @@ export class PolicyLab {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.agents.map((agent) => agent.stop()))
+    await Promise.all([...this.agents.map((agent) => agent.stop()), ...this.#listening.map((end) => end())])
   }
 }
 

@@ -4,7 +4,7 @@
  *     probe serve     reads "NETNS tcp|udp|sctp PORT" lines to the end of stdin, listens for both families, prints "ready",
  *                     answers until it is killed: TCP and SCTP by accepting, UDP by sending back what came
  *     probe ask MS    reads "NETNS tcp|udp|sctp ADDRESS PORT open|closed" lines to the end of stdin, tries all at the same
- *                     time, and prints for each "open" (there was an answer), "closed" (none) or "refused". It ends when
+ *                     time, and prints for each "open" (there was an answer), "refused", or "closed" (neither). It ends when
  *                     all that should be open are, and MS milliseconds are over in which the others were not; or after
  *                     ten seconds.
  *
@@ -29,7 +29,7 @@
 
 enum { TRIES_MAX = 20000, LINE_BYTES = 512, AGAIN_MS = 100, DEADLINE_MS = 10000 };
 
-enum result { WAITING, OPEN, REFUSED };
+enum result { WAITING, OPEN, REFUSED, FAILED };
 
 struct try {
   int fd, is_udp, is_expected;
@@ -125,7 +125,8 @@ static void hear(struct try *one, short events) {
   socklen_t length = sizeof error;
   getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &error, &length);
   if (error == ECONNREFUSED) one->result = REFUSED;
-  else if (error == 0 && (events & POLLOUT)) one->result = OPEN;
+  else if (error != 0) one->result = FAILED; /* no route, or the time is over */
+  else if (events & POLLOUT) one->result = OPEN;
 }
 
 static void ask(int quiet_ms) {

@@ -9,7 +9,7 @@ const PROGRAM = '/run/probe'
 const QUIET_MS = 250
 
 export interface Listener {
-  /** By its name. */
+  /** By its name; '' is the scratch node itself. */
   readonly netns: string
   readonly protocol: 'tcp' | 'udp' | 'sctp'
   readonly port: number
@@ -34,7 +34,7 @@ function compile(): Promise<unknown> {
 export async function listen(listeners: readonly Listener[]): Promise<() => Promise<void>> {
   await compile()
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', PROGRAM, 'serve'], { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.stdin.end(listeners.map(({ netns, protocol, port }) => `/run/netns/${netns} ${protocol} ${port}\n`).join(''))
+  child.stdin.end(listeners.map(({ netns, protocol, port }) => `${pathOf(netns)} ${protocol} ${port}\n`).join(''))
   await once(child.stdout, 'data')
   return async () => {
     child.kill('SIGKILL')
@@ -46,10 +46,13 @@ export async function listen(listeners: readonly Listener[]): Promise<() => Prom
 export async function probe(probes: readonly Probe[]): Promise<Outcome[]> {
   await compile()
   const lines = probes.map(
-    ({ netns, protocol, address, port, expected }) =>
-      `/run/netns/${netns} ${protocol} ${address} ${port} ${expected}\n`,
+    ({ netns, protocol, address, port, expected }) => `${pathOf(netns)} ${protocol} ${address} ${port} ${expected}\n`,
   )
   const { exitCode, stdout, stderr } = await capture(PROGRAM, ['ask', String(QUIET_MS)], lines.join(''))
   if (exitCode !== 0) throw new Error(`probe: ${stderr}`)
   return stdout.trim().split('\n') as Outcome[]
+}
+
+function pathOf(netns: string): string {
+  return netns === '' ? '/proc/self/ns/net' : `/run/netns/${netns}`
 }
