@@ -25,13 +25,13 @@ import {
  * A policed cluster with one real node, on that node: its API server, the agent, and a listener that hears what the agent
  * makes of what happens.
  *
- *     node bench/policed-cluster.ts AGENT POLICED_NAMESPACES < commands > answers
+ *     node bench/policed-cluster.ts AGENT POLICED_NAMESPACE,… < commands > answers
  *
- * One line each way: `fill` wires the node's pods in the namespaces `our0` …; `restart` gives seconds from the view, and
+ * One line each way: `fill NAME` wires the node's pods in the namespaces `NAME0` …; `restart` gives seconds from the view, and
  * from the start of an agent, until its table is in the kernel; `change TIMES` milliseconds from events to the kernel's
  * word of them; `churn SECONDS` the agent's CPU time in per cent while pods of other nodes come and go; `add ROUNDS`
- * milliseconds of ADDs in the namespaces `peer0` …; `rss`, `peak` its memory in MiB; `addresses` those of two pods; `kill`
- * leaves everything to the kernel; `end` gives the bytes that it wrote to disks.
+ * milliseconds of ADDs in the namespaces `peer0` …; `rss`, `peak` its memory in MiB; `end` the bytes that it wrote
+ * to disks: what it has told the kernel stays.
  */
 const OWN_NETNS = '/proc/self/ns/net'
 const API = {
@@ -63,14 +63,13 @@ const writes = new KernelWrites(OWN_NETNS)
 let agent = await start()
 
 await answerCommands({
-  fill,
+  fill: (prefix) => fill(prefix),
   restart,
   change: (times) => change(Number(times)),
   churn: (seconds) => churn(Number(seconds)),
   add: (rounds) => add(Number(rounds)),
   rss: async () => agent.rssMib(),
   peak: async () => agent.peakRssMib(),
-  kill: () => stop('SIGKILL'),
   end: async () => {
     await stop()
     return disksBytes
@@ -88,8 +87,8 @@ function putAll(): void {
     namespaces.add(namespaceOf(number))
   }
   for (const number of namespaces) double.objects.put(API.namespaces, namespaceObject(number))
-  for (let number = 0; number < Number(policed); number++)
-    for (const policy of policyObjects(number)) double.objects.put(API.policies, policy)
+  for (const number of policed.split(','))
+    for (const policy of policyObjects(Number(number))) double.objects.put(API.policies, policy)
 }
 
 async function start(): Promise<Agent> {
@@ -100,9 +99,9 @@ async function start(): Promise<Agent> {
   return started
 }
 
-async function stop(signal?: NodeJS.Signals): Promise<void> {
+async function stop(): Promise<void> {
   disksBytes += agent.diskBytes()
-  await agent.stop(signal)
+  await agent.stop()
 }
 
 /** As the runtime knows a pod of the API server. */
@@ -111,9 +110,9 @@ function runtimePod(netns: string, { namespace, name }: { namespace: string; nam
   return { containerId: `${namespace}-${name}-${netns}`, netns: `/run/netns/${netns}`, pod: { namespace, name, uid } }
 }
 
-async function fill(): Promise<void> {
+async function fill(prefix: string): Promise<void> {
   for (let number = 0; number < PODS_PER_NODE; number++)
-    await callAgent(agent.socket, 'ADD', runtimePod(`our${number}`, podSettings(number)))
+    await callAgent(agent.socket, 'ADD', runtimePod(`${prefix}${number}`, podSettings(number)))
 }
 
 async function restart(): Promise<{ fromView: number; fromStart: number }> {

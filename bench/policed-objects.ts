@@ -12,6 +12,9 @@ export const POLICIES_PER_NAMESPACE = 5
 const TEAMS = 20
 const APPS = 10
 
+/** As the cluster takes them that are policed. */
+export const EVERY_NAMESPACE = Array.from({ length: NAMESPACES }, (_, number) => number).join()
+
 /** Where no policy selects anybody, and whose pods no policy means. */
 export const FREE_NAMESPACE = 'free'
 
@@ -26,6 +29,8 @@ interface PodSettings {
   /** It is about to go. */
   readonly isEnding?: boolean
 }
+
+type RunningPod = PodSettings & Required<Pick<PodSettings, 'nodeName' | 'addresses'>>
 
 export function namespaceName(number: number): string {
   return `ns-${number}`
@@ -54,7 +59,7 @@ function appOf(number: number): number {
  * The pod of a number, as it runs.
  * @param generation how often it has been replaced: another name, another address
  */
-export function podSettings(number: number, generation = 0, tier = tierOf(number)): PodSettings & { nodeName: string } {
+export function podSettings(number: number, generation = 0, tier = tierOf(number)): RunningPod {
   const node = Math.floor(number / PODS_PER_NODE)
   const slot = 2 + (number % PODS_PER_NODE) + (generation % 2) * PODS_PER_NODE
   const [cidr4 = '', cidr6 = ''] = nodeObject(node).spec.podCIDRs
@@ -124,7 +129,7 @@ export function policyObjects(number: number, port = 5432) {
       policyTypes: ['Egress'],
       egress: [
         { to: [dns], ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
-        { to: [{ podSelector: {} }] },
+        { to: [{ podSelector: {} }, team] },
         { to: [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8', '172.16.0.0/12'] } }], ports: [tcp(443)] },
       ],
     }),

@@ -4,11 +4,11 @@ import { run } from '../test/kernel/scratch.ts'
 import { makeRealNode } from './big-cluster.ts'
 import { startClusterProcess } from './cluster-process.ts'
 import type { Lab } from './lab.ts'
-import { NAMESPACES, NODES, PODS_PER_NODE, POLICIES_PER_NAMESPACE } from './policed-objects.ts'
+import { EVERY_NAMESPACE, NAMESPACES, NODES, PODS_PER_NODE, POLICIES_PER_NAMESPACE } from './policed-objects.ts'
 import { percentile } from './stats.ts'
 import { type Row, ratioRow, valueRow } from './table.ts'
 
-const SCRIPT = fileURLToPath(new URL('policed-cluster.ts', import.meta.url))
+export const POLICED_CLUSTER = fileURLToPath(new URL('policed-cluster.ts', import.meta.url))
 const NODE = 'policed'
 /** The agent gives memory back 5 s after the last call. */
 const SETTLE_MS = 7_000
@@ -18,8 +18,8 @@ const CHURN_S = { quick: 5, whole: 15 } as const
 /** A thousand policies in a cluster of ten thousand pods: what they cost the agent, and a pod that starts. */
 export async function policies(lab: Lab): Promise<Row[]> {
   const node = await makeRealNode(NODE)
-  const cluster = await startClusterProcess(node, SCRIPT, lab.programs.agent, String(NAMESPACES))
-  await cluster.ask('fill')
+  const cluster = await startClusterProcess(node, POLICED_CLUSTER, lab.programs.agent, EVERY_NAMESPACE)
+  await cluster.ask('fill our')
   const seconds = { fromView: [] as number[], fromStart: [] as number[] }
   for (let round = 0; round < Math.min(3, lab.rounds); round++) {
     const { fromView, fromStart } = await cluster.ask<{ fromView: number; fromStart: number }>('restart')

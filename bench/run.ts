@@ -10,6 +10,7 @@ import { buildLab } from './lab.ts'
 import { describeMachine } from './machine.ts'
 import { manyNodes } from './many-nodes.ts'
 import { oneNode } from './one-node.ts'
+import { policedTraffic } from './policed-traffic.ts'
 import { policies } from './policies.ts'
 import { shimAlone } from './shim-alone.ts'
 import { type Row, renderTable, valueRow } from './table.ts'
@@ -51,6 +52,7 @@ const measurements: [string, () => Promise<Row[]>][] = [
   ['one node of many', () => oneNode(lab)],
   ['across nodes', () => acrossNodes(lab)],
   ['policies', () => policies(lab)],
+  ['traffic through policies', () => policedTraffic(lab)],
 ]
 for (const [name, measure] of measurements) {
   const startedMs = performance.now()

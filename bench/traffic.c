@@ -1,9 +1,10 @@
 /*
  * Traffic between two pods, measured where it arrives.
  *
- *     traffic serve ADDRESS PORT                  the other end of `send` and `ask`, for one at a time; does not end
+ *     traffic serve ADDRESS PORT                  the other end of `send`, `ask` and `call`, for one at a time; does not end
  *     traffic send ADDRESS PORT MS BYTES_PER_S    a TCP stream (0: as fast as it goes): "BYTES_PER_S" that arrived
  *     traffic ask ADDRESS PORT TIMES              a byte there and back over one TCP connection: median "MICROSECONDS"
+ *     traffic call ADDRESS PORT TIMES             the same, but over a connection for each: from the first SYN to the byte
  *     traffic count ADDRESS PORT                  of the datagrams of `tick` those that came, each number once: "COUNT",
  *                                                 when none has come for two seconds
  *     traffic tick ADDRESS PORT MS PER_S          numbered datagrams at a steady pace: "COUNT" that were sent
@@ -120,6 +121,24 @@ static void ask(const char *address, const char *port, size_t times) {
   printf("%.2f\n", (double)took_ns[times / 2] / 1000);
 }
 
+/* The end by a reset, so that none of its ports has to rest. */
+static void call(const char *address, const char *port, size_t times) {
+  struct linger at_once = {1, 0};
+  uint64_t *took_ns = calloc(times + 1, sizeof *took_ns);
+  if (took_ns == NULL) die("memory");
+  for (size_t i = 0; i < times; i++) {
+    uint64_t began_ns = now_ns();
+    int fd = open_socket(address, port, SOCK_STREAM, 0);
+    no_delay(fd);
+    if (write(fd, "a?", 2) != 2 || read(fd, chunk, 1) != 1) die("answer");
+    took_ns[i] = now_ns() - began_ns;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+  }
+  qsort(took_ns, times, sizeof *took_ns, by_size);
+  printf("%.2f\n", (double)took_ns[times / 2] / 1000);
+}
+
 static void count(const char *address, const char *port) {
   static char seen[TICKS_MAX];
   struct timeval patience = {30, 0};
@@ -158,6 +177,7 @@ int main(int argc, char **argv) {
   if (strcmp(mode, "serve") == 0) serve(argv[2], argv[3]);
   else if (strcmp(mode, "send") == 0 && argc == 6) send_stream(argv[2], argv[3], strtoull(argv[4], NULL, 10), (unsigned)atol(argv[5]));
   else if (strcmp(mode, "ask") == 0 && argc == 5) ask(argv[2], argv[3], strtoull(argv[4], NULL, 10));
+  else if (strcmp(mode, "call") == 0 && argc == 5) call(argv[2], argv[3], strtoull(argv[4], NULL, 10));
   else if (strcmp(mode, "count") == 0) count(argv[2], argv[3]);
   else if (strcmp(mode, "tick") == 0 && argc == 6) tick(argv[2], argv[3], strtoull(argv[4], NULL, 10), (unsigned)atol(argv[5]));
   else {

@@ -9,40 +9,45 @@ export interface Pod {
   readonly address: string
 }
 
-const PORT = '5201'
-
 /** traffic.c, from pod to pod. */
 export class Traffic {
   readonly #program: string
+  readonly #port: string
   readonly #servers: ChildProcess[] = []
 
-  constructor(program: string) {
+  constructor(program: string, port = 5201) {
     this.#program = program
+    this.#port = String(port)
   }
 
   /** From now on the pod takes streams in, and answers. */
   async serve({ netns, address }: Pod): Promise<void> {
-    const server = this.#spawn(netns, 'serve', address, PORT)
+    const server = this.#spawn(netns, 'serve', address, this.#port)
     await firstLine(server)
     this.#servers.push(server)
   }
 
   /** @returns bytes per second that arrived */
   async stream(from: Pod, to: Pod, ms: number, bytesPerSecond = 0): Promise<number> {
-    return Number(await this.#run(from, 'send', to.address, PORT, String(ms), String(bytesPerSecond)))
+    return Number(await this.#run(from, 'send', to.address, this.#port, String(ms), String(bytesPerSecond)))
   }
 
   /** @returns the median of round trips, in microseconds */
   async roundTrip(from: Pod, to: Pod, times: number): Promise<number> {
-    return Number(await this.#run(from, 'ask', to.address, PORT, String(times)))
+    return Number(await this.#run(from, 'ask', to.address, this.#port, String(times)))
+  }
+
+  /** @returns the median of connections with one round trip each, in microseconds */
+  async call(from: Pod, to: Pod, times: number): Promise<number> {
+    return Number(await this.#run(from, 'call', to.address, this.#port, String(times)))
   }
 
   /** Numbered datagrams. @returns how many were sent, and how many came */
   async datagrams(from: Pod, to: Pod, ms: number, perSecond: number): Promise<{ sent: number; arrived: number }> {
-    const counter = this.#spawn(to.netns, 'count', to.address, PORT)
+    const counter = this.#spawn(to.netns, 'count', to.address, this.#port)
     await firstLine(counter)
     const arrived = firstLine(counter)
-    const sent = await this.#run(from, 'tick', to.address, PORT, String(ms), String(perSecond))
+    const sent = await this.#run(from, 'tick', to.address, this.#port, String(ms), String(perSecond))
     return { sent: Number(sent), arrived: Number(await arrived) }
   }
 
