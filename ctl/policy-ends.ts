@@ -17,7 +17,7 @@ export interface AskedPort {
 export function parseEnd(text: string): string {
   if (text === 'world') return text
   const address = /^\[(.*)\]$/.exec(text)?.[1] ?? text
-  if (isIP(address) !== 0) return `address ${address}`
+  if (isAddress(address)) return `address ${address}`
   const [, kind = '', first = '', second = ''] =
     new RegExp(`^(?:(pod|node)/)?(${NAME})(?:/(${NAME}))?$`).exec(text) ?? []
   if (kind === 'node' && first !== '' && second === '') return `node ${first}`
@@ -36,10 +36,16 @@ export function parsePod(text: string): string {
 
 /** DST[:PORT[/PROTO]]; an IPv6 address before a port stands in brackets. @throws UsageError */
 export function parseTarget(text: string): { readonly to: string; readonly port: AskedPort | undefined } {
-  if (isIP(text) !== 0) return { to: parseEnd(text), port: undefined }
+  if (isAddress(text)) return { to: parseEnd(text), port: undefined }
   const [, end = '', port] = /^(\[.*\]|[^:]*)(?::(.*))?$/s.exec(text) ?? []
-  if (end === '') throw new UsageError(`"${text}": an IPv6 address before a port stands in brackets: [fd42::7]:80/TCP`)
+  if (end === '' || (end !== text && !end.startsWith('[') && port?.includes(':')))
+    throw new UsageError(`"${text}": an IPv6 address before a port stands in brackets: [fd42::7]:80/TCP`)
   return { to: parseEnd(end), port: port === undefined ? undefined : parsePort(port) }
+}
+
+/** Without a zone, which belongs to one node only. */
+function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes('%')
 }
 
 /** PORT[/PROTO], or icmp. @throws UsageError */

@@ -1,60 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import { decodeRequest, encodeAnswer } from '../../plugin/frame.ts'
-
-const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
-
-/** The tool itself, as a child. */
-function run(args: readonly string[], env: Record<string, string> = {}) {
-  const { promise, resolve, reject } = Promise.withResolvers<{
-    exitCode: number | null
-    stdout: string
-    stderr: string
-  }>()
-  const child = spawn(process.execPath, [BRAMBLECTL, ...args], {
-    env: { PATH: process.env.PATH, ...env },
-    timeout: 20_000,
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  child.on('error', reject)
-  child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
-  return promise
-}
-
-/** A folder for a socket, wherever the project lies: a socket's path has 107 bytes at most, unix(7). */
-function shortDir(t: Test): string {
-  const dir = mkdtempSync(join(tmpdir(), 'bramble-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
-
-/** A stand-in for the agent that gives each call the answer it is told to; bytes are sent as they are. */
-async function agent(t: Test, answers: Record<string, unknown>, exitCode = 0): Promise<string> {
-  const dir = shortDir(t)
-  const socketPath = join(dir, 'agent.sock')
-  const server = createServer((socket) => {
-    socket.on('error', () => {})
-    socket.on('data', (bytes) => {
-      const request = decodeRequest(bytes)
-      const answer = request?.kind === 'control' ? answers[request.body.toString()] : undefined
-      socket.end(
-        Buffer.isBuffer(answer) ? answer : encodeAnswer({ exitCode, body: Buffer.from(JSON.stringify(answer)) }),
-      )
-    })
-  }).listen(socketPath)
-  t.teardown(() => server.close())
-  await once(server, 'listening')
-  return socketPath
-}
+import t from 'tap'
+import { encodeAnswer } from '../../plugin/frame.ts'
+import { agent, run, shortDir } from './tool.ts'
 
 const IPAM = [{ cidr: '10.42.0.0/30', capacity: 3, used: 3, cooling: 0, free: 0 }]
 
@@ -84,7 +32,7 @@ t.test('a node that is well gives exit code 0, one with a problem 1', async (t) 
 })
 
 t.test('a refusal of the agent is one line on stderr and exit code 1', async (t) => {
-  const socket = await agent(t, { pods: { error: 'this agent (0.9.0) does not know "pods"' } }, 1)
+  const socket = await agent(t, { pods: { error: 'this agent (0.9.0) does not know "pods"' } }, { exitCode: 1 })
   t.same(await run(['pods', '--socket', socket]), {
     exitCode: 1,
     stdout: '',
@@ -129,13 +77,22 @@ t.test('an answer that is cut or none of ours is told in one line', async (t) =>
 })
 
 t.test('a wrong command line is one line that says what there is, and exit code 2', async (t) => {
-  const commands = 'status, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe'
+  const commands =
+    'status, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe, policy show, policy explain, policy preview, policy matrix'
   const wrong: [string[], string][] = [
     [[], `no command; use one of: ${commands}`],
     [['stats'], `"stats" is no command; use one of: ${commands}`],
     [['ipam', 'chek'], `"ipam chek" is no command; use one of: ${commands}`],
     [['pods', '--wide'], 'Unknown argument: wide'],
-    [['pods', '-o', 'yaml'], 'Invalid values: Argument: output, Given: "yaml", Choices: "table", "json"'],
+    [
+      ['pods', '-o', 'yaml'],
+      'Invalid values: Argument: output, Given: "yaml", Choices: "table", "text", "json", "html"',
+    ],
+    [['pods', '-o', 'html'], 'pods prints no html; policy matrix does'],
+    [['pods', '--flows'], 'pods has no --flows'],
+    [['node', 'remove'], 'node remove needs NAME'],
+    [['node', 'remove', 'pi-1', 'pi-2'], '"node remove pi-1 pi-2" has too many words: node remove NAME'],
+    [['st\u001b[31m'], `"st\\u001b[31m" is no command; use one of: ${commands}`],
     [['pods', '--socket', '/a', '--socket', '/b'], '--socket is given more than once'],
     [['pods', '-o', 'json', '-o', 'table'], '--output is given more than once'],
     [['pods', '--socket'], 'Not enough arguments following: socket'],
@@ -143,6 +100,30 @@ t.test('a wrong command line is one line that says what there is, and exit code 
   const ends = await Promise.all(wrong.map(([args]) => run(args)))
   for (const [index, [, message]] of wrong.entries())
     t.same(ends[index], { exitCode: 2, stdout: '', stderr: `bramblectl: ${message}\n` })
+})
+
+t.test('what a name has in it moves no cursor and begins no line', async (t) => {
+  const hostile = 'a\u001b[2J\nb\u202ec\u009b'
+  const status = { nodeName: hostile, podCidrs: [], memoryRssBytes: 0, problems: [hostile] }
+  const socket = await agent(t, { status })
+  const refusing = await agent(t, { status: { error: `no ${hostile}` } }, { exitCode: 1 })
+  const [table, json, refusal] = await Promise.all([
+    run(['status', '--socket', socket]),
+    run(['status', '--socket', socket, '-o', 'json']),
+    run(['status', '--socket', refusing]),
+  ])
+  const unwanted = /[^\P{C}\n]/u
+  for (const text of [table.stdout, json.stdout, refusal.stderr]) t.notMatch(text, unwanted)
+  t.match(table.stdout, 'a\\u001b[2J\\u000ab\\u202ec\\u009b\n')
+  t.same(JSON.parse(json.stdout), status, 'JSON says the same')
+})
+
+t.test('--help behind a command tells what that one takes', async (t) => {
+  const { exitCode, stdout } = await run(['policy', 'explain', '--help'])
+  t.equal(exitCode, 0)
+  t.match(stdout, /^bramblectl policy explain SRC DST\[:PORT\/PROTO\] \[options\]\n/)
+  t.match(stdout, 'Exit codes: 0 allowed, 3 denied')
+  t.match((await run(['node', 'remove', '--help'])).stdout, '--force')
 })
 
 t.test('--help shows every command and option, --version the version', async (t) => {
