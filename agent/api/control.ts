@@ -1,6 +1,7 @@
 import type { Answer } from '../../plugin/frame.ts'
 import type { ClusterSource, NodeRegistry, RegisteredNode } from '../cluster/view.ts'
 import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
+import { forwardingProblems } from '../forwarding.ts'
 import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
 import type { Options } from '../options.ts'
@@ -9,11 +10,13 @@ import { audit } from '../pods/audit.ts'
 import type { PodNetwork } from '../pods/network.ts'
 import type { PodRepair } from '../pods/repair.ts'
 import type { Turns } from '../pods/turns.ts'
+import { spaceProblem } from '../state-space.ts'
 import { type NodeManifest, nodeManifest } from './manifest.ts'
 import { mtuReport, probedMtuReport } from './mtu.ts'
 import type { MtuReport } from './mtu-report.ts'
 import { policyAnswers } from './policy.ts'
 import type { PolicyAnswers } from './policy-answers.ts'
+import { EndError } from './policy-ends.ts'
 
 /** What bramblectl may ask, and what it gets. */
 export interface ControlAnswers extends PolicyAnswers {
@@ -131,7 +134,7 @@ export async function answerControl(
   try {
     return { exitCode: 0, body: Buffer.from(JSON.stringify(await answers[call as ControlCall]())) }
   } catch (error) {
-    network.log.error({ err: error, call }, 'control call failed')
+    if (!(error instanceof EndError)) network.log.error({ err: error, call }, 'control call failed')
     return failure((error as Error).message)
   }
 }
@@ -179,6 +182,8 @@ async function status({ network, nodes, policies, repair, turns, options, versio
     memoryRssBytes: process.memoryUsage.rss(),
     problems: [
       ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
+      ...forwardingProblems(network.leases.pools.map(({ cidr }) => cidr.family)),
+      ...[spaceProblem(options.stateDir)].filter((problem) => problem !== undefined),
       ...repair.problems,
       ...nodes.problems,
       ...policies.problems,

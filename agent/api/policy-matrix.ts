@@ -9,10 +9,12 @@ import { EndError } from './policy-ends.ts'
 import { Patience } from './policy-patience.ts'
 
 /** Nobody reads a larger table. */
-const OWN_MAX = 60
+const OWN_MAX = 40
 const OTHERS_MAX = 30
-/** Of a party, and of a cell's reasons. */
+/** Of a party. */
 const MEMBERS_SHOWN = 20
+/** Of a cell. */
+const REASONS_SHOWN = 8
 
 type Cell = Pick<MatrixCell, 'reach' | 'ports' | 'why'>
 interface End {
@@ -37,7 +39,7 @@ export async function matrix(input: PolicyInput, namespace: string, asked: Asked
   const isOwn = ({ pod }: { readonly pod: { readonly namespace: string } }) => pod.namespace === namespace
   const parties = podParties(pods.filter(isOwn), policies, { isByNamespace: true })
   if (parties.length === 0)
-    throw new EndError(`no pod of namespace "${namespace}" has an address; see: kubectl get pods -A`)
+    throw new EndError(`no pod of namespace "${namespace}" has an address of its own; see: kubectl get pods -A`)
   const own = parties.slice(0, OWN_MAX)
   const cells: MatrixCell[] = []
   for (const [from, one] of own.entries())
@@ -100,7 +102,7 @@ function cellOf(evaluator: Evaluator, from: Party, to: Party, asked: AskedPort |
   const why = areAlike
     ? (whys[0] ?? [])
     : found.flatMap(({ family }, index) => (whys[index] ?? []).map((line) => `IPv${family}: ${line}`))
-  return { reach: isAll ? 'all' : isNone ? 'none' : 'some', ports: text, why: why.slice(0, MEMBERS_SHOWN) }
+  return { reach: isAll ? 'all' : isNone ? 'none' : 'some', ports: text, why: why.slice(0, REASONS_SHOWN) }
 }
 
 function whyOf({ classes, verdicts }: Reach): string[] {

@@ -5,9 +5,9 @@ import { PolicyObjectError } from '../cluster/policy-object.ts'
 import { Evaluator } from '../policy/evaluate.ts'
 import type { PolicyInput } from '../policy/input.ts'
 import { nodeParties, outsideParties, type Party, pairOf, placedPods, podParties } from '../policy/parties.ts'
+import { PolicyIndex } from '../policy/policy-index.ts'
 import { describePorts } from '../policy/port-classes.ts'
 import { open, portsBetween, reaches } from '../policy/reach.ts'
-import { selectsPod } from '../policy/selects.ts'
 import type { Difference, PolicyChangeKind, Preview } from './policy-answers.ts'
 import { Patience } from './policy-patience.ts'
 
@@ -88,12 +88,15 @@ export async function differences({
 }: Change): Promise<Pick<Preview, 'differences' | 'moreDifferences' | 'pairs'>> {
   const patience = new Patience()
   const [was, is] = [new Evaluator(before), new Evaluator(after)]
-  const all = new Set([...before.workloads.policies.values(), ...policies])
-  const pods = podParties(placedPods(before, was.identities), all)
-  const everybody = [...pods, ...nodeParties(before, all), ...outsideParties(policies, was.identities, RANGES_MAX)]
+  const looked = new Set([...before.workloads.policies.values(), ...policies])
+  const pods = podParties(placedPods(before, was.identities), looked)
+  const everybody = [...pods, ...nodeParties(before, looked), ...outsideParties(policies, was.identities, RANGES_MAX)]
   const found: Found[] = []
   let compared = 0
-  for (const pair of pairsOf(pods, everybody, policies)) {
+  const selected = selectedBy(policies, pods)
+  const { ingress, egress } = selected
+  const all = ingress.size * everybody.length + egress.size * (everybody.length - ingress.size)
+  for (const pair of pairsOf(selected, everybody)) {
     if (await patience.isOver()) break
     compared++
     found.push(...compare(was, is, pair))
@@ -102,37 +105,29 @@ export async function differences({
   return {
     differences: differences.slice(0, DIFFERENCES_MAX),
     moreDifferences: Math.max(0, differences.length - DIFFERENCES_MAX),
-    pairs: { compared, all: countOf(pods, everybody, policies) },
+    pairs: { compared, all },
   }
 }
 
 /** Each once; they may be a million, of which none is kept. */
-function* pairsOf(
-  pods: readonly Party[],
-  everybody: readonly Party[],
-  policies: readonly Policy[],
-): Generator<readonly [Party, Party]> {
-  const { ingress, egress } = selectedOf(pods, policies)
+function* pairsOf({ ingress, egress }: Selected, everybody: readonly Party[]): Generator<readonly [Party, Party]> {
   for (const to of ingress) for (const from of everybody) yield [from, to]
   for (const from of egress) for (const to of everybody) if (!ingress.has(to)) yield [from, to]
 }
 
-function countOf(pods: readonly Party[], everybody: readonly Party[], policies: readonly Policy[]): number {
-  const { ingress, egress } = selectedOf(pods, policies)
-  return ingress.size * everybody.length + egress.size * (everybody.length - ingress.size)
-}
+/** Those whom the policies are about, by direction. */
+type Selected = Readonly<Record<Direction, ReadonlySet<Party>>>
 
-/** By the direction in which any of the policies is about them. */
-function selectedOf(pods: readonly Party[], policies: readonly Policy[]): Record<Direction, ReadonlySet<Party>> {
-  const directions = new Map(pods.map((party) => [party, directionsOf(party, policies)]))
-  const selected = (direction: Direction) => new Set(pods.filter((party) => directions.get(party)?.includes(direction)))
-  return { ingress: selected('ingress'), egress: selected('egress') }
-}
-
-function directionsOf({ members: [{ pod }] }: Party, policies: readonly Policy[]): Direction[] {
-  if (!pod) return []
-  const selecting = policies.filter(({ subject }) => selectsPod(subject, pod.pod, pod.namespace))
-  return DIRECTIONS.filter((direction) => selecting.some((policy) => policy[direction] !== undefined))
+function selectedBy(policies: readonly Policy[], pods: readonly Party[]): Selected {
+  const index = new PolicyIndex()
+  for (const [number, policy] of policies.entries()) index.take(String(number), policy)
+  const selected = { ingress: new Set<Party>(), egress: new Set<Party>() }
+  for (const party of pods) {
+    const [{ pod }] = party.members
+    for (const policy of pod ? index.selecting(pod.pod, pod.namespace) : [])
+      for (const direction of DIRECTIONS) if (policy[direction]) selected[direction].add(party)
+  }
+  return selected
 }
 
 interface Found {

@@ -96,6 +96,6 @@ t.test('families that differ are told in words', async (t) => {
 
 t.test('a namespace of which no pod has an address is told so', async (t) => {
   await t.rejects(matrix(smallCluster([]).input, 'z', undefined), {
-    message: 'no pod of namespace "z" has an address; see: kubectl get pods -A',
+    message: 'no pod of namespace "z" has an address of its own; see: kubectl get pods -A',
   })
 })
