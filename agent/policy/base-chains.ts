@@ -34,8 +34,11 @@ function fromPods(tunnelPorts: readonly number[]): string[] {
     .map((group) => `0x${group.toString(16)}`)
     .join(', ')
   return [
-    // Two marks, as everywhere: another program may have a link of such a name.
     marked('iifname != "brm*" return', 'from elsewhere'),
+    // No tunnel goes over TCP, and most packets do: they meet nothing else here.
+    marked('meta l4proto tcp iifname . ether saddr . ip saddr @links4 return', 'its own address'),
+    marked('meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
+    // Two marks, as everywhere: another program may have a link of such a name.
     marked(`iifgroup != { ${groups} } return`, 'from elsewhere'),
     ...(tunnelPorts.length > 0
       ? [marked(`udp dport { ${tunnelPorts.join(', ')} } counter name "tunnelled" drop`, 'ports of our tunnels')]

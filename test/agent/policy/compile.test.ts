@@ -82,6 +82,8 @@ table inet bramble-policy {
 	chain from-pods {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "brm*" return comment "from elsewhere"
+		meta l4proto tcp iifname . ether saddr . ip saddr @links4 return comment "its own address"
+		meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
 		iifgroup != { 0x62726d01, 0x62726d02 } return comment "from elsewhere"
 		udp dport { 4789 } counter name "tunnelled" drop comment "ports of our tunnels"
 		meta l4proto { 4, 41, 47 } counter name "tunnelled" drop comment "IP in IP, GRE"
