@@ -1,5 +1,6 @@
 import { CUT_CONNECTION_MARK, LINK_GROUP } from '../ownership.ts'
 import { marked } from './names.ts'
+import { type SetUse, useOf } from './selection.ts'
 import type { PolicyChain, PolicyCounter } from './table.ts'
 
 /** What every packet meets, whatever policies there are. */
@@ -9,6 +10,11 @@ export const BASE_COUNTERS: readonly PolicyCounter[] = (['tunnelled', 'spoofed',
   effect,
   policies: [],
 }))
+
+/** All nodes of the cluster, by all their addresses. */
+export const NODE_SETS: readonly SetUse[] = ([4, 6] as const).map((family) =>
+  useOf({ kind: 'nodes', nodes: { text: '', requirements: [] } }, family),
+)
 
 /** IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE in include/uapi/linux/in.h */
 const TUNNEL_PROTOCOLS = [4, 41, 47]
@@ -21,6 +27,7 @@ export function baseChains(tunnelPorts: readonly number[]): PolicyChain[] {
       hook: 'type filter hook prerouting priority raw; policy accept;',
       rules: fromPods(tunnelPorts),
     },
+    { name: 'tunnels', rules: TUNNELS },
     { name: 'forward', hook: 'type filter hook forward priority filter - 5; policy accept;', rules: FORWARD },
   ]
 }
@@ -41,9 +48,9 @@ function fromPods(tunnelPorts: readonly number[]): string[] {
     // Two marks, as everywhere: another program may have a link of such a name.
     marked(`iifgroup != { ${groups} } return`, 'from elsewhere'),
     ...(tunnelPorts.length > 0
-      ? [marked(`udp dport { ${tunnelPorts.join(', ')} } counter name "tunnelled" drop`, 'ports of our tunnels')]
+      ? [marked(`udp dport { ${tunnelPorts.join(', ')} } jump tunnels`, 'ports of our tunnels')]
       : []),
-    marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } counter name "tunnelled" drop`, 'IP in IP, GRE'),
+    marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } jump tunnels`, 'IP in IP, GRE'),
     marked('iifname . ether saddr . ip saddr @links4 return', 'its own address'),
     marked('iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
     // Is an address free (RFC 4862, 5.4.2)? The kernel forwards none of these. A pod's own link-local address is among
@@ -52,6 +59,14 @@ function fromPods(tunnelPorts: readonly number[]): string[] {
     marked('counter name "spoofed" drop', 'forged'),
   ]
 }
+
+/** To nodes alone: what a pod tunnels to somebody outside, as a VPN's client does, is its own affair. */
+const TUNNELS = [
+  ...NODE_SETS.map(({ set, family }) =>
+    marked(`${family === 4 ? 'ip' : 'ip6'} daddr @${set} counter name "tunnelled" drop`, 'to a node'),
+  ),
+  marked('fib daddr type local counter name "tunnelled" drop', 'to this node, by whatever address'),
+]
 
 /**
  * The forward hook sees neither what a node says to its pods nor what they say to it: those always reach each other.

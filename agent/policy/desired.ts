@@ -1,7 +1,7 @@
 import { familyOf } from '../../ipam/address.ts'
 import { DIRECTIONS, type Direction } from '../cluster/policy.ts'
 import type { ChangedWorkloads, ClusterPod } from '../cluster/workloads.ts'
-import { BASE_COUNTERS, baseChains } from './base-chains.ts'
+import { BASE_COUNTERS, baseChains, NODE_SETS } from './base-chains.ts'
 import { unknownEnd } from './ends.ts'
 import type { LocalPod, PolicyInput } from './input.ts'
 import { LOCAL_MAPS, LOCAL_SETS, type LocalElements } from './local-elements.ts'
@@ -58,6 +58,7 @@ export class DesiredPolicy {
 
   constructor(settings: PolicySettings) {
     this.#settings = settings
+    this.#rules.acquireAs('tunnels', () => ({ entry: undefined, chains: [], counters: [], sets: NODE_SETS }))
   }
 
   /** @param changed what may have; all of it by default */

@@ -132,27 +132,29 @@ const tunnelled: Attack[] = [
       frames: [toNode(vxlanPacket(own[4], NODE[4], PORT.vxlan, VNI, inner(family)))],
       counter: 'tunnelled' as const,
     },
-    ...Object.entries({ 'the node': NODE, 'the outside': OUTSIDE }).flatMap(([who, target]) => [
-      ...(['vxlan', 'wireguard'] as const).map((kind) => ({
-        name: `IPv${family}: the port of ${kind}, to ${who}`,
-        frames: [toNode(udpPacket(own[family], target[family], PORT[kind]))],
-        counter: 'tunnelled' as const,
-      })),
-      ...(['IPIP', 'IPV6', 'GRE'] as const).map((kind) => ({
-        name: `IPv${family}: protocol ${kind}, to ${who}`,
-        frames: [
-          toNode(
-            ipPacket({
-              from: own[family],
-              to: target[family],
-              protocol: PROTOCOL[kind],
-              payload: udpPacket(PEER.pod[4], other[4], PORT.any),
-            }),
-          ),
-        ],
-        counter: 'tunnelled' as const,
-      })),
-    ]),
+    ...Object.entries({ 'the node': NODE[family], ...(family === 4 && { 'another node': PEER.address }) }).flatMap(
+      ([who, target]) => [
+        ...(['vxlan', 'wireguard'] as const).map((kind) => ({
+          name: `IPv${family}: the port of ${kind}, to ${who}`,
+          frames: [toNode(udpPacket(own[family], target, PORT[kind]))],
+          counter: 'tunnelled' as const,
+        })),
+        ...(['IPIP', 'IPV6', 'GRE'] as const).map((kind) => ({
+          name: `IPv${family}: protocol ${kind}, to ${who}`,
+          frames: [
+            toNode(
+              ipPacket({
+                from: own[family],
+                to: target,
+                protocol: PROTOCOL[kind],
+                payload: udpPacket(PEER.pod[4], other[4], PORT.any),
+              }),
+            ),
+          ],
+          counter: 'tunnelled' as const,
+        })),
+      ],
+    ),
   ]),
   {
     name: 'the port of vxlan in fragments',
@@ -186,6 +188,16 @@ const OWN = ([4, 6] as const).flatMap((family) =>
     frames: [toNode(udpPacket(own[family], target[family], PORT.any))],
   })),
 )
+
+t.test('a pod may speak to the ports of our tunnels elsewhere: it may have a VPN of its own', async (t) => {
+  for (const family of [4, 6] as const)
+    for (const port of [PORT.vxlan, PORT.wireguard]) {
+      const before = await packets('reached')
+      send([toNode(udpPacket(own[family], OUTSIDE[family], port))])
+      await until(`IPv${family}, port ${port}`, async () => (await packets('reached')) > before)
+    }
+  t.equal(await packets('tunnelled'), 0)
+})
 
 t.test('what is a pod’s own gets to other pods, to the node and to the outside', async (t) => {
   for (const { name, frames } of OWN) {

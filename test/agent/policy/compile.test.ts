@@ -61,14 +61,24 @@ table inet bramble-policy {
 	set self6 {
 		type ipv6_addr . ipv6_addr
 	}
-	set pods4-B {
+	set nodes4-B {
+		type ipv4_addr
+		comment "nodes: all"
+		elements = { 192.168.1.1, 10.42.1.0, 192.168.1.2, 10.42.2.0 }
+	}
+	set nodes6-B {
+		type ipv6_addr
+		comment "nodes: all"
+		elements = { fd42:0:0:1::, fd42:0:0:2:: }
+	}
+	set pods4-C {
 		type ipv4_addr
 		comment "pods: app=client in namespace shop"
 		elements = { 10.42.2.3 }
 	}
 	map ingress4 {
 		type ipv4_addr : verdict
-		elements = { 10.42.1.1 : jump in-C }
+		elements = { 10.42.1.1 : jump in-D }
 	}
 	map ingress6 {
 		type ipv6_addr : verdict
@@ -85,12 +95,17 @@ table inet bramble-policy {
 		meta l4proto tcp iifname . ether saddr . ip saddr @links4 return comment "its own address"
 		meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
 		iifgroup != { 0x62726d01, 0x62726d02 } return comment "from elsewhere"
-		udp dport { 4789 } counter name "tunnelled" drop comment "ports of our tunnels"
-		meta l4proto { 4, 41, 47 } counter name "tunnelled" drop comment "IP in IP, GRE"
+		udp dport { 4789 } jump tunnels comment "ports of our tunnels"
+		meta l4proto { 4, 41, 47 } jump tunnels comment "IP in IP, GRE"
 		iifname . ether saddr . ip saddr @links4 return comment "its own address"
 		iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
 		ip6 saddr :: return comment "on the link alone"
 		counter name "spoofed" drop comment "forged"
+	}
+	chain tunnels {
+		ip daddr @nodes4-B counter name "tunnelled" drop comment "to a node"
+		ip6 daddr @nodes6-B counter name "tunnelled" drop comment "to a node"
+		fib daddr type local counter name "tunnelled" drop comment "to this node, by whatever address"
 	}
 	chain forward {
 		type filter hook forward priority filter - 5; policy accept;
@@ -107,8 +122,8 @@ table inet bramble-policy {
 		limit rate 10/second burst 20 packets log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 		counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"
 	}
-	chain in-C {
-		tcp dport 80 ip saddr @pods4-B counter name "accept-in-A" return comment "NetworkPolicy shop/web spec.ingress[0]"
+	chain in-D {
+		tcp dport 80 ip saddr @pods4-C counter name "accept-in-A" return comment "NetworkPolicy shop/web spec.ingress[0]"
 		goto drop-in-A comment "NetworkPolicy shop/web what no rule lets through"
 	}
 }`,
@@ -207,10 +222,12 @@ t.test(
     t.same(elementsOf(table, 'cidrs6'), {})
     t.same(elementsOf(table, 'tunnels4'), { 'tunnels of nodes in 192.168.1.2': ['10.42.2.0'] })
     t.same(elementsOf(table, 'tunnels6'), { 'tunnels of nodes in 192.168.1.2': ['fd42:0:0:2::'] })
-    t.same(elementsOf(table, 'nodes4'), {
-      'nodes: disk=ssd': ['10.42.1.0', '10.42.2.0', '192.168.1.1', '192.168.1.2'],
-    })
-    t.same(elementsOf(table, 'nodes6'), { 'nodes: disk=ssd': ['fd42:0:0:1::', 'fd42:0:0:2::'] })
+    const addresses = {
+      4: ['10.42.1.0', '10.42.2.0', '192.168.1.1', '192.168.1.2'],
+      6: ['fd42:0:0:1::', 'fd42:0:0:2::'],
+    }
+    t.same(elementsOf(table, 'nodes4'), { 'nodes: all': addresses[4], 'nodes: disk=ssd': addresses[4] })
+    t.same(elementsOf(table, 'nodes6'), { 'nodes: all': addresses[6], 'nodes: disk=ssd': addresses[6] })
   },
 )
 

@@ -38,6 +38,7 @@ const TERMS: Readonly<Record<string, string>> = {
   iifname: 'ifname',
   oifname: 'ifname',
   iifgroup: 'devgroup',
+  'fib daddr type': 'fib_addrtype',
   'ether saddr': 'ether_addr',
   'ip saddr': 'ipv4_addr',
   'ip daddr': 'ipv4_addr',
@@ -137,8 +138,8 @@ function parseMatch(tokens: TokenReader): Statement {
 
 function parseTerm(tokens: TokenReader): Term {
   tokens.take('meta', 'iifname')
-  const [first = '', second = ''] = [tokens.peek(), tokens.peek(1)]
-  for (const name of [first, `${first} ${second}`]) {
+  const [first = '', second = '', third = ''] = [tokens.peek(), tokens.peek(1), tokens.peek(2)]
+  for (const name of [first, `${first} ${second}`, `${first} ${second} ${third}`]) {
     const type = Object.hasOwn(TERMS, name) ? TERMS[name] : undefined
     if (type === undefined) continue
     for (const word of name.split(' ')) tokens.expect(word)

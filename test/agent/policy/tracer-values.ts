@@ -37,6 +37,8 @@ const READERS: Readonly<Record<string, (text: string) => bigint | undefined>> = 
   ct_state: (text) => decimal(String(CT_STATES[text as keyof typeof CT_STATES])),
   mark: decimal,
   devgroup: decimal,
+  /** RTN_LOCAL in include/uapi/linux/rtnetlink.h */
+  fib_addrtype: (text) => (text === 'local' ? 2n : undefined),
 }
 const ADDRESS_BITS: Readonly<Record<string, number>> = { ipv4_addr: 32, ipv6_addr: 128 }
 const IFNAMSIZ = 16

@@ -18,6 +18,8 @@ export interface Packet {
   /** Of the link that it came by. */
   readonly iifgroup: number
   readonly etherSource: string
+  /** To an address of the node that it came to. */
+  readonly isToNode?: boolean
   readonly ctState: keyof typeof CT_STATES
   readonly ctMark?: number
 }
@@ -32,6 +34,9 @@ export interface Trace {
   readonly logged: readonly string[]
 }
 
+/** include/uapi/linux/rtnetlink.h */
+const RTN_UNICAST = 1
+const RTN_LOCAL = 2
 /** A chain within a chain, as deep as the kernel goes (NFT_JUMP_STACK_SIZE in include/net/netfilter/nf_tables.h). */
 const DEPTH_MAX = 16
 /** To a packet that is forwarded. */
@@ -167,6 +172,8 @@ function partOf(packet: Packet, { name }: Term): bigint | undefined {
       return ifnameNumber(packet.iifname)
     case 'iifgroup':
       return BigInt(packet.iifgroup)
+    case 'fib daddr type':
+      return BigInt(packet.isToNode ? RTN_LOCAL : RTN_UNICAST)
     case 'ether saddr':
       return numberOf('ether_addr', packet.etherSource)
     case 'ip saddr':
