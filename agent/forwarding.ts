@@ -21,6 +21,16 @@ export function enableForwarding(families: readonly Family[], log: Logger): void
   ensure('ipv6/conf/all/forwarding', '1', log)
 }
 
+/** What somebody has undone since, for people. */
+export function forwardingProblems(families: readonly Family[]): string[] {
+  return families.flatMap((family) => {
+    const key = family === 4 ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding'
+    const value = getSysctl(key)
+    if (value === '1') return []
+    return `net/${key} is ${value ?? 'missing'}: the node drops what pods send and get; find what sets it (grep -r ${key.slice(key.lastIndexOf('/') + 1)} /etc/sysctl.d /etc/sysctl.conf), then: sysctl -w net/${key}=1`
+  })
+}
+
 /** Which of these settings are in force, whoever made them: `net/ipv4/ip_forward=1`. */
 export function forwardingSettings(): string[] {
   const links = existsSync('/proc/sys/net/ipv6') ? readdirSync('/proc/sys/net/ipv6/conf').filter(isUplink) : []

@@ -51,6 +51,24 @@ t.test('an uplink that lives by router advertisements goes on to take them', asy
   await agent.stop()
 })
 
+t.test('status names what somebody has undone since, and what to do', async (t) => {
+  const agent = await start(t)
+  t.strictSame((await agent.ask('status')).problems, [])
+  for (const [key, command] of [
+    [FORWARDING[4], 'sysctl -w net/ipv4/ip_forward=1'],
+    [FORWARDING[6], 'sysctl -w net/ipv6/conf/all/forwarding=1'],
+  ] as const) {
+    await setSysctl(undefined, key, '0')
+    const { problems } = await agent.ask('status')
+    t.equal(problems.length, 1)
+    t.match(problems[0], `net/${key} is 0: the node drops what pods send and get`)
+    t.ok(problems[0]?.endsWith(command))
+    await setSysctl(undefined, key, '1')
+    t.strictSame((await agent.ask('status')).problems, [])
+  }
+  await agent.stop()
+})
+
 t.test('settings that are right already are not touched, and stay when the agent goes', async (t) => {
   const before = await settings()
   const agent = await start(t)

@@ -85,7 +85,7 @@ t.test('hard case 5: a power cut inside a state write stops no agent and costs n
   agent = await Agent.start()
 })
 
-t.test('a full state directory stops no ADD and no DEL, and no start; the log tells', async (t) => {
+t.test('a full state directory stops no ADD and no DEL, and no start; the log and status tell', async (t) => {
   await agent.stop()
   await run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', STATE_DIR)
   agent = await Agent.start()
@@ -102,6 +102,7 @@ t.test('a full state directory stops no ADD and no DEL, and no start; the log te
   await until('the log tells', () => warnings().length > 0)
   t.match(warnings().slice(0, 1), FULL)
   t.strictSame(await leases(agent), before)
+  t.match((await agent.ask('status')).problems, [`the file system of ${STATE_DIR} is full: what was freed`])
   await agent.stop()
 
   const note = { containerId: early.containerId, netns: early.netns }
@@ -117,6 +118,7 @@ t.test('a full state directory stops no ADD and no DEL, and no start; the log te
   t.match(readFileSync(FREED, 'utf8'), /^bramble-freed\/1 /)
   await run('umount', STATE_DIR)
   agent = await Agent.start()
+  t.strictSame((await agent.ask('status')).problems, [])
 })
 
 t.test('hard case 11: the wall clock jumps by years, and nothing that counts time notices', async (t) => {
