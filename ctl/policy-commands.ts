@@ -1,7 +1,6 @@
 import type { PolicyAnswers } from '../agent/api/policy-answers.ts'
 import type { Commands } from './command.ts'
 import { parseEnd, parsePod, parsePort, parseTarget } from './policy-ends.ts'
-import { readObjects } from './policy-file.ts'
 import { renderMatrixPage } from './policy-html.ts'
 import { renderMatrix } from './policy-matrix.ts'
 import { isPreviewGood, renderPreview } from './policy-preview.ts'
@@ -75,7 +74,7 @@ Examples:
       if (file === undefined) throw new UsageError('policy preview needs -f FILE')
       return {
         words: { FLOWS: flows ? '1' : '0', DELETE: isDelete ? '1' : '0' },
-        body: await readObjects(file),
+        body: (await import('./policy-file.ts')).readObjects(file),
       }
     },
     render: renderPreview,

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { parseAllDocuments } from 'yaml'
 import { MAX_BODY_BYTES } from '../plugin/frame.ts'
 
 /** The file cannot be used; the message says why. */
@@ -15,8 +16,7 @@ const FILE_MAX_BYTES = MAX_BODY_BYTES - 1024
  * @param path `-`: what comes on stdin
  * @throws PolicyFileError
  */
-export async function readObjects(path: string): Promise<string> {
-  const { parseAllDocuments } = await import('yaml')
+export function readObjects(path: string): string {
   const name = path === '-' ? 'stdin' : path
   const documents = parseAllDocuments(read(path, name))
   const objects = documents.flatMap((document) => {

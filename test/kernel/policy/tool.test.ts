@@ -6,9 +6,9 @@ import { capture, type Output } from '../scratch.ts'
 import { type LabPod, type Manifest, N1, PolicyLab } from './lab.ts'
 import { probe } from './probe.ts'
 
-/** `bramblectl policy` with a real agent: what it says is what the kernel does. */
+/** The built `bramblectl policy` with a real agent: what it says is what the kernel does. */
 
-const BRAMBLECTL = fileURLToPath(new URL('../../../bin/bramblectl.ts', import.meta.url))
+const BRAMBLECTL = fileURLToPath(new URL('../../../dist/bin/bramblectl', import.meta.url))
 const HOSTILE = 'a\u001b[2J\nb\u202e'
 
 const lab = await PolicyLab.start([N1])
@@ -34,8 +34,7 @@ lab.put(FROM_CLIENT)
 await lab.settled()
 
 function bramblectl(args: readonly string[], stdin = ''): Promise<Output> {
-  const line = [BRAMBLECTL, 'policy', ...args, '--socket', '/run/bramble-n1/agent.sock']
-  return capture(process.execPath, line, stdin)
+  return capture(BRAMBLECTL, ['policy', ...args, '--socket', '/run/bramble-n1/agent.sock'], stdin)
 }
 
 async function asked<T>(...args: readonly string[]): Promise<T> {
