@@ -98,8 +98,9 @@ function twisted(packet: Packet, twist: (typeof TWISTS)[number]): Packet {
     case 'tunnel':
       return { ...packet, protocol: 'udp', destinationPort: 4789 }
     case 'gre':
-      // From elsewhere it would be a connection like any other, without a number that tells it from the next.
-      return packet.iifname === 'eth0' ? packet : { ...packet, protocol: '47' }
+      // It has no number that tells one connection from the next: from elsewhere it might be a reply to another one.
+      if (packet.iifname === 'eth0') return packet
+      return { ...packet, protocol: '47', destination: packet.source.includes(':') ? 'fd00::3' : '192.168.1.3' }
     case 'uplink':
       return { ...packet, iifname: 'eth0', iifgroup: 0 }
   }
