@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { type AttachmentRecord, parseAlias } from './alias.ts'
 import { formatMac } from './kernel/mac.ts'
-import { type AttachmentRecord, parseAlias } from './pods/alias.ts'
 
 /**
  * The marks by which our kernel objects are known as ours; nothing without one is ever touched. docs/ownership.md

@@ -100,7 +100,7 @@ t.test('what is pure imports nothing that is not, but by its type', async (t) =>
     ['ipam/pool.ts', "import { FreedLog } from './freed-log.ts'", 'ipam/freed-log.ts'],
     ['agent/reconcile/diff.ts', "import { Netlink } from '../kernel/netlink.ts'", 'agent/kernel/netlink.ts'],
     ['agent/pods/attachment.ts', "import { getSysctl } from '../kernel/sysctl.ts'", 'agent/kernel/sysctl.ts'],
-    ['agent/pods/alias.ts', "import { request } from 'node:http'"],
+    ['agent/alias.ts', "import { request } from 'node:http'"],
     ['agent/kernel/routes.ts', "import { Netlink } from './netlink.ts'", 'agent/kernel/netlink.ts'],
     ['agent/kernel/mac.ts', "import { bind } from './libc.ts'", 'agent/kernel/libc.ts'],
     ['agent/ownership.ts', "import yargs from 'yargs'"],

@@ -29,7 +29,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'ipam/': ['ipam/'],
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],
   'agent/': ['agent/kernel/', 'agent/*.ts', 'ipam/'],
-  'agent/ownership.ts': ['agent/kernel/', 'agent/pods/alias.ts', 'ipam/'], // the record in a link's alias is a mark, too
   'agent/options.ts': ['agent/options/', 'agent/desired/', 'agent/policy/', 'ipam/'],
   'agent/options/': ['agent/options/', 'agent/desired/', 'agent/policy/', 'ipam/'],
   'agent/api/': [
@@ -46,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'plugin/',
     'ipam/',
   ],
-  'agent/cleanup/': ['agent/cleanup/', 'agent/kernel/', 'agent/pods/alias.ts', 'agent/*.ts', 'plugin/', 'ipam/'],
+  'agent/cleanup/': ['agent/cleanup/', 'agent/kernel/', 'agent/*.ts', 'plugin/', 'ipam/'],
   'agent/cluster/': ['agent/cluster/', 'agent/*.ts', 'ipam/'],
   'agent/desired/': ['agent/desired/', 'agent/cluster/', 'agent/kernel/', 'agent/*.ts', 'ipam/'],
   'agent/kernel/': ['agent/kernel/', 'ipam/'],
@@ -100,7 +99,7 @@ const PURE = [
   'agent/policy/',
   'agent/cluster/policy.ts',
   'agent/reconcile/diff.ts',
-  'agent/pods/alias.ts',
+  'agent/alias.ts',
   'agent/pods/attachment.ts',
   'agent/pods/compare.ts',
   'agent/kernel/message.ts',

@@ -1,8 +1,8 @@
+import { parseAlias } from '../alias.ts'
 import { isNotFound, KernelError } from '../kernel/errors.ts'
 import { deleteLink, deleteLinkGroup, type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { isPodLink, isRenamedPodLink, isTunnelLink, LINK_GROUP } from '../ownership.ts'
-import { parseAlias } from '../pods/alias.ts'
 import type { Found, Step } from './step.ts'
 
 export interface FoundPodLink extends Found {

@@ -1,8 +1,8 @@
 import type { Lease } from '../../ipam/leases.ts'
+import { parseAlias } from '../alias.ts'
 import { type Link, listLinks } from '../kernel/links.ts'
 import { hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
 import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../ownership.ts'
-import { parseAlias } from './alias.ts'
 import type { PodNetwork } from './network.ts'
 
 /** Pods come and go while leases and kernel are listed: what differs is looked at again so often, and so much later. */

@@ -1,6 +1,6 @@
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import type { AttachmentId } from '../../plugin/request.ts'
-import { networkMark } from './alias.ts'
+import { networkMark } from '../alias.ts'
 import { deletePod } from './delete.ts'
 import type { PodNetwork } from './network.ts'
 import type { Turns } from './turns.ts'

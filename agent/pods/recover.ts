@@ -1,9 +1,9 @@
 import type { FreedAddress } from '../../ipam/pool.ts'
+import { type AttachmentRecord, parseAlias } from '../alias.ts'
 import { faultPoint } from '../fault.ts'
 import { type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
 import { addRoute, deleteRoute, hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
 import { isPodLink, LINK_GROUP, ROUTE_PROTOCOL, recordOf } from '../ownership.ts'
-import { type AttachmentRecord, parseAlias } from './alias.ts'
 import { desiredAttachment } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 

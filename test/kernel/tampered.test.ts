@@ -1,6 +1,6 @@
 import t from 'tap'
+import { formatAlias } from '../../agent/alias.ts'
 import { hostLinkName, LINK_GROUP } from '../../agent/ownership.ts'
-import { formatAlias } from '../../agent/pods/alias.ts'
 import { Agent, type AgentSettings, until } from './agent.ts'
 import { addUplink, link, linkNames, pings } from './node.ts'
 import { call } from './plugin.ts'

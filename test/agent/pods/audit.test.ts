@@ -1,8 +1,8 @@
 import t from 'tap'
+import { formatAlias } from '../../../agent/alias.ts'
 import type { Link } from '../../../agent/kernel/links.ts'
 import type { ListedRoute } from '../../../agent/kernel/routes.ts'
 import { hostLinkName, LINK_GROUP, ROUTE_PROTOCOL } from '../../../agent/ownership.ts'
-import { formatAlias } from '../../../agent/pods/alias.ts'
 import { differences } from '../../../agent/pods/audit.ts'
 import type { Lease } from '../../../ipam/leases.ts'
 

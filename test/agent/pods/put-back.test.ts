@@ -1,7 +1,7 @@
 import t from 'tap'
+import { formatAlias } from '../../../agent/alias.ts'
 import type { Link } from '../../../agent/kernel/links.ts'
 import { hostLinkName, LINK_GROUP } from '../../../agent/ownership.ts'
-import { formatAlias } from '../../../agent/pods/alias.ts'
 import type { ObservedSide } from '../../../agent/pods/compare.ts'
 import { hostSideOf, isAsMade, putBack } from '../../../agent/pods/put-back.ts'
 

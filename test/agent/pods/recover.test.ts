@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { type AttachmentRecord, formatAlias } from '../../../agent/alias.ts'
 import type { Link } from '../../../agent/kernel/links.ts'
 import type { ListedRoute } from '../../../agent/kernel/routes.ts'
 import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../../../agent/ownership.ts'
-import { type AttachmentRecord, formatAlias } from '../../../agent/pods/alias.ts'
 import { planRecovery } from '../../../agent/pods/recover.ts'
 
 const RECORD: AttachmentRecord = {

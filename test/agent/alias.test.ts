@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type AttachmentRecord, formatAlias, networkMark, parseAlias } from '../../../agent/pods/alias.ts'
-import { CONTAINER_ID_MAX } from '../../../plugin/request.ts'
+import { type AttachmentRecord, formatAlias, networkMark, parseAlias } from '../../agent/alias.ts'
+import { CONTAINER_ID_MAX } from '../../plugin/request.ts'
 
 const ALIAS_BYTES_MAX = 255
 

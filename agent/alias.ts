@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { isAddress } from '../../ipam/address.ts'
+import { isAddress } from '../ipam/address.ts'
 
 /**
  * What the kernel remembers for us of a pod's attachment, in its host link's alias. It is written when all the rest
