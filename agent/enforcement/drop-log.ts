@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { KernelError } from '../kernel/errors.ts'
 import { Nflog } from '../kernel/nflog.ts'
 import type { LoggedPacket } from '../kernel/nflog-message.ts'
 import { DROP_LOG_GROUP } from '../ownership.ts'
@@ -34,8 +35,11 @@ export class DropLog {
     this.#log = log
   }
 
-  /** Without it everything is enforced and counted all the same. */
-  async start(): Promise<void> {
+  /**
+   * Without it everything is enforced and counted all the same.
+   * @returns whether rules may log: without NFLOG the kernel refuses them
+   */
+  async start(): Promise<boolean> {
     try {
       this.#nflog = await Nflog.bind({
         group: DROP_LOG_GROUP,
@@ -43,8 +47,10 @@ export class DropLog {
         onPacket: (packet) => this.#tell(packet),
         onLost: () => {},
       })
+      return true
     } catch (error) {
       this.#log.warn({ err: error }, 'what policies drop is counted, and cannot be logged')
+      return (error as Partial<KernelError>).errno !== 'EINVAL'
     }
   }
 

@@ -66,6 +66,7 @@ export class PolicyEnforcement {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #canLog: Promise<boolean> = Promise.resolve(true)
   #isStarted = false
   #isClosed = false
   readonly #sometimes: NodeJS.Timeout
@@ -82,7 +83,7 @@ export class PolicyEnforcement {
   start(): void {
     this.#localPods = this.#wired()
     this.#isStarted = true
-    this.#drops.start()
+    this.#canLog = this.#drops.start()
     this.#parts.source?.start((change) => this.#setWorkloads(change))
     this.#soon()
   }
@@ -242,7 +243,8 @@ export class PolicyEnforcement {
   }
 
   async #bringAbout(): Promise<void> {
-    const { connections } = this.#parts
+    const { connections, table } = this.#parts
+    table.canLog = await this.#canLog
     const [before, changed, look] = [this.#localPods, this.#changed, this.#look]
     this.#localPods = this.#wired()
     this.#changed = NOTHING

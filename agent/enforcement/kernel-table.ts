@@ -1,6 +1,6 @@
 import type { Nftables } from '../kernel/nftables.ts'
 import { listedElement, outline } from '../policy/outline.ts'
-import { renderChange, renderTable } from '../policy/render.ts'
+import { renderChange, renderTable, withoutLogs } from '../policy/render.ts'
 import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
 import { elementChanges } from './element-changes.ts'
 
@@ -12,6 +12,8 @@ export type Look = 'rules' | 'everything'
 /** The table of policies in the kernel. */
 export class KernelTable {
   readonly #nft: Nft
+  /** The kernel takes rules that log. */
+  canLog = true
 
   constructor(nft: Nft) {
     this.#nft = nft
@@ -23,21 +25,21 @@ export class KernelTable {
 
   /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
   async replace(table: PolicyTable): Promise<void> {
-    await this.#nft.run(renderTable(table, await this.counters()))
+    await this.#nft.run(this.#text(renderTable(table, await this.counters())))
   }
 
   /** @throws NftablesError, and nothing has changed: perhaps somebody has changed the table */
   async change(change: PolicyChange): Promise<void> {
     const elements = elementChanges(change)
     if (elements) await this.#nft.changeElements(POLICY_TABLE, elements)
-    else await this.#nft.run(renderChange(change))
+    else await this.#nft.run(this.#text(renderChange(change)))
   }
 
   /** How it differs from what it should be, in words; undefined where it does not. */
   async damage(table: PolicyTable, look: Look): Promise<string | undefined> {
     const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
     if (text === '') return 'the table is gone'
-    if (outline(text) !== outline(renderTable(table))) return 'chains or sets are not as they were made'
+    if (outline(text) !== outline(this.#text(renderTable(table)))) return 'chains or sets are not as they were made'
     if (look === 'rules') return undefined
     for (const { name, elements, isInterval } of table.sets.values()) {
       const there = await this.#elements('set', name)
@@ -61,6 +63,10 @@ export class KernelTable {
         return name === undefined || packets === undefined || bytes === undefined ? [] : [[name, { packets, bytes }]]
       }),
     )
+  }
+
+  #text(rendered: string): string {
+    return this.canLog ? rendered : withoutLogs(rendered)
   }
 
   /** With '' for those that we never write. */

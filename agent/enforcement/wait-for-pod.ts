@@ -1,6 +1,9 @@
 import type { Lease } from '../../ipam/leases.ts'
 import type { WorkloadSource } from '../cluster/workloads.ts'
 
+/** So long at least an answer is of use, whether or not the pod's start waits for it: until it is known the pod is closed. */
+const ANSWER_MS = 5_000
+
 /** Pods that start and that the cluster has not told of: each is asked for at once, and waits for the answer. */
 export class PodsWaitedFor {
   readonly #source: WorkloadSource | undefined
@@ -21,9 +24,11 @@ export class PodsWaitedFor {
   /** @returns whether it became known in time @throws the signal's reason */
   async untilKnown(lease: Lease, waitMs: number, signal: AbortSignal): Promise<boolean> {
     if (!this.#source || this.#isKnown(lease)) return true
+    signal.throwIfAborted() // of what was before, it tells nobody
     const ends = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
     const [namespace = '', name = ''] = lease.pod.split('/')
-    this.#source.ask(namespace, name, ends).catch(() => {}) // what it finds is told to all who listen
+    const answer = this.#source.ask(namespace, name, AbortSignal.timeout(Math.max(waitMs, ANSWER_MS)))
+    answer.catch(() => {}) // what it finds is told to all who listen
     await new Promise<void>((resolve) => {
       const look = () => {
         if (!this.#isKnown(lease) && !ends.aborted) return

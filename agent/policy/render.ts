@@ -61,6 +61,14 @@ export function renderChange(change: PolicyChange): string {
   ].join('\n')
 }
 
+/** The same, for a kernel that has no NFLOG and refuses rules that log. */
+export function withoutLogs(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !/ log prefix "[^"]*" group /.test(line))
+    .join('\n')
+}
+
 function renderElements(verb: 'add' | 'delete', set: string, elements: readonly string[]): string {
   return `${verb} element ${POLICY_TABLE} ${set} { ${elements.join(', ')} }`
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { desiredPolicy } from '../../../agent/policy/desired.ts'
-import { renderTable } from '../../../agent/policy/render.ts'
+import { renderTable, withoutLogs } from '../../../agent/policy/render.ts'
 import {
   CLIENT,
   clusterPolicy,
@@ -127,6 +127,17 @@ table inet bramble-policy {
 		goto drop-in-A comment "NetworkPolicy shop/web what no rule lets through"
 	}
 }`,
+  )
+})
+
+t.test('for a kernel without NFLOG the same rules do not log', async (t) => {
+  const text = renderTable(compile({ policies: [networkPolicy('web', {})] }))
+  t.match(text, /log prefix/)
+  const without = withoutLogs(text)
+  t.notMatch(without, /log prefix/)
+  t.same(
+    without.split('\n'),
+    text.split('\n').filter((line) => !line.includes('log prefix')),
   )
 })
 
