@@ -116,7 +116,8 @@ t.test('a pod with the network of its node has no policies, and says why', async
     'x/a',
   )
   t.same(policies, [])
-  t.match(report, { note: /network of its node pi-2/, ingress: { rest: 'open', policies: [] } })
+  t.match(report, { note: /network of its node pi-2/, ingress: { rest: 'open' } })
+  t.same(report?.ingress.policies, [])
 })
 
 t.test('problems are those of the policies that are shown', async (t) => {
