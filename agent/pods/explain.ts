@@ -1,5 +1,6 @@
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { KernelError } from '../kernel/errors.ts'
+import { NftablesError } from '../kernel/nftables-error.ts'
 
 /**
  * A failure in the words of the person who has to do something about it.
@@ -7,6 +8,13 @@ import { KernelError } from '../kernel/errors.ts'
  */
 export function explain(error: unknown, what: string): unknown {
   if (error instanceof CniError) return error
+  if (error instanceof NftablesError)
+    return new CniError(
+      CNI_ERROR.kernel,
+      `Cannot ${what}: ${error.message}`,
+      'no pod starts before its policy is in the kernel; see bramblectl status',
+      { cause: error },
+    )
   if (!(error instanceof KernelError)) return error
   return new CniError(CNI_ERROR.kernel, `Cannot ${what}: ${error.message}`, remedy(error), { cause: error })
 }
