@@ -18,19 +18,26 @@ import type { ClusterPod, NamedPort } from './workloads.ts'
 const ENDED: readonly unknown[] = ['Succeeded', 'Failed']
 
 /**
- * From a Kubernetes Pod (v1) to what policies look at. Pure; reads nothing but metadata.name, namespace, uid and labels,
- * spec.nodeName, hostNetwork and the ports of containers, status.phase and podIPs (or podIP).
+ * Of a pod that kubelet runs from a file of its own (a static pod) the API has an image alone, under the same name and with
+ * another uid. The one that the runtime is told is in this annotation, MirrorPodAnnotationKey of k8s.io/api/core/v1: it
+ * cannot be changed later, and what has it and is no image is never run.
+ */
+export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
+
+/**
+ * From a Kubernetes Pod (v1) to what policies look at. Pure; reads nothing but metadata.name, namespace, uid, labels and
+ * the annotation of an image, spec.nodeName, hostNetwork and the ports of containers, status.phase and podIPs (or podIP).
  * @throws ObjectError
  */
 export function parsePodObject(object: unknown): ClusterPod {
-  const { name, namespace = 'default', uid, labels } = metadataOf(object, 'v1', 'Pod')
+  const { name, namespace = 'default', uid, labels, annotations } = metadataOf(object, 'v1', 'Pod')
   const { spec: rawSpec, status: rawStatus } = object as Fields
   const spec = optionalFields(rawSpec, 'spec')
   const status = optionalFields(rawStatus, 'status')
   return {
     namespace: dnsName(namespace, 'metadata.namespace'),
     name,
-    uid: textOf(uid, 'metadata.uid'),
+    uid: mirroredUid(annotations) || textOf(uid, 'metadata.uid'),
     nodeName: textOf(spec.nodeName, 'spec.nodeName'),
     labels: labelsOf(labels),
     addresses: ENDED.includes(status.phase) ? [] : addressesOf(status),
@@ -62,6 +69,12 @@ export function formatPodObject({
     },
     status: { podIPs: addresses.map((ip) => ({ ip })) },
   }
+}
+
+/** '' of all but images. */
+function mirroredUid(annotations: unknown): string {
+  const { [MIRROR_ANNOTATION]: uid } = optionalFields(annotations, 'metadata.annotations')
+  return textOf(uid, `metadata.annotations["${MIRROR_ANNOTATION}"]`)
 }
 
 /** As the kernel writes them: what is listed there is compared with them as text. */

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { parseClusterNetworkPolicyObject } from '../cluster-network-policy-object.ts'
 import { parseNamespaceObject } from '../namespace-object.ts'
 import { parseNetworkPolicyObject } from '../network-policy-object.ts'
-import { parsePodObject } from '../pod-object.ts'
+import { MIRROR_ANNOTATION, parsePodObject } from '../pod-object.ts'
 import type { Labels } from '../policy.ts'
 import type { ParsedPolicy } from '../policy-object.ts'
 import { Shared } from '../shared.ts'
@@ -58,6 +58,7 @@ export function podKind(): Kind<ClusterPod> {
       const { metadata, spec, status } = object as PodObject
       return digest([
         metadata.uid,
+        metadata.annotations?.[MIRROR_ANNOTATION],
         metadata.labels,
         spec?.nodeName,
         spec?.hostNetwork,

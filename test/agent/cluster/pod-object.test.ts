@@ -38,6 +38,16 @@ t.test('what policies look at is read, and no more', async (t) => {
   })
 })
 
+t.test('the image of a static pod has the uid that kubelet and the runtime know', async (t) => {
+  const uidOf = (annotations: unknown) => parsePodObject({ ...POD, metadata: { ...POD.metadata, annotations } }).uid
+  t.equal(uidOf({ 'kubernetes.io/config.mirror': 'd0c5', 'kubernetes.io/config.source': 'file' }), 'd0c5')
+  for (const annotations of [null, {}, { 'kubernetes.io/config.mirror': '' }, { 'kubernetes.io/config.hash': 'd0c5' }])
+    t.equal(uidOf(annotations), 'a-b-c')
+  t.throws(() => uidOf({ 'kubernetes.io/config.mirror': 7 }), {
+    message: 'metadata.annotations["kubernetes.io/config.mirror"] is 7; text is expected: put it in quotes',
+  })
+})
+
 t.test('a pod that has ended has no addresses: they may be of another one by now', async (t) => {
   for (const phase of ['Succeeded', 'Failed'])
     t.same(parsePodObject({ ...POD, status: { ...POD.status, phase } }).addresses, [], phase)
