@@ -125,7 +125,11 @@ export class DesiredPolicy {
     if (old === local) return []
     dirty.add(link)
     this.#elements.take(link, local)
-    if (old?.pod !== undefined) this.#linksByPod.get(old.pod)?.delete(link)
+    if (old?.pod !== undefined) {
+      const links = this.#linksByPod.get(old.pod)
+      links?.delete(link)
+      if (links?.size === 0) this.#linksByPod.delete(old.pod)
+    }
     if (local) this.#locals.set(link, local)
     else this.#locals.delete(link)
     if (local?.pod !== undefined)
