@@ -78,10 +78,13 @@ test-vm: setup build ## the tests that need another kernel than this machine's, 
 demo: build ## two pods in scratch namespaces: wired, shown, pinged, timed, gone again
 	@$(SUDO) env PATH="$$PATH" node test/demo.ts
 
+demo-policy: build ## three pods and a policy: denied, explained, previewed, allowed
+	@$(SUDO) env PATH="$$PATH" node test/demo-policy.ts
+
 bench: build ## one table of timings and footprint; also bench/results.json
 	$(SUDO) env PATH="$$PATH" node bench/run.ts
 
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build check test test-vm demo bench clean
+.PHONY: help setup packages build check test test-vm demo demo-policy bench clean
