@@ -23,23 +23,36 @@ export async function joinCluster(
   onProblems: (problems: readonly ViewProblem[]) => void,
   log: Logger,
 ): Promise<readonly Cidr[]> {
+  const [isNewsWaiting, isNewsRefused] = [changes(), changes()]
   for (;;) {
     try {
       const uplinks = await listUplinks(netlink)
       // Before anything is taken: with some sources the first node settles it for all.
       refuseClusterOverlap(settings.clusterCidrs, uplinks)
       const podCidrs = await source.join((problems) => {
-        for (const { object, reason } of problems) log.warn({ object, reason }, 'waiting for the pod CIDR')
+        if (isNewsWaiting(JSON.stringify(problems)))
+          for (const { object, reason } of problems) log.warn({ object, reason }, 'waiting for the pod CIDR')
         onProblems(problems)
       })
       refuseOverlap(podCidrs, await listUplinks(netlink), settings)
       return podCidrs
     } catch (error) {
       if (!isGiven || !(error instanceof OverlapError || error instanceof JoinError)) throw error
-      log.error({ err: error }, 'this node cannot join the cluster as it is; trying again')
+      if (isNewsRefused(error.message))
+        log.error({ err: error }, 'this node cannot join the cluster as it is; trying again')
       onProblems([{ object: 'this node', reason: error.message }])
       await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
     }
+  }
+}
+
+/** Tells of each text whether it is another one than before. */
+function changes(): (text: string) => boolean {
+  let last: string | undefined
+  return (text) => {
+    const isNew = text !== last
+    last = text
+    return isNew
   }
 }
 

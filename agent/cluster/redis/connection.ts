@@ -23,7 +23,10 @@ export interface ConnectionEvents {
   readonly onTrouble: (reason: string | undefined) => void
 }
 
-/** A connection that comes back by itself. Commands are never queued: without a connection they are refused at once. */
+/**
+ * A connection that comes back by itself. Commands are never queued: without a connection they are refused at once, or
+ * as soon as it is known whether there is one.
+ */
 export class Connection {
   readonly #client: Redis
   readonly #endpoint: Endpoint
@@ -31,6 +34,7 @@ export class Connection {
   #isReady = false
   #isRefused = false
   #trouble: string | undefined
+  readonly #firstOutcome = Promise.withResolvers<void>()
 
   /** @param name what `CLIENT LIST` of Redis shows */
   constructor(endpoint: Endpoint, name: string, { onReady, onTrouble }: ConnectionEvents) {
@@ -38,6 +42,7 @@ export class Connection {
     this.#name = name
     const trouble = (reason: string | undefined) => {
       this.#trouble = reason
+      this.#firstOutcome.resolve()
       onTrouble(reason)
     }
     this.#client = new Redis({
@@ -69,8 +74,7 @@ export class Connection {
       trouble(explain(error, endpoint.redact))
     })
     this.#client.on('close', () => {
-      if (this.#isReady || this.#trouble === undefined)
-        trouble(this.#trouble ?? 'not reachable (connection closed); the last view stays in force')
+      if (this.#isReady || this.#trouble === undefined) trouble(this.#trouble ?? 'not reachable (connection closed)')
       this.#isReady = false
     })
     this.#client.connect().catch(() => {}) // told as trouble
@@ -82,7 +86,8 @@ export class Connection {
 
   /** @throws RedisError */
   async call(command: string, ...args: readonly (string | number)[]): Promise<unknown> {
-    if (!this.#isReady) throw new RedisError(this.#trouble ?? 'not reachable yet')
+    await this.#firstOutcome.promise // a connection that is new is no trouble yet
+    if (!this.#isReady) throw new RedisError(this.#trouble ?? 'the connection ended')
     try {
       return await this.#client.call(command, ...args)
     } catch (error) {

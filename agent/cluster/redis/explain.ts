@@ -1,5 +1,3 @@
-const KEPT = 'the last view stays in force'
-
 /** What Redis says, by the first word of its error (redis/src/server.c, createSharedObjects), in words with a remedy. */
 const REPLIES: Readonly<Record<string, string>> = {
   LOADING: 'is reading its data from disk; waiting',
@@ -36,22 +34,22 @@ const UNTRUSTED = [
 export function explain(error: Error, redact: (text: string) => string): string {
   const { code, message, command } = error as NodeJS.ErrnoException & { command?: { name?: string } }
   if (code !== undefined && UNTRUSTED.includes(code))
-    return `its certificate is not trusted (${code}); give the CA that signed it with --redis-ca; ${KEPT}`
+    return `its certificate is not trusted (${code}); give the CA that signed it with --redis-ca`
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return `its certificate is for another host (${code}); write the host into --redis-url as the certificate has it; ${KEPT}`
+    return `its certificate is for another host (${code}); write the host into --redis-url as the certificate has it`
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
-    return `its certificate is not valid now (${code}); is the clock right?; ${KEPT}`
+    return `its certificate is not valid now (${code}); is the clock right?`
   if (code !== undefined && /^(EPROTO|ERR_SSL_)/.test(code))
-    return `does not speak TLS as we do (${code}); does the port want redis://, or a client certificate (--redis-cert)?; ${KEPT}`
+    return `does not speak TLS as we do (${code}); does the port want redis://, or a client certificate (--redis-cert)?`
   if (code !== undefined && /^ERR_OSSL_/.test(code))
-    return `cannot be asked with these files for TLS (${code}); --redis-ca, --redis-cert and --redis-key are PEM; ${KEPT}`
-  if (/^Socket timeout/.test(message)) return `not reachable (no answer for a while); ${KEPT}`
-  if (code !== undefined) return `not reachable (${code}); ${KEPT}`
+    return `cannot be asked with these files for TLS (${code}); --redis-ca, --redis-cert and --redis-key are PEM`
+  if (/^Socket timeout/.test(message)) return `not reachable (no answer for a while)`
+  if (code !== undefined) return `not reachable (${code})`
   const [word = ''] = /^[A-Z]+(?= )/.exec(message) ?? []
   // What a script may not do: redis/src/script.c (7.0; the second one since 7.2) says so without the word of elsewhere.
   const isRefused = /user executing the script can't|ACL failure in script/.test(message)
   const known = REPLIES[word] ?? (isRefused ? REPLIES.NOPERM : undefined)
-  if (known) return `${known}; ${KEPT}`
+  if (known) return known
   const [said = ''] = message.split(', with args beginning with') // a password among them, perhaps cut already
-  return `refuses ${command?.name ?? 'a command'} (${redact(said).slice(0, 120)}); ${KEPT}`
+  return `refuses ${command?.name ?? 'a command'} (${redact(said).slice(0, 120)})`
 }

@@ -132,7 +132,7 @@ export class Registration {
       case 'cluster':
         return `the cluster in Redis has the pod CIDRs ${answer.theirs.join(' and ')}, and this node was started with ${ranges.map(({ text }) => text).join(' and ')}; start it with the cluster's --cluster-cidr and --node-mask (docs/redis.md: changing them)`
       case 'other':
-        return `another Node ${nodeName}, at ${answer.addresses || 'no address'}, was there ${Math.max(0, answer.ageSeconds)} s ago, and this one is at ${this.#addresses().join(', ')}; give each node a name of its own (--node-name)`
+        return `another Node ${nodeName}, at ${answer.addresses || 'no address'}, was there less than ${OWNER_SILENT_S} s ago, and this one is at ${this.#addresses().join(', ')}; give each node a name of its own (--node-name)`
       case 'moved':
         return `Redis has ${show(answer.lease)} for this node, whose pods have ${this.#cidrs?.map(({ text }) => text).join(', ')}; restart bramble-agent when they are gone`
       case 'taken':

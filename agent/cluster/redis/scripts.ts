@@ -107,7 +107,7 @@ if mode == 'restore' then
 else
   local ageS, by, from, text = lastSeen(name)
   local isOther = by and by ~= '-' and by ~= instance and (mode == 'hold' or from ~= addresses)
-  if isOther and isPatient == '0' and ageS < ${OWNER_SILENT_S} then return {'other', from, tostring(ageS), text} end
+  if isOther and isPatient == '0' and ageS < ${OWNER_SILENT_S} then return {'other', from, text} end
 end
 
 -- Those that were never given first, in their order; then the one that has been free for longest.

@@ -208,7 +208,8 @@ export class RedisSource implements ClusterSource, NodeRegistry {
     // Without a connection nothing else could be asked, either; what Redis said of this node is true all the same.
     const isAway = this.#troubles.has('commands')
     const told = [...this.#troubles].filter(([what]) => !isAway || what === 'commands' || what === 'registration')
-    const reasons = new Set(told.map(([, reason]) => reason))
+    const kept = this.#changes.nodes ? '; the last view stays in force' : ''
+    const reasons = new Set(told.map(([what, reason]) => (what === 'registration' ? reason : `${reason}${kept}`)))
     return [...[...reasons].map((reason) => ({ object: this.#endpoint.name, reason })), ...this.#changes.problems]
   }
 

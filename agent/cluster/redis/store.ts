@@ -22,7 +22,7 @@ export type RegisterAnswer =
   /** The cluster has other CIDRs, as text of ranges. */
   | { readonly is: 'cluster'; readonly theirs: readonly string[] }
   /** One of the same name was there lately; `seen` changes when it is there again. */
-  | { readonly is: 'other'; readonly addresses: string; readonly ageSeconds: number; readonly seen: string }
+  | { readonly is: 'other'; readonly addresses: string; readonly seen: string }
   /** Redis has this node with another lease than it holds. */
   | { readonly is: 'moved'; readonly lease: string }
   | { readonly is: 'taken'; readonly lease: string; readonly holder: string }
@@ -77,14 +77,14 @@ export class Store {
       node,
       ...ranges,
     )
-    const [is, first = '', second = '', third = ''] = answer as string[]
+    const [is, first = '', second = ''] = answer as string[]
     switch (is) {
       case 'ok':
         return { is, lease: first, founded: second === '1' }
       case 'cluster':
         return { is, theirs: [first, second].filter((text) => text !== '') }
       case 'other':
-        return { is, addresses: first, ageSeconds: Number(second), seen: third }
+        return { is, addresses: first, seen: second }
       case 'moved':
         return { is, lease: first }
       case 'taken':

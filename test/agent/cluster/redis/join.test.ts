@@ -105,6 +105,14 @@ t.test('the pod CIDRs of a cluster are written once: a node that was started wit
     })
 })
 
+t.test('a node that joins a Redis which is there says nothing of it, while it connects, either', async (t) => {
+  const { url } = await RedisServer.start(t)
+  const member = new Member(t, url, 'pi-1')
+  const told: string[] = []
+  await member.source.join((problems) => told.push(...problems.map(({ reason }) => reason)))
+  t.same(told, [])
+})
+
 t.test('a second node of the same name is refused while the first one is alive, naming both addresses', async (t) => {
   const { url } = await RedisServer.start(t)
   const first = await Member.start(t, url, 'pi-1', { address: '192.168.1.1' })
@@ -115,7 +123,9 @@ t.test('a second node of the same name is refused while the first one is alive, 
       /there is another Node pi-1, at 192\.168\.1\.1, whose agent is alive, and this one is at 192\.168\.1\.2; .*--node-name/,
   })
   await until('the second waits', () => /another Node pi-1, at 192\.168\.1\.1, was there/.test(second.reasons))
+  const said = second.reasons
   await new Promise((resolve) => setTimeout(resolve, 1_100)) // Redis notes seconds
+  t.equal(second.reasons, said, 'in the same words, so that nobody is told each second')
   first.source.announce({ encapsulations: [] })
   await refused
   t.equal(first.reasons, '')
