@@ -5,6 +5,8 @@ export class Elements {
   readonly #more = new Map<string, number>()
   /** Whether it was there when it was asked last; absent until it was asked once. */
   #before: Map<string, boolean> | undefined
+  /** Called when the first one comes or goes after it was asked. */
+  onChange: () => void = () => {}
 
   get present(): ReadonlySet<string> {
     return this.#present
@@ -42,7 +44,9 @@ export class Elements {
   }
 
   #note(element: string, wasThere: boolean): void {
-    if (this.#before && !this.#before.has(element)) this.#before.set(element, wasThere)
+    if (!this.#before || this.#before.has(element)) return
+    if (this.#before.size === 0) this.onChange()
+    this.#before.set(element, wasThere)
   }
 }
 

@@ -19,6 +19,8 @@ export class RulesInUse {
   readonly #chains = new Registry<PolicyChain>()
   readonly #counters = new Registry<PolicyCounter>()
   readonly #sets = new Registry<SetInUse>()
+  /** New, or with other elements than when it was asked last. */
+  #touched = new Set<SetInUse>()
   /** Of each policy as it is; another one with its name has another number. */
   readonly #numbers = new WeakMap<Policy, number>()
   #lastNumber = 0
@@ -43,7 +45,7 @@ export class RulesInUse {
       const rules = make()
       for (const chain of rules.chains) this.#chains.acquire(chain.name, () => chain)
       for (const counter of rules.counters) this.#counters.acquire(counter.name, () => counter)
-      for (const use of rules.sets) this.#sets.acquire(use.set, () => new SetInUse(use, this.#membership.acquire(use)))
+      for (const use of rules.sets) this.#sets.acquire(use.set, () => this.#setInUse(use))
       return rules
     })
   }
@@ -82,12 +84,14 @@ export class RulesInUse {
     const addedElements = new Map<string, readonly string[]>()
     const removedElements = new Map<string, readonly string[]>()
     const areNew = new Set(sets.added)
-    for (const [name, set] of this.#sets) {
+    for (const set of this.#touched) {
+      const { name } = set
       const { added, removed } = set.settle()
-      if (areNew.has(set)) continue // comes with all that it has
+      if (areNew.has(set) || this.#sets.get(name) !== set) continue // comes or goes with all that it has
       if (added.length > 0) addedElements.set(name, added)
       if (removed.length > 0) removedElements.set(name, removed)
     }
+    this.#touched = new Set()
     return {
       addedSets: sets.added,
       removedSets: sets.removed,
@@ -98,6 +102,12 @@ export class RulesInUse {
       addedElements,
       removedElements,
     }
+  }
+
+  #setInUse(use: SetUse): SetInUse {
+    const set = new SetInUse(use, this.#membership.acquire(use), () => this.#touched.add(set))
+    this.#touched.add(set)
+    return set
   }
 
   #numberOf(policy: Policy): number {
@@ -112,9 +122,10 @@ class SetInUse implements PolicySet {
   readonly use: SetUse
   readonly #members: Members
 
-  constructor(use: SetUse, members: Members) {
+  constructor(use: SetUse, members: Members, onChange: () => void) {
     this.use = use
     this.#members = members
+    members.elements[use.family].onChange = onChange
   }
 
   get name(): string {
