@@ -205,10 +205,10 @@ export class DesiredPolicy {
 
   /** Those whose rules look into a set that has other elements now. */
   #concernedBy({ addedElements, removedElements }: PolicyChange): Set<string> {
-    const sets = new Set([...addedElements.keys(), ...removedElements.keys()])
-    if (sets.size === 0) return sets
-    const concerned = Array.from(this.#keys).filter(([, keys]) =>
-      DIRECTIONS.some((direction) => this.#rules.get(keys[direction])?.sets.some(({ set }) => sets.has(set))),
+    const keys = this.#rules.lookingInto([...addedElements.keys(), ...removedElements.keys()])
+    if (keys.size === 0) return new Set()
+    const concerned = Array.from(this.#keys).filter(([, own]) =>
+      DIRECTIONS.some((direction) => keys.has(own[direction])),
     )
     return new Set(concerned.map(([link]) => link))
   }

@@ -19,6 +19,8 @@ export class RulesInUse {
   readonly #chains = new Registry<PolicyChain>()
   readonly #counters = new Registry<PolicyCounter>()
   readonly #sets = new Registry<SetInUse>()
+  /** By set: the keys of the rules that look into it. */
+  readonly #rulesBySet = new Map<string, Set<string>>()
   /** New, or with other elements than when it was asked last. */
   #touched = new Set<SetInUse>()
   /** Of each policy as it is; another one with its name has another number. */
@@ -45,7 +47,10 @@ export class RulesInUse {
       const rules = make()
       for (const chain of rules.chains) this.#chains.acquire(chain.name, () => chain)
       for (const counter of rules.counters) this.#counters.acquire(counter.name, () => counter)
-      for (const use of rules.sets) this.#sets.acquire(use.set, () => this.#setInUse(use))
+      for (const use of rules.sets) {
+        this.#sets.acquire(use.set, () => this.#setInUse(use))
+        this.#rulesBySet.set(use.set, (this.#rulesBySet.get(use.set) ?? new Set()).add(key))
+      }
       return rules
     })
   }
@@ -60,9 +65,17 @@ export class RulesInUse {
     for (const { name } of rules.chains) this.#chains.release(name)
     for (const { name } of rules.counters) this.#counters.release(name)
     for (const { set } of rules.sets) {
+      this.#rulesBySet.get(set)?.delete(key)
       const last = this.#sets.release(set)
-      if (last) this.#membership.release(last.use)
+      if (!last) continue
+      this.#rulesBySet.delete(set)
+      this.#membership.release(last.use)
     }
+  }
+
+  /** The keys of the rules that look into any of these sets. */
+  lookingInto(sets: Iterable<string>): ReadonlySet<string> {
+    return new Set(Array.from(sets, (set) => [...(this.#rulesBySet.get(set) ?? [])]).flat())
   }
 
   get chains(): ReadonlyMap<string, PolicyChain> {
