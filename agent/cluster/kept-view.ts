@@ -6,16 +6,21 @@ import type { ClusterNode, ClusterView } from './view.ts'
 /** The last view of the cluster, in a file on tmpfs. */
 export class KeptView {
   readonly #file: KeptFile
+  readonly #origin: string
   readonly #log: Logger
 
-  constructor(path: string, log: Logger) {
+  /** @param origin where views come from: that of another cluster is none */
+  constructor(path: string, origin: string, log: Logger) {
     this.#file = new KeptFile(path, 'bramble-view/1', 'the view of the cluster', log)
+    this.#origin = origin
     this.#log = log
   }
 
   /** @returns undefined when there is none that can be read */
   read(): ClusterView | undefined {
-    return this.#file.read(({ nodes }) => {
+    return this.#file.read(({ origin = [], nodes }) => {
+      const [from = this.#origin] = origin as unknown[]
+      if (from !== this.#origin) throw new Error(`it is from ${from}, and not from ${this.#origin}`)
       const kept = (nodes as unknown[]).flatMap((object) => this.#readNode(object))
       return { nodes: new Map(kept.map((node) => [node.name, node])) }
     })
@@ -32,14 +37,17 @@ export class KeptView {
   }
 
   write(view: ClusterView): void {
-    this.#file.write(listsOf(view))
+    this.#file.write(this.#listsOf(view))
   }
 
   async writeInTurns(view: ClusterView): Promise<void> {
-    await this.#file.writeInTurns(listsOf(view))
+    await this.#file.writeInTurns(this.#listsOf(view))
   }
-}
 
-function listsOf({ nodes }: ClusterView): Lists {
-  return { nodes: jsonPieces([...nodes.values()], (node) => JSON.stringify(formatNodeObject(node))) }
+  #listsOf({ nodes }: ClusterView): Lists {
+    return {
+      origin: jsonPieces([this.#origin], (origin) => JSON.stringify(origin)),
+      nodes: jsonPieces([...nodes.values()], (node) => JSON.stringify(formatNodeObject(node))),
+    }
+  }
 }

@@ -18,7 +18,7 @@ export async function clusterSource(
   log: Logger,
 ): Promise<ClusterSource> {
   const { datastore, nodeName, podCidrs, clusterDir, kubeconfig, redis, clusterCidrs, nodeMasks, stateDir } = options
-  const kept = new KeptView(join(stateDir, 'view.json'), log)
+  const kept = (origin: string) => new KeptView(join(stateDir, 'view.json'), origin, log)
   switch (datastore) {
     case 'local': {
       if (clusterDir === undefined) return new Alone(podCidrs)
@@ -32,12 +32,16 @@ export async function clusterSource(
       ])
       const source = kubernetesSource({ nodeName, ...(kubeconfig && { kubeconfig }), parse: parseOne, log })
       const keptWorkloads = new KeptWorkloads(join(stateDir, 'workloads.json'), nodeName, log)
-      return new KeptSource(source, kept, nodeName, keptWorkloads)
+      return new KeptSource(source, kept(datastore), nodeName, keptWorkloads)
     }
     case 'redis': {
-      const { RedisSource } = await import('./redis/source.ts')
-      const formerCidrs = kept.read()?.nodes.get(nodeName)?.podCidrs ?? []
+      const [{ RedisSource }, { parseEndpoint }] = await Promise.all([
+        import('./redis/source.ts'),
+        import('./redis/endpoint.ts'),
+      ])
       const { url, tls } = redis as NonNullable<typeof redis>
+      const keptView = kept(parseEndpoint(url, tls).name)
+      const former = keptView.read()?.nodes
       const source = new RedisSource({
         url,
         tls,
@@ -45,10 +49,11 @@ export async function clusterSource(
         addresses: () => addresses,
         clusterCidrs,
         nodeMasks,
-        formerCidrs,
+        formerCidrs: former?.get(nodeName)?.podCidrs ?? [],
+        knownNodes: [...(former?.values() ?? [])].filter(({ name }) => name !== nodeName),
         log,
       })
-      return new KeptSource(source, kept, nodeName)
+      return new KeptSource(source, keptView, nodeName)
     }
   }
 }

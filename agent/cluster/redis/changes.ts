@@ -24,6 +24,8 @@ export interface ChangesInput {
   readonly stream: Connection
   readonly ranges: readonly Range[]
   readonly nodeName: string
+  /** As the agent before this one knew them. */
+  readonly knownNodes: Iterable<ClusterNode>
   readonly onChange: (changed: ReadonlySet<string>) => void
   /** Redis has this node otherwise than it is, or not at all. */
   readonly onLost: () => void
@@ -47,6 +49,7 @@ export class Changes {
 
   constructor(input: ChangesInput) {
     this.#input = input
+    this.#table.know(input.knownNodes)
   }
 
   /** undefined until everything has been read once. */

@@ -35,6 +35,11 @@ export class NodeTable {
     return this.#texts.get(name)
   }
 
+  /** What was known before Redis was read for the first time: missing, unless Redis has it. */
+  know(nodes: Iterable<ClusterNode>): void {
+    this.#nodes = new Map(Array.from(nodes, (node) => [node.name, node]))
+  }
+
   /**
    * Takes over what changed. @param texts by name; undefined: the node was removed
    * @returns the names whose nodes differ now

@@ -34,6 +34,8 @@ export interface RedisSourceInput {
   readonly nodeMasks: Readonly<Record<Family, number>>
   /** What this node had when its agent ran last. */
   readonly formerCidrs?: readonly Cidr[]
+  /** The others, as they were known then: what Redis has lost meanwhile and nobody removed stays in force. */
+  readonly knownNodes?: readonly ClusterNode[]
   /** Which boot of which machine speaks. */
   readonly instance?: string
   /** See RegistrationInput. */
@@ -66,7 +68,7 @@ export class RedisSource implements ClusterSource, NodeRegistry {
   /** Begins to connect. @throws JoinError for settings that cannot be used */
   constructor(input: RedisSourceInput) {
     const { url, tls, nodeName, addresses, clusterCidrs, nodeMasks, log } = input
-    const { formerCidrs = [], instance = thisBoot(), silentMs = OWNER_SILENT_S * 1_000 } = input
+    const { formerCidrs = [], knownNodes = [], instance = thisBoot(), silentMs = OWNER_SILENT_S * 1_000 } = input
     this.#endpoint = parseEndpoint(url, tls)
     this.#ranges = rangesOf(clusterCidrs, nodeMasks)
     const connect = (what: string, onReady: () => void) =>
@@ -90,6 +92,7 @@ export class RedisSource implements ClusterSource, NodeRegistry {
     this.#changes = new Changes({
       ...common,
       stream,
+      knownNodes,
       log,
       onChange: (changed) => this.#tell(changed),
       onLost: () => {

@@ -40,7 +40,7 @@ class Told implements ClusterSource {
 
 function keptAt(path: string) {
   const told = new Told()
-  const source = new KeptSource(told, new KeptView(path, log), 'pi-1')
+  const source = new KeptSource(told, new KeptView(path, 'here', log), 'pi-1')
   const heard: ViewChange[] = []
   return { told, source, heard, start: () => source.start((change) => heard.push(change)) }
 }
@@ -56,6 +56,13 @@ async function leave(path: string): Promise<void> {
   told.onChange?.({ view: VIEW, problems: [] })
   await source.close()
 }
+
+t.test('what was kept of another cluster is as if there were none', async (t) => {
+  const path = join(t.testdir(), 'view.json')
+  await leave(path)
+  t.ok(new KeptView(path, 'here', log).read())
+  t.equal(new KeptView(path, 'redis://elsewhere:6379', log).read(), undefined)
+})
 
 t.test('a source that answers counts, and what it says is kept for the next agent', async (t) => {
   const path = join(t.testdir(), 'view.json')
@@ -131,7 +138,7 @@ t.test('what changes later is kept a little later, however many nodes there are;
   await source.join(() => {})
   start()
   await turn()
-  const kept = () => [...(new KeptView(path, log).read()?.nodes.keys() ?? [])]
+  const kept = () => [...(new KeptView(path, 'here', log).read()?.nodes.keys() ?? [])]
   told.onChange?.({ view: viewOf(1), problems: [] })
   t.same(kept(), ['pi-0'], 'the first one at once')
   for (const count of [100, 101, 250]) {

@@ -45,6 +45,33 @@ t.test('a node whose pod CIDR somebody got while Redis had forgotten it says who
   t.equal(await server.admin.hget('bramble:cidrs', '4:0'), 'thief')
 })
 
+t.test(
+  'Redis lost everything while no agent ran: the first that starts has its former view from its first word on, and puts it back',
+  async (t) => {
+    const { server, one, two } = await startCluster(t)
+    const knownNodes = [...one.nodes.values()].filter(({ name }) => name !== 'pi-1')
+    const formerCidrs = one.nodes.get('pi-1')?.podCidrs ?? []
+    await one.source.close()
+    await two.source.close()
+    await server.admin.flushall()
+    const again = await Member.start(t, server.url, 'pi-1', { knownNodes, formerCidrs })
+    t.ok(again.changes.every(({ view }) => view === undefined || view.nodes.has('pi-2')))
+    t.same(again.shown, ['pi-1 10.42.0.0/24', 'pi-2 10.42.1.0/24'])
+    await until('pi-2 is back', async () => (await server.admin.hget('bramble:leases', 'pi-2')) === '4:1')
+    t.same(again.shown, ['pi-1 10.42.0.0/24', 'pi-2 10.42.1.0/24'])
+  },
+)
+
+t.test('a node that was removed while the agent was away does not come back with it', async (t) => {
+  const { server, one, two } = await startCluster(t)
+  const knownNodes = [...one.nodes.values()].filter(({ name }) => name !== 'pi-1')
+  await two.source.close()
+  await one.source.removeNode('pi-2', { isForced: true })
+  await one.source.close()
+  const again = await Member.start(t, server.url, 'pi-1', { knownNodes })
+  t.same(again.shown, ['pi-1 10.42.0.0/24'])
+})
+
 t.test('while Redis is away one thing is said of it, not one for each connection', async (t) => {
   const { server, one } = await startCluster(t)
   await server.stop('SIGKILL')
