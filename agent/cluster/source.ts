@@ -40,7 +40,8 @@ export async function clusterSource(
         import('./redis/endpoint.ts'),
       ])
       const { url, tls } = redis as NonNullable<typeof redis>
-      const keptView = kept(parseEndpoint(url, tls).name)
+      const { name, options: redisOptions } = parseEndpoint(url, tls)
+      const keptView = kept(`${name}/${redisOptions.db}`)
       const former = keptView.read()?.nodes
       const source = new RedisSource({
         url,

@@ -75,7 +75,7 @@ export class Claims {
       const bad = refusedNetwork(cidr, this.#networks)
       if (bad) return `the pod CIDR ${cidr.text} of ${node.name} ${bad}`
       if (takenBy(cidr, this.#facts)) continue // by this node or its networks: the other family is no less free
-      const holds = this.nodeWithin(cidr)
+      const holds = this.heldBy(cidr)
       if (holds) return `the pod CIDR ${cidr.text} of ${node.name} holds ${holds}; give the pods others`
       const rival = this.#rival(node, cidr)
       if (rival) return `the pod CIDR ${cidr.text} of ${node.name} overlaps ${rival}; give one of them another`
@@ -83,9 +83,10 @@ export class Claims {
     return undefined
   }
 
-  /** A route to these pods would take a node from us, and with it the way to the pods. */
-  nodeWithin(cidr: Cidr): string | undefined {
-    const { self } = this.#facts
+  /** A route to these pods would take a node or a server from us, and with it the way to the pods, or what tells of them. */
+  heldBy(cidr: Cidr): string | undefined {
+    const { self, servers = [] } = this.#facts
+    for (const [address, what] of servers) if (contains(cidr, address)) return `${address}, ${what}`
     const own = self.addresses.find((address) => contains(cidr, address))
     const found = own ? { owner: self.name, address: own } : this.#addresses.firstWithin(cidr)
     return found && `${found.address}, the address of ${found.owner}`

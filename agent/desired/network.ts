@@ -215,7 +215,7 @@ export class DesiredNetwork {
       const bad = refusedNetwork(cidr, this.#settings)
       if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)
       const lan = uplinks.find((one) => isOnLinkNetwork(one) && overlaps(one.cidr, cidr))
-      const holds = this.#claims.nodeWithin(cidr)
+      const holds = this.#claims.heldBy(cidr)
       if (lan)
         problems.push(`the pod CIDR ${cidr.text} of ${self.name} overlaps ${networkText(lan)}; give the pods others`)
       else if (holds) problems.push(`the pod CIDR ${cidr.text} of ${self.name} holds ${holds}; give the pods others`)

@@ -8,6 +8,7 @@ import type { Netlink } from '../kernel/netlink.ts'
 import { getRoute, type ListedRoute, listRoutes, parseWayOut, RT_TABLE_MAIN, type WayOut } from '../kernel/routes.ts'
 import { hasMoreThanDefaultRules } from '../kernel/rules.ts'
 import { isPodLink, isTunnelLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../ownership.ts'
+import type { Servers } from './servers.ts'
 
 /** What this node was told of itself. */
 export interface ThisNode {
@@ -17,6 +18,8 @@ export interface ThisNode {
   readonly addresses: readonly string[]
   /** The cluster has them from this node itself: so what the node has now counts more than what the cluster says. */
   readonly tellsAddresses: boolean
+  /** Absent: none. */
+  readonly servers?: () => Servers
 }
 
 /** The kernel's word, as it was listed; without our routes to other nodes. */
@@ -57,7 +60,7 @@ async function ask(netlink: Netlink, { nodes }: ClusterView): Promise<ReadonlyMa
 export function localFacts(
   listing: KernelListing,
   view: ClusterView,
-  { name, podCidrs, addresses: given, tellsAddresses }: ThisNode,
+  { name, podCidrs, addresses: given, tellsAddresses, servers: serversNow }: ThisNode,
   missing: ReadonlyMap<Tunnel, string>,
 ): LocalFacts {
   const foreign = foreignLinks(listing.links)
@@ -70,7 +73,8 @@ export function localFacts(
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
   const addresses = new Set(listing.addresses.map(({ address }) => address))
   const answers = listing.answers && answeredUplinks(listing.answers, foreign)
-  return { self, uplinks, linkMtus, addresses, missing, ...(answers && { answers }) }
+  const servers = serversNow?.()
+  return { self, uplinks, linkMtus, addresses, missing, ...(answers && { answers }), ...(servers && { servers }) }
 }
 
 /** Where other nodes reach this one: what it was told, or else its own. @throws KernelError */

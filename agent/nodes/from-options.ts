@@ -9,6 +9,7 @@ import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { Options } from '../options.ts'
 import { loadPrivateKey } from '../wireguard-key.ts'
 import { NodeNetwork } from './network.ts'
+import { serversOf } from './servers.ts'
 import { announcement, networkSettings } from './settings.ts'
 import { nodeSubsystems } from './subsystems.ts'
 import { TunnelFeatures } from './tunnel-features.ts'
@@ -39,6 +40,7 @@ export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
       podCidrs,
       addresses: options.nodeIps,
       tellsAddresses: options.datastore === 'redis',
+      servers: () => serversOf(source),
     },
     settings,
     features,

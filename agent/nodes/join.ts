@@ -5,7 +5,8 @@ import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError } from '../
 import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { listKernel, localFacts } from './facts.ts'
-import { OverlapError, refuseClusterOverlap, refuseOverlap } from './overlap.ts'
+import { OverlapError, refuseClusterOverlap, refuseOverlap, refuseServers } from './overlap.ts'
+import { serversOf } from './servers.ts'
 
 const AGAIN_AFTER_MS = 15_000
 
@@ -35,6 +36,7 @@ export async function joinCluster(
         onProblems(problems)
       })
       refuseOverlap(podCidrs, await listUplinks(netlink), settings)
+      refuseServers(podCidrs, serversOf(source))
       return podCidrs
     } catch (error) {
       if (!isGiven || !(error instanceof OverlapError || error instanceof JoinError)) throw error

@@ -1,6 +1,7 @@
-import { type Cidr, overlaps } from '../../ipam/address.ts'
+import { type Cidr, contains, overlaps } from '../../ipam/address.ts'
 import { type RefusedNetworks, refusedNetwork } from '../desired/refused-network.ts'
 import { isOnLinkNetwork, type Uplink } from '../desired/way.ts'
+import type { Servers } from './servers.ts'
 
 /** The pod CIDR is in use, or not for pods: by a network that the node is on (the first pod could take its gateway's address), by Services, by all nodes together. */
 export class OverlapError extends Error {
@@ -26,6 +27,19 @@ export function refuseOverlap(
         `the pod CIDR ${pods.text} overlaps ${taken.cidr.text}, the network on ${taken.link}; give other addresses to the pods, or remove ${taken.link} if it is a leftover`,
       )
   }
+}
+
+/**
+ * The node would look for it among its pods, and never hear of the cluster again. Pure.
+ * @throws OverlapError
+ */
+export function refuseServers(podCidrs: readonly Cidr[], servers: Servers): void {
+  for (const pods of podCidrs)
+    for (const [address, what] of servers)
+      if (contains(pods, address))
+        throw new OverlapError(
+          `the pod CIDR ${pods.text} of this node holds ${address}, ${what}; give other addresses to the pods`,
+        )
 }
 
 /**

@@ -71,6 +71,11 @@ export class ApiClient {
     this.#credentials = new CredentialFiles(access)
   }
 
+  /** An address or a name. */
+  get host(): string {
+    return this.#base.hostname.replace(/^\[|\]$/g, '')
+  }
+
   async get(path: string, signal: AbortSignal): Promise<ApiObject> {
     return objectOf(`GET ${path}`, await this.read(path, signal))
   }
@@ -168,7 +173,7 @@ export class ApiClient {
     const { token, secureContext } = this.#credentials.current()
     const { protocol, port, pathname } = this.#base
     const isTls = protocol === 'https:'
-    const host = this.#base.hostname.replace(/^\[|\]$/g, '')
+    const { host } = this
     const { connectMs, headMs } = this.#timeouts
     return new Promise((resolve, reject) => {
       const outgoing = (isTls ? https : http).request({

@@ -165,6 +165,10 @@ export class KubernetesSource implements ClusterSource {
     ]
   }
 
+  get server() {
+    return { name: this.#server, host: this.#client.host }
+  }
+
   get #server(): string {
     return `the API server ${this.#client.server}`
   }

@@ -102,6 +102,11 @@ export class RedisSource implements ClusterSource, NodeRegistry {
     })
   }
 
+  get server() {
+    const { name, options } = this.#endpoint
+    return { name, host: options.host ?? '' }
+  }
+
   async join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]> {
     this.#onProblems = onProblems
     onProblems(this.#problems())

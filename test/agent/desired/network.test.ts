@@ -114,6 +114,22 @@ t.test('what the kernel says about a peer goes before the routes of the main tab
   t.equal(mtuBytes, 1350)
 })
 
+t.test('nobody has the pods where this node has to reach a server', async (t) => {
+  const facts = {
+    ...FACTS,
+    servers: new Map([
+      ['10.42.2.53', 'a DNS server'],
+      ['10.42.1.7', 'Redis'],
+    ]),
+  }
+  const { routes, problems } = desired(view(SELF, NEAR), {}, facts)
+  t.notOk(routes.some(({ destination }) => destination === '10.42.2.0/24'))
+  t.same(problems, [
+    'the pod CIDR 10.42.1.0/24 of pi-1 holds 10.42.1.7, Redis; give the pods others',
+    'the pod CIDR 10.42.2.0/24 of pi-2 holds 10.42.2.53, a DNS server; give the pods others',
+  ])
+})
+
 t.test('vxlan: near peers go through the tunnel, too', async (t) => {
   t.equal(desired(view(SELF, NEAR), routed('vxlan')).routes[2]?.link, 'bramble.vxlan')
 })
