@@ -3,13 +3,13 @@ import type { Lease, Leases } from '../../ipam/leases.ts'
 import type { ViewProblem } from '../cluster/problem.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
-import { type ChangedState, DesiredPolicy, desiredPolicy } from '../policy/desired.ts'
+import { type ChangedState, DesiredPolicy } from '../policy/desired.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
 import { type CounterValue, isNoChange } from '../policy/table.ts'
 import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { isSamePod, type Knowledge, localPod, withBarePods } from './local-pods.ts'
-import { newElements } from './newcomers.ts'
+import { Newcomers } from './newcomers.ts'
 import { PodsWaitedFor } from './wait-for-pod.ts'
 
 /** Changes of the cluster come in bursts; a pod that starts does not wait for it. */
@@ -50,6 +50,7 @@ export class PolicyEnforcement {
   readonly #parts: EnforcementParts
   readonly #waitedFor: PodsWaitedFor
   readonly #drops: DropLog
+  readonly #newcomers: Newcomers
   #workloads: Workloads | undefined
   #nodes: ReadonlyMap<string, ClusterNode> | undefined
   /** As the kernel has them, or soon will. */
@@ -75,6 +76,7 @@ export class PolicyEnforcement {
     this.#parts = parts
     this.#waitedFor = new PodsWaitedFor(parts.source, (lease) => !localPod(lease, this.#knowledge).isUnknown)
     this.#drops = new DropLog(() => this, parts.log)
+    this.#newcomers = new Newcomers(parts.settings, parts.table)
     if (!parts.source) this.#workloads = NO_WORKLOADS
     this.#sometimes = setInterval(() => this.lookAgain(), LOOK_EVERY_MS).unref()
   }
@@ -225,15 +227,21 @@ export class PolicyEnforcement {
   }
 
   async #pass(): Promise<void> {
-    const { log } = this.#parts
+    const { log, table } = this.#parts
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#isClosed) return
+    if (this.#isClosed) throw new Error('the agent ends; the next one takes over')
+    table.canLog = await this.#canLog
+    const [before, look] = [this.#localPods, this.#look]
     try {
       await this.#bringAbout()
       this.#failure = undefined
       this.#retryMs = RETRY_MS.first
     } catch (error) {
+      // Of what was to be done, nothing is known to be: not who has come and gone, nor what somebody may have broken.
+      this.#localPods = before
+      this.#desired = undefined
+      this.#look = look === 'everything' ? look : (this.#look ?? look)
       if (!this.#failure) log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
       this.#failure = `policies cannot be brought into the kernel: ${(error as Error).message}`
       this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), this.#retryMs).unref()
@@ -243,27 +251,48 @@ export class PolicyEnforcement {
   }
 
   async #bringAbout(): Promise<void> {
-    const { connections, table } = this.#parts
-    table.canLog = await this.#canLog
+    const { connections } = this.#parts
     const [before, changed, look] = [this.#localPods, this.#changed, this.#look]
-    this.#localPods = this.#wired()
+    const after = this.#wired()
+    this.#localPods = after
     this.#changed = NOTHING
     this.#look = undefined
     const { input } = this
-    if (!input) return this.#closeNewcomers(before)
-    const concerned = this.#desired
-      ? await this.#change(
-          this.#desired,
-          input,
-          changed && { ...changed, localPods: differing(before, this.#localPods) },
-        )
-      : await this.#makeAnew(input)
-    if (look && this.#desired) await this.#repairIfDamaged(this.#desired, look)
+    const concerned = input
+      ? await this.#follow(input, changed && { ...changed, localPods: differing(before, after) }, look)
+      : await this.#waitForCluster(before, after, look)
     connections.freed(
-      Array.from(before.values()).flatMap(({ link, addresses }) => (this.#localPods.has(link) ? [] : addresses)),
+      Array.from(before.values()).flatMap(({ link, addresses }) =>
+        after.get(link)?.addresses === addresses ? [] : addresses,
+      ),
     )
-    const older = [...concerned].filter((link) => before.has(link) && this.#localPods.has(link))
-    if (older.length > 0) connections.rulesChanged(input, new Set(older))
+    const older = [...concerned].filter((link) => before.has(link) && after.has(link))
+    if (input && older.length > 0) connections.rulesChanged(input, new Set(older))
+  }
+
+  /** @returns the links of the pods for which the rules may say something else than before */
+  async #follow(
+    input: PolicyInput,
+    changed: ChangedState | undefined,
+    look: Look | undefined,
+  ): Promise<ReadonlySet<string>> {
+    const concerned = this.#desired ? await this.#change(this.#desired, input, changed) : await this.#makeAnew(input)
+    if (look && this.#desired) await this.#repairIfDamaged(this.#desired, look)
+    return concerned
+  }
+
+  async #waitForCluster(
+    before: ReadonlyMap<string, LocalPod>,
+    after: ReadonlyMap<string, LocalPod>,
+    look: Look | undefined,
+  ): Promise<ReadonlySet<string>> {
+    const { wasGone } = await this.#newcomers.close(before, after, look !== undefined)
+    if (wasGone) {
+      const damage = 'the table was gone, and the cluster has not told yet what was in it'
+      this.#parts.log.warn({ damage }, 'another program has changed the table of policies')
+      this.#repair = { damage, atMs: performance.now() }
+    }
+    return new Set()
   }
 
   /** @returns the links of the pods for which the rules may say something else than before */
@@ -306,20 +335,6 @@ export class PolicyEnforcement {
     await this.#replace(desired)
     this.#parts.log.warn({ damage }, 'another program has changed the table of policies; it is whole again')
     this.#repair = { damage, atMs: performance.now() }
-  }
-
-  /**
-   * While the cluster has told nothing, the rules of an earlier agent stay in force as they are; pods that have come since
-   * are closed, or open, as it was asked for.
-   */
-  async #closeNewcomers(before: ReadonlyMap<string, LocalPod>): Promise<void> {
-    const { table, settings } = this.#parts
-    const rulesOf = (localPods: ReadonlyMap<string, LocalPod>) =>
-      desiredPolicy({ ...settings, workloads: NO_WORKLOADS, nodes: new Map(), localPods })
-    if (differing(before, this.#localPods).size === 0) return
-    const after = rulesOf(this.#localPods)
-    if (await table.isThere()) await table.change(newElements(rulesOf(before), after))
-    else await table.replace(after)
   }
 }
 

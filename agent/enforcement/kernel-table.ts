@@ -19,8 +19,10 @@ export class KernelTable {
     this.#nft = nft
   }
 
-  async isThere(): Promise<boolean> {
-    return (await this.#nft.show(`list table ${POLICY_TABLE}`)) !== ''
+  /** undefined: there is no table. */
+  async chainNames(): Promise<ReadonlySet<string> | undefined> {
+    const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
+    return text === '' ? undefined : new Set(Array.from(text.matchAll(/^\tchain (\S+) \{$/gm), ([, name = '']) => name))
   }
 
   /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
@@ -42,13 +44,13 @@ export class KernelTable {
     if (outline(text) !== outline(this.#text(renderTable(table)))) return 'chains or sets are not as they were made'
     if (look === 'rules') return undefined
     for (const { name, elements, isInterval } of table.sets.values()) {
-      const there = await this.#elements('set', name)
+      const there = await this.elements('set', name)
       // Of ranges the library makes prefixes and single addresses as it likes; they are never changed one by one.
       const isSame = isInterval ? there.length === elements.size : there.every(([one]) => elements.has(one))
       if (!isSame || there.length !== elements.size) return `the set ${name} has other elements`
     }
     for (const { name, elements } of table.maps.values()) {
-      const there = await this.#elements('map', name)
+      const there = await this.elements('map', name)
       const isSame = there.length === elements.size && there.every(([key, chain]) => elements.get(key) === chain)
       if (!isSame) return `the map ${name} has other elements`
     }
@@ -69,8 +71,8 @@ export class KernelTable {
     return this.canLog ? rendered : withoutLogs(rendered)
   }
 
-  /** With '' for those that we never write. */
-  async #elements(kind: 'set' | 'map', name: string): Promise<(readonly [element: string, chain: string])[]> {
+  /** With the chain where it is one of a map; '' for those that we never write. */
+  async elements(kind: 'set' | 'map', name: string): Promise<(readonly [element: string, chain: string])[]> {
     const [listed] = await this.#nft.list(`list ${kind} ${POLICY_TABLE} ${name}`)
     const { elem = [] } = (listed as Partial<Record<string, { elem?: unknown[] }>> | undefined)?.[kind] ?? {}
     return elem.map((element) => listedElement(element) ?? ['', ''])

@@ -1,30 +1,98 @@
+import { NO_WORKLOADS } from '../cluster/workloads.ts'
+import { desiredPolicy, type PolicySettings } from '../policy/desired.ts'
+import type { LocalPod } from '../policy/input.ts'
+import { LOCAL_MAPS, LOCAL_SETS } from '../policy/local-elements.ts'
 import { elementText } from '../policy/render.ts'
-import type { PolicyChange, PolicyTable } from '../policy/table.ts'
+import type { PolicyTable } from '../policy/table.ts'
+import type { KernelTable } from './kernel-table.ts'
+
+type LocalPods = ReadonlyMap<string, LocalPod>
 
 /**
- * What a table has in the sets and maps that another one has not, as a change of elements alone: it can be made to a table
- * of which no more is known than that it has those sets and maps. Pure.
+ * What is done while the cluster has told nothing: the rules of an earlier agent stay in force as they are; pods that have
+ * come since are closed, or open, as it was asked for; and what has gone leaves nothing to the next owner of its address.
  */
-export function newElements(before: PolicyTable, after: PolicyTable): PolicyChange {
-  const addedElements = new Map<string, string[]>()
-  const add = (name: string, elements: string[]) => {
-    if (elements.length > 0) addedElements.set(name, elements)
+export class Newcomers {
+  readonly #settings: PolicySettings
+  readonly #table: KernelTable
+  /** undefined: nobody has looked yet. */
+  #wasThere: boolean | undefined
+
+  constructor(settings: PolicySettings, table: KernelTable) {
+    this.#settings = settings
+    this.#table = table
   }
-  for (const { name, elements } of after.sets.values())
-    add(
-      name,
-      [...elements].filter((element) => !before.sets.get(name)?.elements.has(element)),
-    )
-  for (const { name, elements } of after.maps.values())
-    add(name, [...elements].filter(([element]) => !before.maps.get(name)?.elements.has(element)).map(elementText))
-  return {
-    addedSets: [],
-    removedSets: [],
-    addedChains: [],
-    removedChains: [],
-    addedCounters: [],
-    removedCounters: [],
-    addedElements,
-    removedElements: new Map(),
+
+  /**
+   * @param isDoubted somebody else may have changed the table
+   * @returns whether it had been there, and was gone: nobody can tell what was in it, and what is unknown is closed
+   * @throws NftablesError
+   */
+  async close(before: LocalPods, after: LocalPods, isDoubted: boolean): Promise<{ wasGone: boolean }> {
+    const [come, gone] = [without(after, before), without(before, after)]
+    const isFirst = this.#wasThere === undefined
+    if (come.size + gone.size === 0 && !isDoubted && !isFirst) return { wasGone: false }
+    const chains = await this.#table.chainNames()
+    const wasGone = this.#wasThere === true && chains === undefined
+    this.#wasThere ||= chains !== undefined
+    if (chains) await this.#change(chains, come, gone)
+    else if (come.size > 0 || wasGone) {
+      await this.#table.replace(this.#tableOf(after))
+      this.#wasThere = true
+    }
+    return { wasGone }
   }
+
+  /** Whatever the kernel has for these, it has been made for others, or long ago: it is looked at. */
+  async #change(chains: ReadonlySet<string>, come: LocalPods, gone: LocalPods): Promise<void> {
+    if (come.size + gone.size === 0) return
+    const wanted = this.#tableOf(come)
+    // One by one: of two in one table that have one address, the other has no elements.
+    const concerned = [gone, come].map((pods) => this.#tableOf(asUnknown(pods), { failsOpen: false }))
+    const addedElements = new Map<string, readonly string[]>()
+    const removedElements = new Map<string, readonly string[]>()
+    for (const [kind, names] of [
+      ['set', Object.keys(LOCAL_SETS)],
+      ['map', Object.keys(LOCAL_MAPS)],
+    ] as const)
+      for (const name of names) {
+        const present = new Map(await this.#table.elements(kind, name))
+        const own = elementsOf(wanted, name)
+        const theirs = new Set(concerned.flatMap((table) => [...elementsOf(table, name).keys()]))
+        const removed = [...theirs].filter((one) => present.has(one) && present.get(one) !== own.get(one))
+        const added = [...own].filter(([element, chain]) => present.get(element) !== chain)
+        if (removed.length > 0) removedElements.set(name, removed)
+        if (added.length > 0) addedElements.set(name, added.map(elementText))
+      }
+    const addedChains = [...wanted.chains.values()].filter(({ name }) => !chains.has(name))
+    await this.#table.change({
+      addedSets: [],
+      removedSets: [],
+      addedChains,
+      removedChains: [],
+      addedCounters: [...wanted.counters.values()].filter(({ name }) => addedChains.some((one) => one.name === name)),
+      removedCounters: [],
+      addedElements,
+      removedElements,
+    })
+  }
+
+  #tableOf(localPods: LocalPods, changed: Partial<PolicySettings> = {}): PolicyTable {
+    return desiredPolicy({ ...this.#settings, ...changed, workloads: NO_WORKLOADS, nodes: new Map(), localPods })
+  }
+}
+
+/** Those that others have not, or have with other addresses. */
+function without(pods: LocalPods, others: LocalPods): LocalPods {
+  return new Map([...pods].filter(([link, { addresses }]) => others.get(link)?.addresses !== addresses))
+}
+
+/** So that each has all the elements that a pod may have. */
+function asUnknown(pods: LocalPods): LocalPods {
+  return new Map(Array.from(pods, ([link, pod]) => [link, { ...pod, isUnknown: true }]))
+}
+
+function elementsOf({ sets, maps }: PolicyTable, name: string): ReadonlyMap<string, string> {
+  const elements = sets.get(name)?.elements
+  return elements ? new Map(Array.from(elements, (element) => [element, ''])) : (maps.get(name)?.elements ?? new Map())
 }
