@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { type Answer, decodeAnswer, encodeRequest, type Request } from '../plugin/frame.ts'
 import type { Command } from './peers.ts'
-import type { Pod } from './pods.ts'
+import { cniArgs, type Pod } from './pods.ts'
 
 const CONFIG = Buffer.from(JSON.stringify({ cniVersion: '1.1.0', name: 'bramble', type: 'bramble' }))
 
@@ -26,12 +26,6 @@ export async function callAgent(socketPath: string, command: Command, pod: Pod):
   const { answer, tookMs } = await ask(socketPath, cniRequest(env))
   if (answer.exitCode !== 0) throw new Error(`${command} ${pod.netns}: ${answer.body}`)
   return tookMs
-}
-
-function cniArgs({ pod }: Pod): string {
-  const { namespace, name, uid } = pod ?? { namespace: 'bench', name: 'pod', uid: '' }
-  const names = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name}`
-  return uid === '' ? names : `${names};K8S_POD_UID=${uid}`
 }
 
 /** Calls for all pods, `atOnce` in flight. */

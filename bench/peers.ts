@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import type { Pod } from './pods.ts'
+import { cniArgs, type Pod } from './pods.ts'
 import type { Job } from './processes.ts'
 
 export type Family = 'IPv4' | 'dual-stack'
@@ -28,7 +28,7 @@ export function pluginJob(plugin: Plugin, command: Command, pod: Pod): Job {
       CNI_CONTAINERID: pod.containerId,
       CNI_NETNS: pod.netns,
       CNI_IFNAME: 'eth0',
-      CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=pod',
+      CNI_ARGS: cniArgs(pod),
     },
   }
 }

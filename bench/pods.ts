@@ -5,7 +5,7 @@ import { capture, run } from '../test/kernel/scratch.ts'
 export interface Pod {
   readonly containerId: string
   readonly netns: string
-  /** Which pod it is to Kubernetes; absent: one of which nobody has told. */
+  /** Which pod it is to Kubernetes; absent: one of which nobody else has told. */
   readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string }
 }
 
@@ -25,6 +25,13 @@ export async function makePods(prefix: string, count: number): Promise<Pod[]> {
 /** The same namespaces for the next round, as new containers: an id is never seen twice, as with a real runtime. */
 export function renew(pods: readonly Pod[]): Pod[] {
   return pods.map((pod) => ({ ...pod, containerId: containerId() }))
+}
+
+/** As the runtime tells who it is; no two have a name in common. */
+export function cniArgs({ containerId, pod }: Pod): string {
+  const { namespace, name, uid } = pod ?? { namespace: 'bench', name: `pod-${containerId.slice(0, 12)}`, uid: '' }
+  const names = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name}`
+  return uid === '' ? names : `${names};K8S_POD_UID=${uid}`
 }
 
 /** 64 hex digits, like the ids of containerd. */
