@@ -3,7 +3,8 @@ import { type Agent, until } from '../agent.ts'
 import { announce, inside, type LabNode, makeLans, plugIn, startNode } from '../cluster.ts'
 import { PLUGIN } from '../plugin.ts'
 import { enterScratchNode, makeNetns } from '../scratch.ts'
-import { type Listener, listen, type Outcome, type Probe, probe } from './probe.ts'
+import { differences, type Expectation } from './differences.ts'
+import { type Listener, listen } from './probe.ts'
 
 const FOLDER = '/run/cluster'
 
@@ -148,22 +149,9 @@ export class PolicyLab {
     this.#listening.push(await listen(listeners))
   }
 
-  /**
-   * Probes until all is as expected: a change of the cluster takes a moment.
-   * @returns what is not, in words; empty when all came to be
-   */
-  async differences(probes: readonly (Probe & { readonly what: string })[], timeoutMs = 20_000): Promise<string[]> {
-    let outcomes: Outcome[] = []
-    const wrong = () =>
-      probes.flatMap(({ what, expected }, index) =>
-        outcomes[index] === expected ? [] : [`${what}: ${outcomes[index]}, not ${expected}`],
-      )
-    const attempt = async () => {
-      outcomes = await probe(probes)
-      return wrong().length === 0
-    }
-    await until('all is as expected', attempt, timeoutMs).catch(() => {})
-    return wrong()
+  /** @returns what is not as expected, in words; empty when all came to be */
+  differences(expectations: readonly Expectation[], timeoutMs?: number): Promise<string[]> {
+    return differences(expectations, timeoutMs)
   }
 
   /** The agent of a node ends, and the next one starts. */

@@ -2,6 +2,7 @@ import t from 'tap'
 import { until } from '../agent.ts'
 import { inside, type LabNode, lanAddress, reaches } from '../cluster.ts'
 import { run } from '../scratch.ts'
+import { calls } from './differences.ts'
 import { type LabPod, type Manifest, N1, N2, PolicyLab } from './lab.ts'
 
 /** What a policy lets pass and what not, beyond plain connections between pods: hard cases 9, 10, 16 and 18. */
@@ -35,14 +36,6 @@ async function nft(commands: string): Promise<void> {
   if (exitCode !== 0) throw new Error(stderr)
 }
 
-/** TCP and UDP to port 80, in each family. */
-const calls = (what: string, netns: string, addresses: readonly string[], expected: 'open' | 'closed', port = 80) =>
-  addresses.flatMap((address) =>
-    (['tcp', 'udp'] as const).map((protocol) => ({
-      ...{ what: `${what} ${address} ${protocol}`, netns, address, protocol },
-      ...{ port, expected },
-    })),
-  )
 const between = (from: LabPod, to: LabPod, expected: 'open' | 'closed') =>
   calls(`${from.id} to ${to.id}`, from.netns, to.addresses, expected)
 const only4 = ({ addresses }: LabPod) => addresses.filter((address) => !address.includes(':'))
