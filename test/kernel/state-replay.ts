@@ -7,19 +7,29 @@ import { foreignText, type StateLab } from './state-lab.ts'
 export const SEED = Number(process.env.BRMTEST_SEED ?? Date.now() % 1_000_000)
 t.comment(`BRMTEST_SEED=${SEED}`)
 
+const SEQUENCES = {
+  'in their order': (states: readonly ClusterState[]) => states,
+  'in reverse, each of them twice': (states: readonly ClusterState[]) =>
+    states.toReversed().flatMap((state) => [state, state]),
+  'in any order': (states: readonly ClusterState[]) => shuffled(states, SEED),
+}
+type Order = keyof typeof SEQUENCES
+const ORDERS = Object.keys(SEQUENCES) as Order[]
+
 /** Each state leaves in the kernel what it says, whatever was before. */
-export function replay(title: string, states: readonly ClusterState[], lab: StateLab): void {
+export function replay(
+  title: string,
+  states: readonly ClusterState[],
+  lab: StateLab,
+  orders: readonly Order[] = ORDERS,
+): void {
   t.test(title, async (t) => {
     const foreign = await foreignText(lab.netns)
     t.ok(foreign.some((line) => line.includes('flannel.1')))
 
-    for (const [order, sequence] of [
-      ['in their order', states],
-      ['in reverse, each of them twice', states.toReversed().flatMap((state) => [state, state])],
-      ['in any order', shuffled(states, SEED)],
-    ] as const)
+    for (const order of orders)
       t.test(`all states ${order}`, async (t) => {
-        for (const state of sequence) {
+        for (const state of SEQUENCES[order](states)) {
           await lab.go(state)
           await lab.settle(state)
         }

@@ -29,7 +29,7 @@ function filesToRun(named: readonly string[]): string[] {
   if (named.length > 0) return named.map((file) => relative(PROJECT, resolve(file)))
   const modes = globSync('test/kernel/modes/*.test.ts', { cwd: PROJECT })
   if (modes.length === 0) throw new Error('there is no test file in test/kernel/modes')
-  return [`${HOST_TESTS}three-machines.ts`, 'test/kernel/nodes.test.ts', ...modes]
+  return [`${HOST_TESTS}three-machines.ts`, ...modes]
 }
 
 /** One file after the other, in one machine for as long as that lives. */

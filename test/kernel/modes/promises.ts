@@ -19,7 +19,8 @@ export interface Mode {
   readonly announce: (node: LabNode, address?: string) => void
 }
 
-const CONTENT_BYTES = 2_000_000
+/** Some hundred packets: enough for any that would not fit, and an emulated processor encrypts a few megabytes a second. */
+const CONTENT_BYTES = 400_000
 
 /** What is promised of every mode, told by real pods. Leaves the cluster as it was. */
 export function keepsPromises(t: Test, mode: Mode): void {
