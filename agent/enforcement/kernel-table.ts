@@ -1,8 +1,8 @@
 import type { Nftables } from '../kernel/nftables.ts'
 import { listedElement, outline } from '../policy/outline.ts'
-import { renderChange, renderTable, withoutLogs } from '../policy/render.ts'
+import { renderChange, renderNewSet, renderTable, withoutLogs } from '../policy/render.ts'
 import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
-import { elementChanges } from './element-changes.ts'
+import { elementChanges, setsApart } from './element-changes.ts'
 
 type Nft = Pick<Nftables, 'run' | 'changeElements' | 'list' | 'show'>
 
@@ -30,11 +30,14 @@ export class KernelTable {
     await this.#nft.run(this.#text(renderTable(table, await this.counters())))
   }
 
-  /** @throws NftablesError, and nothing has changed: perhaps somebody has changed the table */
+  /** @throws NftablesError, and the rules are as they were: perhaps somebody has changed the table */
   async change(change: PolicyChange): Promise<void> {
     const elements = elementChanges(change)
-    if (elements) await this.#nft.changeElements(POLICY_TABLE, elements)
-    else await this.#nft.run(this.#text(renderChange(change)))
+    if (elements) return this.#nft.changeElements(POLICY_TABLE, elements)
+    const { sets, fillings, rest } = setsApart(change)
+    if (sets.length > 0) await this.#nft.run(sets.map(renderNewSet).join('\n'))
+    for (const filling of fillings) await this.#nft.changeElements(POLICY_TABLE, [filling])
+    await this.#nft.run(this.#text(renderChange(rest)))
   }
 
   /** How it differs from what it should be, in words; undefined where it does not. */

@@ -48,7 +48,7 @@ export function renderChange(change: PolicyChange): string {
   const { addedCounters, addedSets, addedChains, removedChains, removedSets, removedCounters } = change
   return [
     ...addedCounters.map(({ name }) => `add counter ${POLICY_TABLE} ${name}`),
-    ...addedSets.map((set) => `add set ${POLICY_TABLE} ${set.name} { ${setLines(set).join('; ')}; }`),
+    ...addedSets.map(renderNewSet),
     ...addedChains.map(({ name }) => `add chain ${POLICY_TABLE} ${name}`),
     ...addedChains.flatMap(({ name, rules }) => rules.map((rule) => `add rule ${POLICY_TABLE} ${name} ${rule}`)),
     ...Array.from(change.removedElements, ([set, elements]) => renderElements('delete', set, elements)),
@@ -67,6 +67,10 @@ export function withoutLogs(text: string): string {
     .split('\n')
     .filter((line) => !/ log prefix "[^"]*" group /.test(line))
     .join('\n')
+}
+
+export function renderNewSet(set: PolicySet): string {
+  return `add set ${POLICY_TABLE} ${set.name} { ${setLines(set).join('; ')}; }`
 }
 
 function renderElements(verb: 'add' | 'delete', set: string, elements: readonly string[]): string {
