@@ -14,6 +14,8 @@ import { PodsWaitedFor } from './wait-for-pod.ts'
 
 /** Changes of the cluster come in bursts; a pod that starts does not wait for it. */
 const SETTLE_MS = 10
+/** From one pass to the next, unless a pod starts: where pods come and go all the time, ninety a second are too many. */
+const REST_MS = 30
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
 /** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
@@ -67,6 +69,7 @@ export class PolicyEnforcement {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #restUntilMs = 0
   #canLog: Promise<boolean> = Promise.resolve(true)
   #isStarted = false
   #isClosed = false
@@ -211,7 +214,8 @@ export class PolicyEnforcement {
 
   #soon(): void {
     if (!this.#isStarted || this.#isClosed) return
-    this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), SETTLE_MS).unref() // told, and tried again
+    const waitMs = Math.max(SETTLE_MS, this.#restUntilMs - performance.now())
+    this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), waitMs).unref() // told, and tried again
   }
 
   /** Brings about all that is known by now, in one pass with whatever comes until it begins. @throws NftablesError */
@@ -231,6 +235,7 @@ export class PolicyEnforcement {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#isClosed) throw new Error('the agent ends; the next one takes over')
+    this.#restUntilMs = performance.now() + REST_MS
     table.canLog = await this.#canLog
     const [before, look] = [this.#localPods, this.#look]
     try {
@@ -277,8 +282,8 @@ export class PolicyEnforcement {
     look: Look | undefined,
   ): Promise<ReadonlySet<string>> {
     const concerned = this.#desired ? await this.#change(this.#desired, input, changed) : await this.#makeAnew(input)
-    if (look && this.#desired) await this.#repairIfDamaged(this.#desired, look)
-    return concerned
+    const repaired = look && this.#desired && (await this.#repairIfDamaged(this.#desired, input, look))
+    return repaired || concerned
   }
 
   async #waitForCluster(
@@ -299,12 +304,12 @@ export class PolicyEnforcement {
   async #makeAnew(input: PolicyInput): Promise<ReadonlySet<string>> {
     const desired = new DesiredPolicy(input)
     desired.update(input)
-    await this.#replace(desired)
+    const concerned = await this.#replace(desired, input)
     this.#parts.log.info(
       { pods: input.localPods.size, policies: input.workloads.policies.size },
       'the table of policies is in the kernel',
     )
-    return new Set(input.localPods.keys())
+    return concerned
   }
 
   async #change(
@@ -318,23 +323,31 @@ export class PolicyEnforcement {
     } catch (error) {
       // It was for another table than the kernel has.
       this.#parts.log.warn({ err: error }, 'the kernel does not take a change of policies; making the table anew')
-      await this.#replace(desired)
+      return this.#replace(desired, input)
     }
     return concerned
   }
 
-  async #replace(desired: DesiredPolicy): Promise<void> {
+  /** @returns all pods: nobody knows what began while the kernel had another table */
+  async #replace(desired: DesiredPolicy, input: PolicyInput): Promise<ReadonlySet<string>> {
     this.#desired = undefined
     await this.#parts.table.replace(desired.table)
     this.#desired = desired
+    return new Set(input.localPods.keys())
   }
 
-  async #repairIfDamaged(desired: DesiredPolicy, look: Look): Promise<void> {
+  /** @returns whose connections may have begun meanwhile; undefined where there was no damage */
+  async #repairIfDamaged(
+    desired: DesiredPolicy,
+    input: PolicyInput,
+    look: Look,
+  ): Promise<ReadonlySet<string> | undefined> {
     const damage = await this.#parts.table.damage(desired.table, look)
-    if (damage === undefined) return
-    await this.#replace(desired)
+    if (damage === undefined) return undefined
+    const concerned = await this.#replace(desired, input)
     this.#parts.log.warn({ damage }, 'another program has changed the table of policies; it is whole again')
     this.#repair = { damage, atMs: performance.now() }
+    return concerned
   }
 }
 

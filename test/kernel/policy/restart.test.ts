@@ -97,6 +97,20 @@ t.test('rules that somebody flushes are back within a second, and status tells',
   t.equal(await heard(), 0)
 })
 
+t.test('what began while the rules were gone is cut when they are back', async () => {
+  const agent = lab.agents[0]
+  agent?.child.kill('SIGSTOP') // so that the moment is long enough
+  await inside('n1', 'nft', 'delete table inet bramble-policy')
+  const talk = await Talk.start('tcp', stranger.netns, server.netns, server.addresses[0] ?? '')
+  agent?.child.kill('SIGCONT')
+  await until('the talk is cut', async () => {
+    const before = talk.heard
+    await sleep(200)
+    return talk.heard.called === before.called && talk.heard.caller === before.caller
+  })
+  await talk.end()
+})
+
 t.test('what others have in the ruleset stays', async (t) => {
   await inside('n1', 'nft', 'add table inet theirs; add chain inet theirs c; add rule inet theirs c accept')
   await lab.restart(N1, 'SIGTERM')
