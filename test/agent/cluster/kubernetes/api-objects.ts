@@ -16,9 +16,14 @@ export interface StoredObject {
   readonly [key: string]: unknown
 }
 
-/** An object as a test writes it; kind and version are the resource's. */
+/** An object as a test writes it; kind and version are the resource's. A new one may have its uid chosen. */
 export interface NewObject {
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [key: string]: unknown }
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly uid?: string
+    readonly [key: string]: unknown
+  }
   readonly [key: string]: unknown
 }
 
@@ -96,7 +101,7 @@ export class ApiObjects {
     if (!kind) throw new Error(`no resource ${resource}`)
     const key = keyOf(object)
     const before = this.get(resource, key)
-    const uid = before?.metadata.uid ?? `uid-${this.#version + 1}`
+    const uid = before?.metadata.uid ?? object.metadata.uid ?? `uid-${this.#version + 1}`
     const stored = (version: string): StoredObject => ({
       ...structuredClone(object),
       ...kind,
