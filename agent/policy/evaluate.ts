@@ -64,6 +64,13 @@ export class Evaluator {
     return { isAllowed: egress.isAllowed && ingress.isAllowed, egress, ingress }
   }
 
+  /** As far as this node's rules decide: about its own pods. For the other end another node's do. */
+  isAllowedHere(flow: Flow): boolean {
+    const { egress, ingress } = this.evaluate(flow)
+    const isOurs = (address: string) => this.identities.at(address).local !== undefined
+    return (egress.isAllowed || !isOurs(flow.source)) && (ingress.isAllowed || !isOurs(flow.destination))
+  }
+
   #decide(side: Side): Decision {
     const { local, pods } = side.self
     if (local) return this.#decideForLocal(local, side)
