@@ -8,14 +8,17 @@ export interface KeepingTimes {
    * in the kernel, and they are newer than what was kept.
    */
   readonly patienceMs: number
-  /**
-   * Between two writings: in a cluster where pods come and go all the time each one is all of the file anew. An agent that
-   * is killed leaves what is older by at most this; one that ends leaves the newest.
-   */
+  /** Between two writings at least. */
   readonly writeEveryMs: number
 }
 
-const TIMES: KeepingTimes = { patienceMs: 5_000, writeEveryMs: 30_000 }
+const TIMES: KeepingTimes = { patienceMs: 5_000, writeEveryMs: 1_000 }
+/**
+ * In a cluster where pods come and go all the time, each writing is all of the file anew: that takes a hundredth of the
+ * time at most. An agent that is killed leaves what is older by so much, and the next one, if the source is away, goes
+ * back to it; one that ends leaves the newest.
+ */
+const REST_PER_WRITE = 99
 
 /**
  * A source whose last word is kept on tmpfs. An agent that starts while the source is away goes on from there: policies
@@ -30,7 +33,7 @@ export class KeptWorkloadSource implements WorkloadSource {
   #writing: Promise<void> = Promise.resolve()
   #unwritten: Workloads | undefined
   #last: Workloads | undefined
-  #writtenAtMs = Number.NEGATIVE_INFINITY
+  #restUntilMs = 0
   #isClosed = false
 
   /** @param times only tests have less patience */
@@ -93,19 +96,21 @@ export class KeptWorkloadSource implements WorkloadSource {
     this.#schedule()
   }
 
-  /** At once, if the last time was long ago. */
+  /** At once, if the last time was long enough ago. */
   #schedule(): void {
     if (this.#isClosed) return
-    const waitMs = Math.max(0, this.#writtenAtMs + this.#times.writeEveryMs - performance.now())
+    const waitMs = Math.max(0, this.#restUntilMs - performance.now())
     this.#timer ??= setTimeout(() => {
       this.#writing = this.#write()
     }, waitMs).unref()
   }
 
   async #write(): Promise<void> {
+    const startedAtMs = performance.now()
     const workloads = this.#take()
     if (workloads) await this.#kept.writeInTurns(workloads)
-    this.#writtenAtMs = performance.now()
+    const endedAtMs = performance.now()
+    this.#restUntilMs = endedAtMs + Math.max(this.#times.writeEveryMs, (endedAtMs - startedAtMs) * REST_PER_WRITE)
     this.#timer = undefined
     if (this.#unwritten) this.#schedule()
   }
