@@ -113,6 +113,8 @@ const PURE = [
   'agent/kernel/rules.ts',
   'agent/kernel/fdb.ts',
   'agent/kernel/conntrack.ts',
+  'agent/kernel/nft-elements.ts',
+  'agent/enforcement/element-changes.ts',
   'agent/kernel/packet-header.ts',
   'agent/kernel/nflog-message.ts',
   'agent/kernel/vxlan.ts',
