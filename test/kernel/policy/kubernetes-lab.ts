@@ -117,17 +117,17 @@ export class KubernetesLab {
     this.api.objects.delete(RESOURCES.policies, key)
   }
 
-  /** A network namespace whose name is the container's id; it listens until the lab stops. */
-  async makeContainer(): Promise<string> {
+  /** A network namespace whose name is the container's id; as a rule it listens until the lab stops. */
+  async makeContainer({ isListening = true } = {}): Promise<string> {
     const netns = `c${++this.#containers}`
     await makeNetns(netns)
-    this.#listening.push(await listen(PORTS.map((port) => ({ ...port, netns }))))
+    if (isListening) this.#listening.push(await listen(PORTS.map((port) => ({ ...port, netns }))))
     return netns
   }
 
   /** As a runtime does it for kubelet. @throws Error with the plugin's words */
-  async wire(key: string, uid: string): Promise<Container> {
-    const netns = await this.makeContainer()
+  async wire(key: string, uid: string, settings: { readonly isListening?: boolean } = {}): Promise<Container> {
+    const netns = await this.makeContainer(settings)
     const { exitCode, stdout } = await this.call('ADD', netns, key, uid)
     if (exitCode !== 0) throw new Error(`ADD of ${key}: ${stdout}`)
     const { ips } = JSON.parse(stdout) as { ips: { address: string }[] }
@@ -135,8 +135,12 @@ export class KubernetesLab {
   }
 
   /** All of it: the pod is known, it is wired, and kubelet tells its addresses. */
-  async addPod(key: string, labels: Readonly<Record<string, string>> = {}): Promise<Container> {
-    const container = await this.wire(key, this.putPod(key, labels))
+  async addPod(
+    key: string,
+    labels: Readonly<Record<string, string>> = {},
+    settings: { readonly isListening?: boolean } = {},
+  ): Promise<Container> {
+    const container = await this.wire(key, this.putPod(key, labels), settings)
     this.putPod(key, labels, container)
     return container
   }
