@@ -26,7 +26,7 @@ export function policyEnforcement({ options, leases, source, nftables, log }: En
       mode: policyMode,
       failsOpen: policyFailsOpen,
       waitMs: policyWaitSeconds * 1000,
-      tunnelPorts: [vxlanPort, wireguardPort],
+      tunnelPorts: { vxlan: vxlanPort, wireguard: wireguardPort },
     },
     leases,
     source: source.workloads,

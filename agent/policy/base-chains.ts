@@ -1,4 +1,5 @@
 import { CUT_CONNECTION_MARK, LINK_GROUP } from '../ownership.ts'
+import type { TunnelPorts } from './input.ts'
 import { marked } from './names.ts'
 import { type SetUse, useOf } from './selection.ts'
 import type { PolicyChain, PolicyCounter } from './table.ts'
@@ -19,44 +20,54 @@ export const NODE_SETS: readonly SetUse[] = ([4, 6] as const).map((family) =>
 /** IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE in include/uapi/linux/in.h */
 const TUNNEL_PROTOCOLS = [4, 41, 47]
 
-/** @param tunnelPorts UDP */
-export function baseChains(tunnelPorts: readonly number[]): PolicyChain[] {
+export function baseChains(tunnelPorts: TunnelPorts): PolicyChain[] {
   return [
+    { name: 'from-pods', hook: 'type filter hook prerouting priority raw; policy accept;', rules: FROM_PODS },
     {
-      name: 'from-pods',
-      hook: 'type filter hook prerouting priority raw; policy accept;',
-      rules: fromPods(tunnelPorts),
+      name: 'tunnel-ports',
+      hook: 'type filter hook prerouting priority dstnat + 1; policy accept;',
+      rules: toTunnelPorts(tunnelPorts),
     },
     { name: 'tunnels', rules: TUNNELS },
     { name: 'forward', hook: 'type filter hook forward priority filter - 5; policy accept;', rules: FORWARD },
   ]
 }
 
+/** Two marks, as everywhere: another program may have a link of such a name. */
+const LINK_GROUPS = `{ ${Object.values(LINK_GROUP)
+  .map((group) => `0x${group.toString(16)}`)
+  .join(', ')} }`
+
 /**
  * A pod sends from its own addresses and its own MAC, and nothing that a node takes for a packet of another node.
  * Before conntrack, so that what is forged leaves no trace.
  */
-function fromPods(tunnelPorts: readonly number[]): string[] {
-  const groups = Object.values(LINK_GROUP)
-    .map((group) => `0x${group.toString(16)}`)
-    .join(', ')
+const FROM_PODS = [
+  marked('iifname != "brm*" return', 'from elsewhere'),
+  // No tunnel goes over TCP, and most packets do: they meet nothing else here.
+  marked('meta l4proto tcp iifname . ether saddr . ip saddr @links4 return', 'its own address'),
+  marked('meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
+  marked(`iifgroup != ${LINK_GROUPS} return`, 'from elsewhere'),
+  marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } jump tunnels`, 'IP in IP, GRE'),
+  marked('iifname . ether saddr . ip saddr @links4 return', 'its own address'),
+  marked('iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
+  // Is an address free (RFC 4862, 5.4.2)? The kernel forwards none of these. A pod's own link-local address is among
+  // links6; of any other, a neighbour solicitation would put an entry into the node's table, which has room for 1,024.
+  marked('ip6 saddr :: return', 'on the link alone'),
+  marked('counter name "spoofed" drop', 'forged'),
+]
+
+/**
+ * Behind the translation of Services: anybody who may make one can let it lead to a port of a node. A node unpacks
+ * VXLAN whoever sends it to whichever of its addresses, those among them that the cluster does not know (a second
+ * network, IPv6 of the moment); so no pod sends any. WireGuard asks for a key, and VPNs in pods use it as well: to
+ * nodes alone, and answers pass, since its port is one from which programs call.
+ */
+function toTunnelPorts({ vxlan, wireguard }: TunnelPorts): string[] {
+  const fromPod = `iifname "brm*" iifgroup ${LINK_GROUPS}`
   return [
-    marked('iifname != "brm*" return', 'from elsewhere'),
-    // No tunnel goes over TCP, and most packets do: they meet nothing else here.
-    marked('meta l4proto tcp iifname . ether saddr . ip saddr @links4 return', 'its own address'),
-    marked('meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
-    // Two marks, as everywhere: another program may have a link of such a name.
-    marked(`iifgroup != { ${groups} } return`, 'from elsewhere'),
-    ...(tunnelPorts.length > 0
-      ? [marked(`udp dport { ${tunnelPorts.join(', ')} } jump tunnels`, 'ports of our tunnels')]
-      : []),
-    marked(`meta l4proto { ${TUNNEL_PROTOCOLS.join(', ')} } jump tunnels`, 'IP in IP, GRE'),
-    marked('iifname . ether saddr . ip saddr @links4 return', 'its own address'),
-    marked('iifname . ether saddr . ip6 saddr @links6 return', 'its own address'),
-    // Is an address free (RFC 4862, 5.4.2)? The kernel forwards none of these. A pod's own link-local address is among
-    // links6; of any other, a neighbour solicitation would put an entry into the node's table, which has room for 1,024.
-    marked('ip6 saddr :: return', 'on the link alone'),
-    marked('counter name "spoofed" drop', 'forged'),
+    marked(`udp dport ${vxlan} ${fromPod} counter name "tunnelled" drop`, 'VXLAN'),
+    marked(`udp dport ${wireguard} ct state new,untracked ${fromPod} jump tunnels`, 'WireGuard'),
   ]
 }
 

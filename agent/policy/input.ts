@@ -21,6 +21,12 @@ export interface LocalPod {
   readonly isUnknown: boolean
 }
 
+/** UDP: where the nodes take packets of tunnels. */
+export interface TunnelPorts {
+  readonly vxlan: number
+  readonly wireguard: number
+}
+
 /** Everything that the rules of one node follow from. */
 export interface PolicyInput {
   readonly workloads: Workloads
@@ -31,6 +37,5 @@ export interface PolicyInput {
   readonly mode: PolicyMode
   /** Unknown pods are open until they are known, instead of closed. */
   readonly failsOpen: boolean
-  /** UDP: where the nodes take packets of tunnels. No pod may send there. */
-  readonly tunnelPorts: readonly number[]
+  readonly tunnelPorts: TunnelPorts
 }

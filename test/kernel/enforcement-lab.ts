@@ -143,7 +143,7 @@ export class EnforcementLab {
     this.nft = new FragileNft(nft)
     this.table = new KernelTable(this.nft)
     this.enforcement = new PolicyEnforcement({
-      settings: { nodeName: 'n1', mode: 'default', failsOpen, tunnelPorts: [4789], waitMs },
+      settings: { nodeName: 'n1', mode: 'default', failsOpen, tunnelPorts: { vxlan: 4789, wireguard: 51820 }, waitMs },
       leases,
       source: this.source,
       table: this.table,

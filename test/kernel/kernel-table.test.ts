@@ -10,7 +10,12 @@ await enterScratchNode()
 const nft = Nftables.load()
 t.after(() => nft.close())
 
-const SETTINGS = { nodeName: 'n1', mode: 'default', failsOpen: false, tunnelPorts: [4789] } as const
+const SETTINGS = {
+  nodeName: 'n1',
+  mode: 'default',
+  failsOpen: false,
+  tunnelPorts: { vxlan: 4789, wireguard: 51820 },
+} as const
 const keys = (count: number) => new Set(Array.from({ length: count }, (_, i) => `10.42.${i >> 8}.${i & 255}`))
 const SETS: readonly PolicySet[] = [
   { name: 'pods4-1', type: 'ipv4_addr', isInterval: false, comment: 'many', elements: keys(2_500) },

@@ -1,7 +1,10 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { linkLocalOf } from '../../agent/kernel/mac.ts'
 import { GATEWAY, HOST_MAC } from '../../agent/pods/attachment.ts'
+import { familyOf } from '../../ipam/address.ts'
 import { Agent, until } from './agent.ts'
 import {
   arpReply,
@@ -65,6 +68,20 @@ const other = { 4: victim.addresses[0] ?? '', 6: victim.addresses[1] ?? '' } as 
 const TARGETS = { 'another pod': other, 'the node': NODE, 'the outside': OUTSIDE } as const
 const PORT = { any: 4242, vxlan: 4789, wireguard: 51820 } as const
 const VNI = 4096
+/** Whoever may make Services says where they lead. */
+const SERVICE = { vxlan: '10.96.0.1', wireguard: '10.96.0.2', here: '10.96.0.3' } as const
+await run(
+  'nft',
+  `
+  table ip services {
+    chain prerouting {
+      type nat hook prerouting priority dstnat
+      ip daddr ${SERVICE.vxlan} udp dport ${PORT.any} dnat to ${PEER.address}:${PORT.vxlan}
+      ip daddr ${SERVICE.wireguard} udp dport ${PORT.any} dnat to ${PEER.address}:${PORT.wireguard}
+      ip daddr ${SERVICE.here} udp dport ${PORT.any} dnat to ${NODE[4]}:${PORT.vxlan}
+    }
+  }`,
+)
 const index: number = (await ip(liar.netns, 'link', 'show', 'dev', 'eth0'))[0].ifindex
 
 interface Attack {
@@ -132,13 +149,24 @@ const tunnelled: Attack[] = [
       frames: [toNode(vxlanPacket(own[4], NODE[4], PORT.vxlan, VNI, inner(family)))],
       counter: 'tunnelled' as const,
     },
+    ...Object.entries({
+      'the node': NODE[family],
+      'another node': PEER.address,
+      'an address of which nobody knows that a node has it': OUTSIDE[family],
+    })
+      .filter(([, target]) => familyOf(target) === family)
+      .map(([who, target]) => ({
+        name: `IPv${family}: the port of vxlan, to ${who}`,
+        frames: [toNode(udpPacket(own[family], target, PORT.vxlan))],
+        counter: 'tunnelled' as const,
+      })),
     ...Object.entries({ 'the node': NODE[family], ...(family === 4 && { 'another node': PEER.address }) }).flatMap(
       ([who, target]) => [
-        ...(['vxlan', 'wireguard'] as const).map((kind) => ({
-          name: `IPv${family}: the port of ${kind}, to ${who}`,
-          frames: [toNode(udpPacket(own[family], target, PORT[kind]))],
+        {
+          name: `IPv${family}: the port of wireguard, to ${who}`,
+          frames: [toNode(udpPacket(own[family], target, PORT.wireguard))],
           counter: 'tunnelled' as const,
-        })),
+        },
         ...(['IPIP', 'IPV6', 'GRE'] as const).map((kind) => ({
           name: `IPv${family}: protocol ${kind}, to ${who}`,
           frames: [
@@ -156,6 +184,16 @@ const tunnelled: Attack[] = [
       ],
     ),
   ]),
+  ...(['vxlan', 'wireguard'] as const).map((kind) => ({
+    name: `the port of ${kind} of another node, by a Service`,
+    frames: [toNode(udpPacket(own[4], SERVICE[kind], PORT.any))],
+    counter: 'tunnelled' as const,
+  })),
+  {
+    name: 'the port of vxlan of the node, by a Service',
+    frames: [toNode(vxlanPacket(own[4], SERVICE.here, PORT.any, VNI, inner(4)))],
+    counter: 'tunnelled',
+  },
   {
     name: 'the port of vxlan in fragments',
     frames: [
@@ -189,13 +227,12 @@ const OWN = ([4, 6] as const).flatMap((family) =>
   })),
 )
 
-t.test('a pod may speak to the ports of our tunnels elsewhere: it may have a VPN of its own', async (t) => {
-  for (const family of [4, 6] as const)
-    for (const port of [PORT.vxlan, PORT.wireguard]) {
-      const before = await packets('reached')
-      send([toNode(udpPacket(own[family], OUTSIDE[family], port))])
-      await until(`IPv${family}, port ${port}`, async () => (await packets('reached')) > before)
-    }
+t.test('a pod may speak to the port of WireGuard elsewhere: it may have a VPN of its own', async (t) => {
+  for (const family of [4, 6] as const) {
+    const before = await packets('reached')
+    send([toNode(udpPacket(own[family], OUTSIDE[family], PORT.wireguard))])
+    await until(`IPv${family}`, async () => (await packets('reached')) > before)
+  }
   t.equal(await packets('tunnelled'), 0)
 })
 
@@ -274,8 +311,25 @@ t.test('a pod that says it is a router, or knows a better way, changes no route 
   t.equal(withoutLifetimes(await state()), before)
 })
 
+t.test('a program of the node that calls from the port of WireGuard, as any program may, is answered', async (t) => {
+  const caller = createSocket('udp4').bind(PORT.wireguard, NODE[4])
+  t.teardown(() => caller.close())
+  await once(caller, 'listening')
+  const before = await packets('tunnelled')
+  let isAnswered = false
+  caller.once('message', () => {
+    isAnswered = true
+  })
+  await new Promise((resolve) => caller.send('who is there?', PORT.any, own[4], resolve))
+  await until('it is answered', async () => {
+    send([toNode(udpPacket(own[4], NODE[4], PORT.wireguard))]) // from PORT.any, as all of them
+    return isAnswered
+  })
+  t.equal(await packets('tunnelled'), before)
+})
+
 t.test('without the rules, all of these would get through', async (t) => {
-  await run('nft', 'flush', 'chain', 'inet', 'bramble-policy', 'from-pods')
+  for (const chain of ['from-pods', 'tunnel-ports']) await run('nft', 'flush', 'chain', 'inet', 'bramble-policy', chain)
   await setSysctl(undefined, `ipv4/conf/${liar.hostLink}/rp_filter`, '0')
   await setSysctl(undefined, `ipv4/conf/all/rp_filter`, '0')
   for (const { name, frames } of ATTACKS.filter(({ isKernelsToo }) => !isKernelsToo)) {

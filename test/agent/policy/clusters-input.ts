@@ -48,7 +48,7 @@ export function inputOf(
     localPods: new Map(site.wired.map((wired) => [linkOf(wired), localPod(wired)])),
     mode: site.mode,
     failsOpen: site.failsOpen,
-    tunnelPorts: [4789, 51820],
+    tunnelPorts: { vxlan: 4789, wireguard: 51820 },
   }
 }
 

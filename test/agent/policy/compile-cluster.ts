@@ -54,7 +54,7 @@ export function input(situation: Situation = {}): PolicyInput {
     localPods: new Map(local.map(withWanted).map((one) => [one.link, one])),
     mode,
     failsOpen,
-    tunnelPorts: [4789],
+    tunnelPorts: { vxlan: 4789, wireguard: 51820 },
   }
 }
 

@@ -5,7 +5,7 @@ import { input } from './compile-cluster.ts'
 import { HOSTILE, hostileInput } from './compile-hostile.ts'
 
 /** Commands, rules and elements: all that there is once comments and quoted names are taken away. */
-const HARMLESS = /^[\w\s{}@.:,;!=&*/-]*$/
+const HARMLESS = /^[\w\s{}@.:,;!=&*/+-]*$/
 const QUOTED = /"([^"]*)"/g
 
 for (const [what, text] of Object.entries(HOSTILE))

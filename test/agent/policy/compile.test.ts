@@ -95,12 +95,16 @@ table inet bramble-policy {
 		meta l4proto tcp iifname . ether saddr . ip saddr @links4 return comment "its own address"
 		meta l4proto tcp iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
 		iifgroup != { 0x62726d01, 0x62726d02 } return comment "from elsewhere"
-		udp dport { 4789 } jump tunnels comment "ports of our tunnels"
 		meta l4proto { 4, 41, 47 } jump tunnels comment "IP in IP, GRE"
 		iifname . ether saddr . ip saddr @links4 return comment "its own address"
 		iifname . ether saddr . ip6 saddr @links6 return comment "its own address"
 		ip6 saddr :: return comment "on the link alone"
 		counter name "spoofed" drop comment "forged"
+	}
+	chain tunnel-ports {
+		type filter hook prerouting priority dstnat + 1; policy accept;
+		udp dport 4789 iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } counter name "tunnelled" drop comment "VXLAN"
+		udp dport 51820 ct state new,untracked iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } jump tunnels comment "WireGuard"
 	}
 	chain tunnels {
 		ip daddr @nodes4-B counter name "tunnelled" drop comment "to a node"

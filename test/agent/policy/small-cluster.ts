@@ -112,7 +112,7 @@ export function smallCluster(policies: readonly { readonly kind: string }[], cha
     localPods: new Map([local('x/a'), local('y/a'), ...(change.local ?? [])].map((one) => [one.link, one])),
     mode: change.mode ?? 'default',
     failsOpen: change.failsOpen ?? false,
-    tunnelPorts: [],
+    tunnelPorts: { vxlan: 4789, wireguard: 51820 },
   }
   const evaluator = new Evaluator(input)
   const address = (end: string, family: 4 | 6) => ADDRESSES[end]?.[family === 4 ? 0 : 1] ?? end
