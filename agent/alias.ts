@@ -41,6 +41,11 @@ export function formatAlias(record: AttachmentRecord): string {
   return Buffer.from(alias).toString('utf8', 0, ALIAS_BYTES_MAX) // an ifname may hold more bytes than characters
 }
 
+/** Whether the pod's name may be the beginning of a longer one. */
+export function mayBeCut(record: AttachmentRecord): boolean {
+  return Buffer.byteLength(formatAlias(record)) === ALIAS_BYTES_MAX
+}
+
 /** @returns undefined when the text is no finished record of ours */
 export function parseAlias(alias: string): AttachmentRecord | undefined {
   const [format, containerId, ifname, network, addresses, uid, pod] = alias.split(' ')

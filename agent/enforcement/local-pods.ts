@@ -1,4 +1,5 @@
 import type { Lease } from '../../ipam/leases.ts'
+import { mayBeCut } from '../alias.ts'
 import type { Labels } from '../cluster/policy.ts'
 import type { ClusterPod, Workloads } from '../cluster/workloads.ts'
 import { hostLinkName, podMacOf } from '../ownership.ts'
@@ -23,16 +24,20 @@ export function localPod(lease: Lease, { workloads, isComplete }: Knowledge): Lo
   if (lease.pod === '') return { ...link, addresses, pod: undefined, uid: undefined, isUnknown: false }
   const found = workloads && find(lease, workloads)
   const pod = found?.[0] ?? lease.pod
-  const isUnknown = workloads === undefined || (!found && !isComplete)
+  // Which policies select it may hang on the labels of its namespace.
+  const isKnown = isComplete || (found !== undefined && workloads?.namespaces.has(found[1].namespace))
+  const isUnknown = workloads === undefined || !isKnown
   return { ...link, addresses, pod, uid: found ? found[1].uid : isComplete ? '' : podUid, isUnknown }
 }
 
 /** @returns undefined where the cluster has no such pod, or another one of that name */
-function find({ pod, podUid }: Lease, { pods }: Workloads): [string, ClusterPod] | undefined {
+function find(lease: Lease, { pods }: Workloads): [string, ClusterPod] | undefined {
+  const { pod, podUid } = lease
   const named = pods.get(pod)
   if (named && (podUid === undefined || named.uid === '' || named.uid === podUid)) return [pod, named]
   if (podUid === undefined || named) return undefined
-  // A long name is cut where the kernel keeps it for us over a restart.
+  // A long name is cut where the kernel keeps it for us over a restart; of all others there is nothing to look for.
+  if (!mayBeCut(lease)) return undefined
   for (const entry of pods) if (entry[1].uid === podUid && entry[0].startsWith(pod)) return entry
   return undefined
 }

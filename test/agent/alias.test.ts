@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type AttachmentRecord, formatAlias, networkMark, parseAlias } from '../../agent/alias.ts'
+import { type AttachmentRecord, formatAlias, mayBeCut, networkMark, parseAlias } from '../../agent/alias.ts'
 import { CONTAINER_ID_MAX } from '../../plugin/request.ts'
 
 const ALIAS_BYTES_MAX = 255
@@ -44,6 +44,8 @@ t.test('the longest record fits into the alias; the pod is cut and nothing else'
   const { pod: wholePod, ...expected } = LONGEST
   t.same(rest, expected)
   t.ok(wholePod.startsWith(pod) && pod.length >= 15)
+  t.ok(mayBeCut({ ...LONGEST, pod }), 'and that it may have been is seen')
+  t.notOk(mayBeCut(RECORD))
 })
 
 t.test('the UID of a pod is recorded where there is room for it and some of the name', async (t) => {
