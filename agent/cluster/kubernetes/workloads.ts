@@ -175,11 +175,14 @@ export class KubernetesWorkloads implements WorkloadSource {
 
   #problems(): ViewProblem[] {
     const kept = this.#workloads ? '; what is known of pods and policies stays in force' : ''
+    const troubles = Array.from(new Set(this.#troubles.values()), (reason) => ({
+      object: this.#server,
+      reason: `${reason}${kept}`,
+    }))
+    // Until all is listed, only what keeps it from being so: who has an older word of it goes back to that then.
+    if (!this.#workloads) return troubles
     return [
-      ...Array.from(new Set(this.#troubles.values()), (reason) => ({
-        object: this.#server,
-        reason: `${reason}${kept}`,
-      })),
+      ...troubles,
       ...problemsOf('Pod', this.#pods),
       ...problemsOf('Namespace', this.#namespaces),
       ...problemsOf('NetworkPolicy', this.#networkPolicies),

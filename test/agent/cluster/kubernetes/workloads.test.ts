@@ -285,6 +285,20 @@ t.test('while one kind may not be read, nothing is known, and the role that is m
   await until('all is well', () => listener.problems.length === 0)
 })
 
+t.test('until all has been listed, only what keeps it from being so is told', async (t) => {
+  const { double, objects, listener } = await fixture(t)
+  objects.put(PODS, { metadata: { name: 'odd', namespace: 'shop' }, spec: { hostNetwork: 'perhaps' } })
+  double.forbidden.add('list networkpolicies')
+  listener.start()
+  await until('it is told', () => listener.problems.length > 0)
+  t.match(listener.problems, [{ reason: /networkpolicies/ }])
+  t.equal(listener.problems.length, 1)
+  double.forbidden.clear()
+  await until('all is listed', () => listener.now !== undefined)
+  await until('only the pod is left', () => listener.problems.length === 1)
+  t.match(listener.problems, [{ object: 'Pod shop/odd' }])
+})
+
 t.test('a right that is taken away later is told, and what is known stays', async (t) => {
   const { double, listener, pod, listed } = await fixture(t)
   pod('a', '10.42.0.1')
