@@ -12,6 +12,8 @@ const LINES_PER_SECOND_MAX = 5
 /** Who is not heard calls again and again: the same is told once in this time. */
 const SAME_AGAIN_MS = 60_000
 const REMEMBERED_MAX = 500
+/** Anybody may isolate a pod of theirs by a thousand policies, with names of 253 characters. */
+const POLICIES_MAX = 4
 /** IPPROTO_* of include/uapi/linux/in.h */
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' }
 
@@ -78,7 +80,8 @@ export class DropLog {
         to: nameOf(identities.at(destination)),
         protocol: PROTOCOL_NAMES[protocol] ?? protocol,
         ...(destinationPort > 0 && { port: destinationPort }),
-        policies: counter.policies,
+        policies: counter.policies.slice(0, POLICIES_MAX),
+        ...(counter.policies.length > POLICIES_MAX && { morePolicies: counter.policies.length - POLICIES_MAX }),
       },
       wordsOf(counter),
     )

@@ -175,8 +175,10 @@ export class PolicyEnforcement {
   }
 
   #setWorkloads({ workloads, changed, problems }: WorkloadChange): void {
+    const textOf = ({ object, reason }: ViewProblem) => `${object}: ${reason}`
+    const told = new Set(this.#sourceProblems.map(textOf))
     for (const { object, reason } of problems)
-      if (!this.#sourceProblems.some((one) => one.object === object && one.reason === reason))
+      if (!told.has(textOf({ object, reason })))
         this.#parts.log.warn({ object, reason }, 'a policy, or what policies are about, cannot be used as it is')
     this.#sourceProblems = problems
     if (!workloads) return

@@ -24,6 +24,7 @@ export class ForgottenAddresses {
   #walking: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
   #walk: Promise<void> = Promise.resolve()
+  #isFailing = false
 
   /** @param netlink of the protocol `netfilter` */
   constructor(netlink: Netlink, log: Logger) {
@@ -66,13 +67,16 @@ export class ForgottenAddresses {
     this.#waiting = new Set()
     try {
       await forgetAddresses(this.#netlink, addresses)
+      this.#isFailing = false
     } catch (error) {
       for (const address of addresses) this.#waiting.add(address)
       this.#flushIn(RETRY_MS)
-      this.#log.error(
-        { err: error, addresses: addresses.size },
-        'cannot delete connections of freed addresses; trying again',
-      )
+      if (!this.#isFailing)
+        this.#log.error(
+          { err: error, addresses: addresses.size },
+          'cannot delete connections of freed addresses; trying again',
+        )
+      this.#isFailing = true
       throw error
     } finally {
       this.#walking = new Set()

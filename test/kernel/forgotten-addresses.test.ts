@@ -124,3 +124,13 @@ t.test('an address whose connections cannot be deleted is not settled, and it is
     addresses: 1,
   })
 })
+
+t.test('what fails again and again is told once', async (t) => {
+  const lines: string[] = []
+  const ended = new Netlink(NETLINK_PROTOCOL.netfilter)
+  ended.close()
+  const forgotten = new ForgottenAddresses(ended, pino({ level: 'error' }, { write: (line) => lines.push(line) }))
+  forgotten.freed([former[4]])
+  for (let time = 0; time < 3; time++) await t.rejects(forgotten.flush())
+  t.equal(lines.length, 1)
+})
