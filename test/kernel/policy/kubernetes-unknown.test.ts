@@ -78,6 +78,26 @@ t.test('hard case 2: a pod made again under its name has nothing of the labels t
   t.same(await differences(servesFriends(second)), [], 'after the late DEL of the first')
 })
 
+t.test('a pod waits for its namespace, too: rules may hang on the labels of that', async (t) => {
+  lab.putPolicy('x/callers', {
+    podSelector: { matchLabels: { is: 'called' } },
+    ingress: [{ from: [{ namespaceSelector: { matchLabels: { may: 'call' } } }] }],
+  })
+  const called = await lab.addPod('x/called', { is: 'called' })
+  for (const watch of lab.api.watches) if (watch.resource === RESOURCES.namespaces) watch.silence()
+  lab.putNamespace('callers', { may: 'call' })
+  const caller = await lab.addPod('callers/caller')
+  t.ok(lab.api.requests.some(({ verb, path }) => verb === 'get' && path === `${RESOURCES.namespaces}/callers`))
+  t.same(
+    await differences([
+      ...calls('caller', caller.netns, called.addresses, 'open'),
+      ...calls('friend', friend.netns, called.addresses, 'closed'),
+    ]),
+    [],
+  )
+  lab.api.disconnect()
+})
+
 t.test('a static pod is known by its image in the API, which has another uid', async (t) => {
   const adding = lab.wire('x/static-n1', 'd0c5f00d')
   await until('it is asked for', () => lab.asked().includes('static-n1'))
