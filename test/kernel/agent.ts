@@ -61,7 +61,7 @@ export class Agent {
         ...podCidrs.map((cidr) => `--pod-cidr=${cidr}`),
         ...args,
       ],
-      { env: { ...process.env, NODE_COMPILE_CACHE: '/run/compile-cache', ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+      { env: { NODE_COMPILE_CACHE: '/run/compile-cache', ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
     )
     const agent = new Agent(child, `${dir}/agent.sock`)
     let rest = ''
@@ -139,6 +139,6 @@ export async function until(what: string, isTrue: () => Promise<boolean> | boole
     const answeredAtMs = performance.now()
     if (answeredAtMs > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     // Where asking is work (a dozen processes, an emulated machine), what is waited for needs the processors more.
-    await sleep(Math.max(10, answeredAtMs - askedAtMs))
+    await sleep(Math.min(500, Math.max(10, answeredAtMs - askedAtMs)))
   }
 }

@@ -71,7 +71,7 @@ export async function unanswered(
   const answers = await Promise.all(
     pairs.map(async ([netns, address]) => {
       const headerBytes = address.includes(':') ? 48 : 28
-      const options = ['-n', '-c', '1', '-W', '5', '-M', 'do', '-s', String(packetBytes - headerBytes)]
+      const options = ['-n', '-c', '1', '-W', '2', '-M', 'do', '-s', String(packetBytes - headerBytes)]
       const { exitCode, stdout } = await inside(netns, 'ping', ...options, address)
       return exitCode === 0 ? undefined : `${netns} to ${address}: ${stdout.trim().split('\n').at(-1)}`
     }),
