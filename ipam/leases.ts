@@ -11,6 +11,8 @@ export interface Lease {
   /** Tells the pod from another one of the same name; absent where it is not known. */
   readonly podUid?: string
   readonly addresses: readonly string[]
+  /** The node's end and the MAC of the pod's, where they do not follow from container and interface: see recover(). */
+  readonly found?: { readonly link: string; readonly mac: string }
 }
 
 export type LeaseOwner = Omit<Lease, 'addresses'>

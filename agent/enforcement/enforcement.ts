@@ -156,7 +156,11 @@ export class PolicyEnforcement {
     const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
     return [
       ...this.#sourceProblems.map(({ object, reason }) => `${object}: ${reason}`),
-      ...unknown.map(({ pod }) => `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`),
+      ...unknown.map(({ pod, link }) =>
+        pod === undefined
+          ? `the pod behind ${link}: its record cannot be read; it is ${word} until it is deleted`
+          : `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`,
+      ),
       ...(this.#failure ? [this.#failure] : []),
       ...(isFresh
         ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]

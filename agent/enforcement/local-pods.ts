@@ -19,9 +19,12 @@ const links = new WeakMap<Lease, { readonly link: string; readonly mac: string }
 /** A pod that this node has wired, as policies see it: who it is the cluster says, and where it is its lease. */
 export function localPod(lease: Lease, { workloads, isComplete }: Knowledge): LocalPod {
   const { containerId, ifname, addresses, podUid } = lease
-  const link = links.get(lease) ?? { link: hostLinkName(containerId, ifname), mac: podMacOf(containerId, ifname) }
+  const link = links.get(lease) ??
+    lease.found ?? { link: hostLinkName(containerId, ifname), mac: podMacOf(containerId, ifname) }
   links.set(lease, link)
-  if (lease.pod === '') return { ...link, addresses, pod: undefined, uid: undefined, isUnknown: false }
+  // Of a container there is nothing to know; but it may be any pod whose record cannot be read.
+  if (lease.pod === '')
+    return { ...link, addresses, pod: undefined, uid: undefined, isUnknown: lease.found !== undefined && !isComplete }
   const found = workloads && find(lease, workloads)
   const pod = found?.[0] ?? lease.pod
   // Which policies select it may hang on the labels of its namespace.

@@ -2,6 +2,7 @@ import type { FreedAddress } from '../../ipam/pool.ts'
 import { type AttachmentRecord, parseAlias } from '../alias.ts'
 import { faultPoint } from '../fault.ts'
 import { type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
+import { listNeighbours } from '../kernel/neighbours.ts'
 import { addRoute, deleteRoute, hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
 import { isPodLink, LINK_GROUP, ROUTE_PROTOCOL, recordOf } from '../ownership.ts'
 import { desiredAttachment } from './attachment.ts'
@@ -55,10 +56,11 @@ export function planRecovery(links: readonly Link[], routes: readonly ListedRout
  */
 export async function recover(network: PodNetwork, freedBefore: readonly FreedAddress[]): Promise<void> {
   const { netlink, leases, log } = network
-  const [links, routes4, routes6] = await Promise.all([
+  const [links, routes4, routes6, neighbours] = await Promise.all([
     listLinks(netlink),
     listRoutes(netlink, 4),
     listRoutes(netlink, 6),
+    listNeighbours(netlink),
   ])
   const routes = [...routes4, ...routes6]
   const plan = planRecovery(links, routes)
@@ -83,7 +85,10 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
     const addresses = ofLink.flatMap((route) => hostOf(route) ?? [])
     const owner = { containerId: link.name, ifname: '?', network: '?', pod: '' }
     network.links.set(link.index, owner)
-    leases.adopt({ ...owner, addresses })
+    const mac = neighbours.find(
+      ({ linkIndex, address }) => linkIndex === link.index && addresses.includes(address),
+    )?.mac
+    leases.adopt({ ...owner, addresses, found: { link: link.name, mac: mac ?? '' } })
     log.error(
       { link: link.name, alias: link.alias, addresses },
       'the record of a pod cannot be read; it keeps its network and its addresses: delete the pod',

@@ -35,6 +35,8 @@ for (const [what, alias] of Object.entries(DAMAGED))
     const before = await kernelState()
     agent = await Agent.start()
     t.strictSame(await kernelState(), before)
+    const isInForce = () => agent.log.some(({ msg }) => msg === 'the table of policies is in the kernel')
+    await until('policies are in force', async () => isInForce())
     for (const address of pod.addresses) t.ok(await pings(undefined, address))
     t.equal(await heldAddresses(agent), 1)
     t.match(problems(), [

@@ -50,6 +50,13 @@ t.test('a container that no Kubernetes has is not unknown', async (t) => {
   t.match(localPod({ ...LEASE, pod: '' }, told(undefined)), { pod: undefined, isUnknown: false })
 })
 
+t.test('a pod whose record cannot be read may be any one, and is known by its link', async (t) => {
+  const found = { link: 'brm0123456789ab', mac: '02:00:00:00:00:01' }
+  const unreadable: Lease = { ...LEASE, containerId: found.link, ifname: '?', pod: '', found }
+  t.match(localPod(unreadable, told(cluster([]))), { ...found, pod: undefined, isUnknown: true })
+  t.match(localPod(unreadable, { workloads: cluster([]), isComplete: true }), { ...found, isUnknown: false })
+})
+
 t.test('of a name that the kernel had no room for, the uid finds the rest', async (t) => {
   const name = 'web-'.repeat(50)
   const workloads = cluster([pod(`${name}other`, 'uid-2'), pod(`${name}0`, 'uid-1')])
