@@ -2,7 +2,7 @@ import fc from 'fast-check'
 
 /** The same random numbers wherever it runs; others with BRMTEST_SEED, more runs with BRMTEST_RUNS times as many. */
 export const SEED = Number(process.env.BRMTEST_SEED ?? 20_261_121)
-const TIMES = Number(process.env.BRMTEST_RUNS ?? 1)
+export const TIMES = Number(process.env.BRMTEST_RUNS ?? 1)
 
 /**
  * Holds the property against so many random values.

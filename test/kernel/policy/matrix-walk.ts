@@ -2,8 +2,8 @@ import { clusterOf, type RawObject } from '../../agent/policy/clusters.ts'
 import { after, BASE, isOpen, type MatrixCase, type MatrixStep, probeName, reachOf } from '../../agent/policy/matrix.ts'
 import { judgeWay } from '../../agent/policy/oracle.ts'
 import type { RawCluster } from '../../agent/policy/oracle-objects.ts'
+import { type ClusterLab, lower } from './cluster-lab.ts'
 import type { LabPod } from './lab.ts'
-import { lower, type MatrixLab } from './matrix-lab.ts'
 import type { Probe } from './probe.ts'
 
 const FAMILIES = [4, 6] as const
@@ -34,7 +34,7 @@ export function picksOf(casesOf: CasesOf): Pick[] {
  * Takes the lab through the steps of a case; after each, every pod calls every other one, in both families, with real sockets.
  * @returns how many calls there were, and what came of them that should not have, in words
  */
-export async function walk(lab: MatrixLab, pick: Pick) {
+export async function walk(lab: ClusterLab, pick: Pick) {
   await lab.become(BASE)
   const { name, steps } = caseOf(lab, pick)
   const wrong: string[] = []
@@ -52,14 +52,14 @@ export async function walk(lab: MatrixLab, pick: Pick) {
   return { name, calls, wrong }
 }
 
-function caseOf(lab: MatrixLab, { casesOf, index, families: [family = 4] }: Pick): MatrixCase {
+function caseOf(lab: ClusterLab, { casesOf, index, families: [family = 4] }: Pick): MatrixCase {
   const found = casesOf((pod) => addressOf(lab.pod(pod), family))[index]
   if (!found) throw new Error(`there is no case ${index}`)
   return found
 }
 
 /** What is written by hand holds; of all else, the oracle's word. */
-function probesOf(lab: MatrixLab, cluster: RawCluster, step: MatrixStep, families: readonly Family[]) {
+function probesOf(lab: ClusterLab, cluster: RawCluster, step: MatrixStep, families: readonly Family[]) {
   const pods = cluster.pods.map(({ metadata }) => lab.pod(`${metadata.namespace}/${metadata.name}`))
   const pairs = pods.flatMap((from) => pods.filter((to) => to !== from).map((to) => [from, to] as const))
   return lab.services.flatMap((service) =>

@@ -1,24 +1,24 @@
 import t from 'tap'
+import { TIMES } from '../../agent/policy/clusters-runs.ts'
 import { PROBES } from '../../agent/policy/matrix.ts'
 import { clusterCases } from '../../agent/policy/matrix-cluster.ts'
 import { cyclonusCases } from '../../agent/policy/matrix-cyclonus.ts'
 import { upstreamCases } from '../../agent/policy/matrix-upstream.ts'
 import type { LabNode } from '../cluster.ts'
+import { ClusterLab } from './cluster-lab.ts'
 import { N1, N2 } from './lab.ts'
-import { MatrixLab } from './matrix-lab.ts'
 import { type Pick, picksOf, walk } from './matrix-walk.ts'
 
 /** The matrix of the public suites, on real nodes. The virtual machine has SCTP, too: test/kernel/modes/policy.test.ts. */
 
 /** Of cases with one step one in so many: the tracer of packets goes through all; here BRMTEST_RUNS of them at a time do. */
-const ONE_IN = 5
-const TIMES = Number(process.env.BRMTEST_RUNS ?? 1)
+const ONE_IN = 8
 
 /** Behind the router: over VXLAN. */
 const N3: LabNode = { name: 'n3', number: 3, lan: 'b' }
 const NODE_OF: Readonly<Record<string, LabNode>> = { b: N2, c: N3 }
 
-const lab = await MatrixLab.start(
+const lab = await ClusterLab.start(
   [N1, N2, N3],
   PROBES.filter(({ protocol }) => protocol !== 'SCTP'),
   ({ metadata: { name } }) => NODE_OF[name] ?? N1,
