@@ -77,7 +77,11 @@ export class PolicyEnforcement {
 
   constructor(parts: EnforcementParts) {
     this.#parts = parts
-    this.#waitedFor = new PodsWaitedFor(parts.source, (lease) => !localPod(lease, this.#knowledge).isUnknown)
+    this.#waitedFor = new PodsWaitedFor(
+      parts.source,
+      (lease) => !localPod(lease, this.#knowledge).isUnknown,
+      ({ pod }, reason) => parts.log.warn({ pod, reason }, 'a pod starts that cannot be asked for'),
+    )
     this.#drops = new DropLog(() => this, parts.log)
     this.#newcomers = new Newcomers(parts.settings, parts.table)
     if (!parts.source) this.#workloads = NO_WORKLOADS

@@ -1,5 +1,5 @@
 import type { Lease } from '../../ipam/leases.ts'
-import type { WorkloadSource } from '../cluster/workloads.ts'
+import { AskError, type WorkloadSource } from '../cluster/workloads.ts'
 
 /** So long at least an answer is of use, whether or not the pod's start waits for it: until it is known the pod is closed. */
 const ANSWER_MS = 5_000
@@ -8,12 +8,21 @@ const ANSWER_MS = 5_000
 export class PodsWaitedFor {
   readonly #source: WorkloadSource | undefined
   readonly #isKnown: (lease: Lease) => boolean
+  readonly #onRefusal: (lease: Lease, reason: string) => void
   readonly #looks = new Set<() => void>()
 
-  /** @param isKnown by what the source has told so far */
-  constructor(source: WorkloadSource | undefined, isKnown: (lease: Lease) => boolean) {
+  /**
+   * @param isKnown by what the source has told so far
+   * @param onRefusal it cannot be asked
+   */
+  constructor(
+    source: WorkloadSource | undefined,
+    isKnown: (lease: Lease) => boolean,
+    onRefusal: (lease: Lease, reason: string) => void,
+  ) {
     this.#source = source
     this.#isKnown = isKnown
+    this.#onRefusal = onRefusal
   }
 
   /** The source has told something. */
@@ -28,7 +37,8 @@ export class PodsWaitedFor {
     const ends = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
     const [namespace = '', name = ''] = lease.pod.split('/')
     const answer = this.#source.ask(namespace, name, AbortSignal.timeout(Math.max(waitMs, ANSWER_MS)))
-    answer.catch(() => {}) // what it finds is told to all who listen
+    // What it finds is told to all who listen.
+    answer.catch((error: unknown) => error instanceof AskError && this.#onRefusal(lease, error.message))
     await new Promise<void>((resolve) => {
       const look = () => {
         if (!this.#isKnown(lease) && !ends.aborted) return

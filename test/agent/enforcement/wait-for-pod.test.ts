@@ -24,12 +24,17 @@ class Asked implements WorkloadSource {
 function fixture() {
   const source = new Asked()
   let isKnown = false
-  const waited = new PodsWaitedFor(source, () => isKnown)
+  const refusals: string[] = []
+  const waited = new PodsWaitedFor(
+    source,
+    () => isKnown,
+    ({ pod }, reason) => refusals.push(`${pod}: ${reason}`),
+  )
   const tell = () => {
     isKnown = true
     waited.look()
   }
-  return { source, waited, tell }
+  return { source, waited, tell, refusals }
 }
 
 t.test('a pod that is known is neither asked for nor waited for', async (t) => {
@@ -40,7 +45,7 @@ t.test('a pod that is known is neither asked for nor waited for', async (t) => {
 })
 
 t.test('one that is not is asked for at once, and goes on when it is told of', async (t) => {
-  const { source, waited, tell } = fixture()
+  const { source, waited, tell, refusals } = fixture()
   const known = waited.untilKnown(LEASE, LONG_MS, new AbortController().signal)
   t.same(
     source.asked.map(({ pod }) => pod),
@@ -48,6 +53,7 @@ t.test('one that is not is asked for at once, and goes on when it is told of', a
   )
   tell()
   t.equal(await known, true)
+  t.same(refusals, ['x/web: the API server is away'], 'and that it cannot be asked is told')
 })
 
 t.test('nobody waits beyond the bound; the answer is of use for longer than that', async (t) => {

@@ -134,12 +134,10 @@ t.test(
   'after --policy-wait a pod starts closed, but to its node, and status tells of it until it is known',
   async (t) => {
     await lab.restart('SIGTERM', '--policy-wait=1')
-    for (const [name, isHanging] of [
-      ['missing', false],
-      ['unanswered', true],
-    ] as const) {
+    for (const name of ['missing', 'unanswered', 'forbidden']) {
       lab.api.fault = ({ resource, verb }) =>
-        isHanging && verb === 'get' && resource === RESOURCES.pods ? { kind: 'silence' } : undefined
+        name === 'unanswered' && verb === 'get' && resource === RESOURCES.pods ? { kind: 'silence' } : undefined
+      if (name === 'forbidden') lab.api.forbidden.add('get pods')
       const pod = await lab.wire(`x/${name}`, 'to-come')
       t.same(await differences(isClosed(pod)), [])
       t.match(
@@ -151,6 +149,9 @@ t.test(
       t.same(await differences(servesFriends(pod)), [])
       t.notMatch(await lab.problems(), UNKNOWN)
     }
+    const refusal = lab.agent.log.find(({ msg }) => msg === 'a pod starts that cannot be asked for')
+    t.match(refusal, { pod: 'x/forbidden', reason: /verb "get" on "pods"/ })
+    lab.api.forbidden.clear()
   },
 )
 
