@@ -16,6 +16,7 @@ export type CasesOf = (addressOf: (pod: string) => string) => MatrixCase[]
 export interface Pick {
   readonly casesOf: CasesOf
   readonly index: number
+  readonly name: string
   readonly steps: number
   /** For which its addresses are written, and its expectations hold: both, where there are no addresses in it. */
   readonly families: readonly Family[]
@@ -26,7 +27,7 @@ export function picksOf(casesOf: CasesOf): Pick[] {
   return of4.flatMap((one, index): Pick[] => {
     const isSame = JSON.stringify(one) === JSON.stringify(of6[index])
     const ways = isSame ? [FAMILIES] : FAMILIES.map((family) => [family])
-    return ways.map((families) => ({ casesOf, index, steps: one.steps.length, families }))
+    return ways.map((families) => ({ casesOf, index, name: one.name, steps: one.steps.length, families }))
   })
 }
 
