@@ -30,6 +30,7 @@ export function baseChains(tunnelPorts: TunnelPorts): PolicyChain[] {
     },
     { name: 'tunnels', rules: TUNNELS },
     { name: 'forward', hook: 'type filter hook forward priority filter - 5; policy accept;', rules: FORWARD },
+    { name: 'output', hook: 'type filter hook output priority filter - 5; policy accept;', rules: output(tunnelPorts) },
   ]
 }
 
@@ -79,12 +80,14 @@ const TUNNELS = [
   marked('fib daddr type local counter name "tunnelled" drop', 'to this node, by whatever address'),
 ]
 
+const CUT_BIT = `ct mark & 0x${CUT_CONNECTION_MARK.toString(16)}`
+
 /**
  * The forward hook sees neither what a node says to its pods nor what they say to it: those always reach each other.
  * Who calls is asked about the first packet of a connection alone; what is established goes on, unless it was cut.
  */
 const FORWARD = [
-  marked(`ct mark & 0x${CUT_CONNECTION_MARK.toString(16)} != 0 counter name "cut" drop`, 'a policy was tightened'),
+  marked(`${CUT_BIT} != 0 counter name "cut" drop`, 'a policy was tightened'),
   marked('ct state established,related accept', 'replies, and errors about what was allowed'),
   marked('ip saddr . ip daddr @self4 accept', 'a pod and itself'),
   marked('ip6 saddr . ip6 daddr @self6 accept', 'a pod and itself'),
@@ -93,3 +96,16 @@ const FORWARD = [
   marked('ip saddr vmap @egress4', 'what goes out'),
   marked('ip6 saddr vmap @egress6', 'what goes out'),
 ]
+
+/**
+ * Where kube-proxy uses IPVS, what goes to a Service comes in to the node, and goes out again to a pod: never by the
+ * forward hook. It is known by its source, which is not the node's own.
+ */
+function output({ vxlan }: TunnelPorts): string[] {
+  return [
+    marked(`${CUT_BIT} == 0 ct state established,related return`, 'replies, and what has begun'),
+    marked('fib saddr type local return', 'the node itself'),
+    marked(`udp dport ${vxlan} counter name "tunnelled" drop`, 'VXLAN'),
+    ...FORWARD,
+  ]
+}

@@ -122,6 +122,20 @@ table inet bramble-policy {
 		ip saddr vmap @egress4 comment "what goes out"
 		ip6 saddr vmap @egress6 comment "what goes out"
 	}
+	chain output {
+		type filter hook output priority filter - 5; policy accept;
+		ct mark & 0x10000000 == 0 ct state established,related return comment "replies, and what has begun"
+		fib saddr type local return comment "the node itself"
+		udp dport 4789 counter name "tunnelled" drop comment "VXLAN"
+		ct mark & 0x10000000 != 0 counter name "cut" drop comment "a policy was tightened"
+		ct state established,related accept comment "replies, and errors about what was allowed"
+		ip saddr . ip daddr @self4 accept comment "a pod and itself"
+		ip6 saddr . ip6 daddr @self6 accept comment "a pod and itself"
+		ip daddr vmap @ingress4 comment "what comes in"
+		ip6 daddr vmap @ingress6 comment "what comes in"
+		ip saddr vmap @egress4 comment "what goes out"
+		ip6 saddr vmap @egress6 comment "what goes out"
+	}
 	chain drop-in-A {
 		limit rate 10/second burst 20 packets log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 		counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"

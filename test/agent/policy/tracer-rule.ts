@@ -39,6 +39,7 @@ const TERMS: Readonly<Record<string, string>> = {
   oifname: 'ifname',
   iifgroup: 'devgroup',
   'fib daddr type': 'fib_addrtype',
+  'fib saddr type': 'fib_addrtype',
   'ether saddr': 'ether_addr',
   'ip saddr': 'ipv4_addr',
   'ip daddr': 'ipv4_addr',

@@ -174,6 +174,8 @@ function partOf(packet: Packet, { name }: Term): bigint | undefined {
       return BigInt(packet.iifgroup)
     case 'fib daddr type':
       return BigInt(packet.isToNode ? RTN_LOCAL : RTN_UNICAST)
+    case 'fib saddr type': // of what is forwarded no source is this node's
+      return BigInt(RTN_UNICAST)
     case 'ether saddr':
       return numberOf('ether_addr', packet.etherSource)
     case 'ip saddr':

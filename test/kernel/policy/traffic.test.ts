@@ -80,6 +80,30 @@ t.test(
   },
 )
 
+t.test(
+  'hard case 18: what a Service sends on from the node itself, as with IPVS, is the pod’s and not the node’s',
+  async (t) => {
+    lab.put(ALLOW_FRIENDS)
+    t.same(await lab.differences([...between(friend, server, 'open'), ...between(stranger, server, 'closed')]), [])
+    const [to = ''] = server.addresses
+    const counting = 'chain inet counting arrived { type filter hook input priority 0; udp dport 81 counter; }'
+    t.match(await inside(server.netns, 'nft', `add table inet counting; add ${counting}`), { exitCode: 0 })
+    /** IPVS sends what a pod says to a Service by the output hook, from the pod's address, and not by the forward hook. */
+    const arrives = async (from: LabPod) => {
+      await nft(`add table ip proxy
+      add chain ip proxy output { type filter hook output priority raw; }
+      add rule ip proxy output udp dport 81 ip saddr set ${only4(from)}`)
+      await inside('n1', 'bash', '-c', 'exec 3>/dev/udp/$0/81; echo >&3', to)
+      await nft('delete table ip proxy')
+      const { stdout } = await inside(server.netns, 'nft', 'list table inet counting')
+      return Number(/counter packets (\d+)/.exec(stdout)?.[1])
+    }
+    t.equal(await arrives(stranger), 0)
+    t.equal(await arrives(friend), 1)
+    await inside(server.netns, 'nft', 'delete table inet counting')
+  },
+)
+
 t.test('hard case 18: a node, or a pod with its network, is its addresses, over a tunnel as well', async (t) => {
   const fromNodes = (...nodes: LabNode[]) =>
     policy('from-nodes', {
