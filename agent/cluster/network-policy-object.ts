@@ -14,6 +14,8 @@ import { type ParsedPolicy, parsePolicyObject, parseSubject } from './policy-obj
 import { parseCidrField, parsePortNumber } from './policy-values.ts'
 import { parseSelector } from './selector-object.ts'
 
+/** Of one direction. Each rule is up to four sets in the kernel; ten thousand would take half a gigabyte to bring there. */
+const RULES_MAX = 1_000
 const POLICY_TYPES = { Ingress: 'ingress', Egress: 'egress' } as const
 const PEERS_KEY = { ingress: 'from', egress: 'to' } as const
 
@@ -60,7 +62,14 @@ function parsePolicyTypes(spec: Field): readonly Direction[] {
 
 function parseRules(field: Field, direction: Direction, namespace: string): Rule[] {
   const rules = field.otherwise('nothing is let through by it').items() ?? []
-  return rules.map((rule) => ({
+  if (rules.length > RULES_MAX)
+    field
+      .otherwise(`the first ${RULES_MAX} hold, and the rest let nothing through`)
+      .wrong(
+        `${rules.length} rules are more than ${RULES_MAX}`,
+        'write those with the same ports as one, with all peers',
+      )
+  return rules.slice(0, RULES_MAX).map((rule) => ({
     path: rule.path,
     action: 'Accept',
     ...parseRule(rule, direction, namespace),

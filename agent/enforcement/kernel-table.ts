@@ -1,3 +1,4 @@
+import { IdleMemory } from '../idle-memory.ts'
 import type { Nftables } from '../kernel/nftables.ts'
 import { listedElement, outline } from '../policy/outline.ts'
 import { renderChange, renderNewSet, renderTable, withoutLogs } from '../policy/render.ts'
@@ -12,6 +13,7 @@ export type Look = 'rules' | 'everything'
 /** The table of policies in the kernel. */
 export class KernelTable {
   readonly #nft: Nft
+  readonly #idleMemory = new IdleMemory()
   /** The kernel takes rules that log. */
   canLog = true
 
@@ -27,7 +29,7 @@ export class KernelTable {
 
   /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
   async replace(table: PolicyTable): Promise<void> {
-    await this.#nft.run(this.#text(renderTable(table, await this.counters())))
+    await this.#run(renderTable(table, await this.counters()))
   }
 
   /** @throws NftablesError, and the rules are as they were: perhaps somebody has changed the table */
@@ -35,9 +37,9 @@ export class KernelTable {
     const elements = elementChanges(change)
     if (elements) return this.#nft.changeElements(POLICY_TABLE, elements)
     const { sets, fillings, rest } = setsApart(change)
-    if (sets.length > 0) await this.#nft.run(sets.map(renderNewSet).join('\n'))
+    if (sets.length > 0) await this.#run(sets.map(renderNewSet).join('\n'))
     for (const filling of fillings) await this.#nft.changeElements(POLICY_TABLE, [filling])
-    await this.#nft.run(this.#text(renderChange(rest)))
+    await this.#run(renderChange(rest))
   }
 
   /** How it differs from what it should be, in words; undefined where it does not. */
@@ -68,6 +70,12 @@ export class KernelTable {
         return name === undefined || packets === undefined || bytes === undefined ? [] : [[name, { packets, bytes }]]
       }),
     )
+  }
+
+  /** The library takes twenty times the text in memory, and leaves it to the heap. */
+  async #run(rendered: string): Promise<void> {
+    this.#idleMemory.touched()
+    await this.#nft.run(this.#text(rendered))
   }
 
   #text(rendered: string): string {

@@ -320,3 +320,11 @@ t.test('ten thousand exceptions leave what is between them', async (t) => {
   t.same(problems, [])
   t.match(policy.ingress?.[0]?.peers, [{ ranges: { length: 10_000 } }])
 })
+
+t.test('of more rules than the kernel should hold for one policy the first ones hold, and it is told', async (t) => {
+  const ingress = Array.from({ length: 1_001 }, (_, i) => ({ ports: [{ port: i + 1 }] }))
+  const { policy, problems } = parse({ podSelector: {}, ingress })
+  t.equal(policy.ingress?.length, 1_000)
+  t.match(problems, [{ field: 'spec.ingress', reason: /^1001 rules are more than 1000: the first 1000 hold/ }])
+  t.same(parse({ podSelector: {}, ingress: ingress.slice(0, 1_000) }).problems, [])
+})
