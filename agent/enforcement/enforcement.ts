@@ -314,12 +314,13 @@ export class PolicyEnforcement {
   async #makeAnew(input: PolicyInput): Promise<ReadonlySet<string>> {
     const desired = new DesiredPolicy(input)
     desired.update(input)
-    const concerned = await this.#replace(desired, input)
+    await this.#parts.table.takeOver(desired.table)
+    this.#desired = desired
     this.#parts.log.info(
       { pods: input.localPods.size, policies: input.workloads.policies.size },
       'the table of policies is in the kernel',
     )
-    return concerned
+    return new Set(input.localPods.keys())
   }
 
   async #change(

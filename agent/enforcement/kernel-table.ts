@@ -3,6 +3,7 @@ import type { Nftables } from '../kernel/nftables.ts'
 import { listedElement, outline } from '../policy/outline.ts'
 import { renderChange, renderNewSet, renderTable, withoutLogs } from '../policy/render.ts'
 import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
+import { type TableInKernel, takeover } from '../policy/takeover.ts'
 import { elementChanges, setsApart } from './element-changes.ts'
 
 type Nft = Pick<Nftables, 'run' | 'changeElements' | 'list' | 'show'>
@@ -30,6 +31,34 @@ export class KernelTable {
   /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
   async replace(table: PolicyTable): Promise<void> {
     await this.#run(renderTable(table, await this.counters()))
+  }
+
+  /**
+   * In the place of what an earlier agent left: what is the same stays, the rest is changed piece by piece, and no packet gets
+   * through that neither of the two tables lets through. Where that cannot be done (an agent of another version had other
+   * base chains, somebody has changed something), the whole is made anew. @throws NftablesError
+   */
+  async takeOver(table: PolicyTable): Promise<void> {
+    const there = await this.#present()
+    if (!there) return this.replace(table)
+    const change = takeover(there, table)
+    const isTaken = await this.change(change).then(
+      () => true,
+      () => false,
+    )
+    if (!isTaken || (await this.damage(table, 'everything')) !== undefined) await this.replace(table)
+  }
+
+  async #present(): Promise<TableInKernel | undefined> {
+    const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
+    if (text === '') return undefined
+    const names = (kind: string) =>
+      Array.from(text.matchAll(new RegExp(`^\\t${kind} (\\S+) \\{$`, 'gm')), ([, name = '']) => name)
+    const sets = new Map<string, ReadonlySet<string>>()
+    for (const name of names('set')) sets.set(name, new Set((await this.elements('set', name)).map(([key]) => key)))
+    const maps = new Map<string, ReadonlyMap<string, string>>()
+    for (const name of names('map')) maps.set(name, new Map(await this.elements('map', name)))
+    return { chains: new Set(names('chain')), counters: new Set(names('counter')), sets, maps }
   }
 
   /** @throws NftablesError, and the rules are as they were: perhaps somebody has changed the table */

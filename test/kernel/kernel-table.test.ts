@@ -66,3 +66,38 @@ t.test('a change that the kernel refuses leaves the rules as they were', async (
   await table.replace(before)
   t.equal(await table.damage(before, 'everything'), undefined, 'and the table made anew is whole')
 })
+
+t.test('an agent that takes over changes what is different, and nothing else', async (t) => {
+  const table = new KernelTable(nft)
+  const before = new DesiredPolicy(SETTINGS).table
+  const { after } = change(before)
+  const generation = async () =>
+    (await run('nft', '-a', 'list', 'table', 'inet', 'bramble-policy')).match(/chain forward .*handle (\d+)/)?.[1]
+  await table.replace(before)
+  const handle = await generation()
+  await table.takeOver(after)
+  t.equal(await table.damage(after, 'everything'), undefined)
+  t.equal(await generation(), handle, 'the base chain is the one that was there')
+  await table.takeOver(before)
+  t.equal(await table.damage(before, 'everything'), undefined)
+  t.equal(await generation(), handle)
+  await table.takeOver(before)
+  t.equal(await generation(), handle)
+})
+
+t.test('an agent that takes over a table that is spoilt, or from another version, makes it anew', async (t) => {
+  const table = new KernelTable(nft)
+  const { after } = change(new DesiredPolicy(SETTINGS).table)
+  for (const harm of [
+    'flush chain inet bramble-policy forward',
+    'insert rule inet bramble-policy forward accept',
+    'delete table inet bramble-policy; add table inet bramble-policy; add chain inet bramble-policy forward { type filter hook forward priority 7; policy accept; }',
+    'add chain inet bramble-policy mine; add set inet bramble-policy theirs { type ipv4_addr; }',
+    'delete table inet bramble-policy',
+  ]) {
+    await table.replace(after)
+    await run('nft', harm)
+    await table.takeOver(after)
+    t.equal(await table.damage(after, 'everything'), undefined, harm)
+  }
+})
