@@ -9,6 +9,8 @@ import { ForgottenAddresses } from './forgotten-addresses.ts'
 const SETTLE_MS = 50
 /** Every connection of the node is looked at, however little has changed: that takes a twentieth of the time at most. */
 const REST_PER_WALK = 19
+/** But what was tightened is not to go on for longer than this because a table is large. */
+const REST_MAX_MS = 1_000
 
 /** Holds connections that have begun to what pods and policies have become since. */
 export class Connections {
@@ -88,6 +90,6 @@ export class Connections {
       for (const link of links) this.#links.add(link)
     }
     const endedAtMs = performance.now()
-    this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_WALK
+    this.#restUntilMs = endedAtMs + Math.min((endedAtMs - startedAtMs) * REST_PER_WALK, REST_MAX_MS)
   }
 }

@@ -7,7 +7,7 @@ import { CUT_CONNECTION_MARK } from '../ownership.ts'
 import type { Flow } from '../policy/flow.ts'
 
 /** As many entries are changed after one walk at most: what is to be sent is held meanwhile. */
-const CHANGES_AT_ONCE = 5_000
+const CHANGES_AT_ONCE = 50_000
 /** Enough for every table; more would mean that the kernel does not do what it acknowledges. */
 const WALKS_MAX = 1_000
 

@@ -8,6 +8,8 @@ import { FolderWorkloads } from './workloads.ts'
 
 /** Editors write, rename and touch: one look after the last of it. */
 const SETTLE_MS = 50
+/** And one look in this time, while somebody goes on writing. */
+const SETTLE_MAX_MS = 500
 /** Where no watch is possible (network file systems tell nothing), and in case one is missed. */
 const LOOK_EVERY_MS = 5_000
 
@@ -31,6 +33,10 @@ export class ManifestFolder implements ClusterSource {
   #told: ReadonlyMap<string, ClusterNode> | undefined
   #lastSaid: string | undefined
   #hasBegun = false
+  /** Each file could be read, all at the same time or not: so all of what the folder says is known. */
+  #hasBeenWhole = false
+  /** When the first event came since the last look. */
+  #heardAtMs: number | undefined
   #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -66,7 +72,9 @@ export class ManifestFolder implements ClusterSource {
     try {
       this.#watcher = watch(this.#folder, () => {
         clearTimeout(this.#timer)
-        this.#timer = setTimeout(() => this.#look(), SETTLE_MS)
+        this.#heardAtMs ??= performance.now()
+        const waitMs = Math.max(0, Math.min(SETTLE_MS, this.#heardAtMs + SETTLE_MAX_MS - performance.now()))
+        this.#timer = setTimeout(() => this.#look(), waitMs)
       })
       this.#watcher.on('error', () => {}).unref()
     } catch {
@@ -75,6 +83,7 @@ export class ManifestFolder implements ClusterSource {
   }
 
   #look(): void {
+    this.#heardAtMs = undefined
     const before = this.#manifests
     const unreadable = this.#readFolder()
     const isListed = this.#contents !== undefined || unreadable === undefined
@@ -83,7 +92,10 @@ export class ManifestFolder implements ClusterSource {
     this.#problems = [...(unreadable ? [unreadable] : []), ...ofFiles.filter(({ reason }) => reason !== '')]
     this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
     this.#tell()
-    this.workloads.found(this.#contents)
+    const unread = Array.from(this.#manifests).flatMap(([file, { objects }]) => (objects ? [] : [file]))
+    this.#hasBeenWhole ||= isListed && unread.length === 0
+    if (this.#hasBeenWhole) this.workloads.found(this.#contents)
+    else this.workloads.isWaitingFor(unread)
   }
 
   /** @returns what is wrong with the folder as a whole */

@@ -1,3 +1,4 @@
+import type { ViewProblem } from '../problem.ts'
 import type { WorkloadChange, WorkloadSource } from '../workloads.ts'
 import { type Contents, differing } from './contents.ts'
 
@@ -10,6 +11,7 @@ export class FolderWorkloads implements WorkloadSource {
   #contents: Contents | undefined
   #told: Contents | undefined
   #lastSaid: string | undefined
+  #waiting: readonly ViewProblem[] = []
 
   /** @param look reads the folder, if that was not done yet, and from then on as it changes */
   constructor(look: () => void) {
@@ -29,16 +31,30 @@ export class FolderWorkloads implements WorkloadSource {
     this.#onChange = undefined
   }
 
+  /**
+   * These files have not been readable since the agent started. Which policies are in them nobody knows; what an earlier agent
+   * knew of them is in the kernel, and must not go because of a typing error.
+   */
+  isWaitingFor(files: readonly string[]): void {
+    this.#waiting = files.map((object) => ({
+      object,
+      reason:
+        'no policy changes until it can be read: rules that are in the kernel stay, and pods that start are closed',
+    }))
+    this.#tell()
+  }
+
   /** That the folder itself, or a file, cannot be read is told with the nodes. */
   found(contents: Contents | undefined): void {
     this.#contents = contents
+    this.#waiting = []
     this.#tell()
   }
 
   #tell(): void {
     const workloads = this.#contents?.workloads
     const before = this.#told?.workloads
-    const problems = this.#contents?.workloadProblems ?? []
+    const problems = [...this.#waiting, ...(this.#contents?.workloadProblems ?? [])]
     const changed = {
       pods: differing(before?.pods, workloads?.pods ?? new Map()),
       namespaces: differing(before?.namespaces, workloads?.namespaces ?? new Map()),

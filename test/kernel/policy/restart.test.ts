@@ -1,3 +1,4 @@
+import { rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { sleep, until } from '../agent.ts'
 import { inside } from '../cluster.ts'
@@ -109,6 +110,22 @@ t.test('what began while the rules were gone is cut when they are back', async (
     return talk.heard.called === before.called && talk.heard.caller === before.caller
   })
   await talk.end()
+})
+
+t.test('an agent that starts while a manifest cannot be read opens nothing', async (t) => {
+  const broken = '/run/cluster/broken.yaml'
+  const heard = await listenIn([server.netns])
+  const attack = await flood(server.addresses.map((address) => ({ netns: stranger.netns, address })))
+  writeFileSync(broken, 'kind: [')
+  await lab.restart(N1, 'SIGKILL')
+  const problems = async () => (await lab.agents[0]?.ask('status'))?.problems.join('\n') ?? ''
+  await until('it is told', async () => /broken\.yaml.*no policy changes until it can be read/.test(await problems()))
+  await sleep(300)
+  rmSync(broken)
+  await until('the policies are known', async () => (await lab.agents[0]?.ask('status'))?.policies === 1)
+  t.notMatch(await problems(), /broken/)
+  t.ok((await attack()) > 0)
+  t.equal(await heard(), 0)
 })
 
 t.test('what others have in the ruleset stays', async (t) => {
