@@ -54,9 +54,15 @@ function missing(direction: Direction, { because, pod }: Decision, flow: Flow, o
   }
   if (!pod) return { kind: 'nothing' as const }
   const rule = networkPolicyRule(direction, flow, other, pod)
-  const policy = because.kind === 'isolated' ? because.policies[0] : undefined
+  const policy = because.kind === 'isolated' ? narrowest(because.policies) : undefined
   if (!policy) return { kind: 'policy' as const, object: newPolicy(direction, pod, rule) }
   return { kind: 'rule' as const, policy, path: `spec.${direction}[${policy[direction]?.length ?? 0}]`, rule }
+}
+
+/** The one that is about the fewest pods; none where each is about all of a namespace: a rule there would open them all. */
+function narrowest(policies: readonly Policy[]): Policy | undefined {
+  const width = ({ subject }: Policy) => subject.pods.requirements.length
+  return policies.filter((policy) => width(policy) > 0).toSorted((a, b) => width(b) - width(a))[0]
 }
 
 function networkPolicyRule(direction: Direction, { protocol, destinationPort }: Flow, other: Identity, pod: KnownPod) {

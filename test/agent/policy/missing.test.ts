@@ -96,9 +96,21 @@ t.test('where both directions drop it, something is missing in each', async (t) 
   const to = { ...networkPolicy({ podSelector: {} }, 'in'), metadata: { namespace: 'y', name: 'in' } }
   const { missing, after } = look([isolating, to], {}, 'x/a', 'y/a')
   t.match(missing, [
-    { direction: 'ingress', policy: { name: 'in' } },
+    { direction: 'ingress', kind: 'policy', object: { metadata: { namespace: 'y' } } },
     { direction: 'egress', policy: { name: 'web' } },
   ])
+  t.equal(after.isAllowed, true)
+})
+
+t.test('a policy for all pods of a namespace gets no rule for one of them: that is a policy of its own', async (t) => {
+  const denyAll = {
+    ...networkPolicy({ podSelector: {} }, 'deny-all'),
+    metadata: { namespace: 'x', name: 'a-deny-all' },
+  }
+  const [narrow] = look([denyAll, isolating], {}, 'y/a', 'x/a').missing
+  t.match(narrow, { kind: 'rule', policy: { name: 'web' } })
+  const { missing, after } = look([denyAll], {}, 'y/a', 'x/a')
+  t.match(missing, [{ kind: 'policy', object: { spec: { podSelector: { matchLabels: Object } } } }])
   t.equal(after.isAllowed, true)
 })
 
