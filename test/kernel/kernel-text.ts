@@ -81,9 +81,11 @@ function withoutDefaults(line: string): string {
     .trim()
 }
 
-/** The sets that have elements, and what is not tracked: of our tables, as no other has either. */
+/** The sets that have elements, and what is not tracked: of our tables, as no other has either; that of policies tells of other things. */
 async function nftablesLines(netns: string | undefined): Promise<string[]> {
-  const listed = (await lines(netns, 'nft', 'list', 'ruleset')).join('\n')
+  const ruleset = (await lines(netns, 'nft', 'list', 'ruleset')).join('\n')
+  const tables = ruleset.split(/^(?=table )/m).filter((text) => !text.startsWith('table inet bramble-policy '))
+  const listed = tables.join('\n')
   const sets = Array.from(listed.matchAll(/set (\S+) \{[^}]*elements = \{([^}]*)\}/g), ([, set = '', elements = '']) =>
     setLine(
       set,
