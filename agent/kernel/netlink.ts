@@ -299,6 +299,7 @@ export class NetlinkEvents {
   readonly #listeners: readonly EventListener[]
   #drops = 0
   #looking: NodeJS.Immediate | undefined
+  #isClosed = false
 
   constructor(groups: readonly number[], listeners: readonly EventListener[], options: EventOptions = {}) {
     this.#listeners = listeners
@@ -311,14 +312,16 @@ export class NetlinkEvents {
   }
 
   close(): void {
+    this.#isClosed = true
     clearImmediate(this.#looking)
     this.#socket.close()
   }
 
   #receive(bytes: Buffer): void {
+    if (this.#isClosed) return // it had come already, and its socket is gone
     for (const { type, port, data } of parseMessages(bytes))
       for (const listener of this.#listeners) listener.onMessage({ type, body: data as Buffer }, port)
-    this.#looking ??= setImmediate(() => this.#lookForGap())
+    if (!this.#isClosed) this.#looking ??= setImmediate(() => this.#lookForGap())
   }
 
   /** A buffer that overflowed was full of messages that came through: so after messages is when to look. */

@@ -196,3 +196,19 @@ t.test(
     t.equal(changes, before + 1, 'and nothing between')
   },
 )
+
+t.test('events that are closed by whoever hears the first one ask nothing of the socket that is gone', async (t) => {
+  let heard = 0
+  const events = watchTables(
+    'bram',
+    (port) => nft.isOurs(port),
+    () => {
+      heard++
+      events.close()
+    },
+  )
+  await run('nft', `add table ${TABLE}; add chain ${TABLE} closing`)
+  await until('it is heard of', async () => heard > 0)
+  await new Promise((resolve) => setTimeout(resolve, 50)) // what follows a message follows it at once
+  t.ok(heard > 0)
+})
