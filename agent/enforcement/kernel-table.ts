@@ -25,7 +25,7 @@ export class KernelTable {
   /** undefined: there is no table. */
   async chainNames(): Promise<ReadonlySet<string> | undefined> {
     const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
-    return text === '' ? undefined : new Set(Array.from(text.matchAll(/^\tchain (\S+) \{$/gm), ([, name = '']) => name))
+    return text === '' ? undefined : new Set(namesIn(text, 'chain'))
   }
 
   /** The whole of it, in one transaction; counters go on from where they are. @throws NftablesError */
@@ -52,13 +52,12 @@ export class KernelTable {
   async #present(): Promise<TableInKernel | undefined> {
     const text = await this.#nft.show(`list table ${POLICY_TABLE}`)
     if (text === '') return undefined
-    const names = (kind: string) =>
-      Array.from(text.matchAll(new RegExp(`^\\t${kind} (\\S+) \\{$`, 'gm')), ([, name = '']) => name)
     const sets = new Map<string, ReadonlySet<string>>()
-    for (const name of names('set')) sets.set(name, new Set((await this.elements('set', name)).map(([key]) => key)))
+    for (const name of namesIn(text, 'set'))
+      sets.set(name, new Set((await this.elements('set', name)).map(([key]) => key)))
     const maps = new Map<string, ReadonlyMap<string, string>>()
-    for (const name of names('map')) maps.set(name, new Map(await this.elements('map', name)))
-    return { chains: new Set(names('chain')), counters: new Set(names('counter')), sets, maps }
+    for (const name of namesIn(text, 'map')) maps.set(name, new Map(await this.elements('map', name)))
+    return { chains: new Set(namesIn(text, 'chain')), counters: new Set(namesIn(text, 'counter')), sets, maps }
   }
 
   /** @throws NftablesError, and the rules are as they were: perhaps somebody has changed the table */
@@ -117,4 +116,9 @@ export class KernelTable {
     const { elem = [] } = (listed as Partial<Record<string, { elem?: unknown[] }>> | undefined)?.[kind] ?? {}
     return elem.map((element) => listedElement(element) ?? ['', ''])
   }
+}
+
+/** @param text of a table, as nft lists it */
+function namesIn(text: string, kind: 'chain' | 'set' | 'map' | 'counter'): string[] {
+  return Array.from(text.matchAll(new RegExp(`^\\t${kind} (\\S+) \\{$`, 'gm')), ([, name = '']) => name)
 }
