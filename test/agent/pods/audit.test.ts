@@ -5,6 +5,7 @@ import type { ListedRoute } from '../../../agent/kernel/routes.ts'
 import { hostLinkName, LINK_GROUP, ROUTE_PROTOCOL } from '../../../agent/ownership.ts'
 import { differences } from '../../../agent/pods/audit.ts'
 import type { Lease } from '../../../ipam/leases.ts'
+import { podLink } from './pod-link.ts'
 
 const LEASE: Lease = {
   containerId: 'c1',
@@ -17,23 +18,7 @@ const OTHER: Lease = { ...LEASE, containerId: 'c2', addresses: ['10.42.0.8', 'fd
 const NAME = hostLinkName('c1', 'eth0')
 const OTHER_NAME = hostLinkName('c2', 'eth0')
 
-function linkOf(lease: Lease, index: number, change: Partial<Link> = {}): Link {
-  return {
-    index,
-    name: hostLinkName(lease.containerId, lease.ifname),
-    kind: 'veth',
-    mtuBytes: 1450,
-    mac: 'ee:ee:ee:ee:ee:ee',
-    isUp: true,
-    isRunning: true,
-    isPointToPoint: false,
-    group: LINK_GROUP.pods,
-    alias: formatAlias(lease),
-    peerIndex: 2,
-    parameters: Buffer.alloc(0),
-    ...change,
-  }
-}
+const linkOf = (lease: Lease, index: number, change: Partial<Link> = {}) => podLink(lease, { index, ...change })
 
 const route = (destination: string, linkIndex: number, protocol: number = ROUTE_PROTOCOL): ListedRoute => ({
   destination,

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { formatAlias } from '../../../agent/alias.ts'
-import type { Link } from '../../../agent/kernel/links.ts'
-import { hostLinkName, LINK_GROUP } from '../../../agent/ownership.ts'
+import { LINK_GROUP } from '../../../agent/ownership.ts'
 import type { ObservedSide } from '../../../agent/pods/compare.ts'
 import { hostSideOf, isAsMade, putBack } from '../../../agent/pods/put-back.ts'
+import { podLink } from './pod-link.ts'
 
 const LEASE = {
   containerId: 'c1',
@@ -12,20 +12,7 @@ const LEASE = {
   pod: 'shop/web-0',
   addresses: ['10.42.0.7', 'fd42::7'],
 }
-const LINK: Link = {
-  index: 7,
-  name: hostLinkName('c1', 'eth0'),
-  kind: 'veth',
-  mtuBytes: 1450,
-  mac: 'ee:ee:ee:ee:ee:ee',
-  isUp: true,
-  isRunning: true,
-  isPointToPoint: false,
-  group: LINK_GROUP.pods,
-  alias: formatAlias(LEASE),
-  peerIndex: 2,
-  parameters: Buffer.alloc(0),
-}
+const LINK = podLink(LEASE)
 const HOST = hostSideOf(LEASE, LINK, true)
 const WHOLE: ObservedSide = { ...HOST, link: LINK }
 

@@ -5,6 +5,7 @@ import type { Link } from '../../../agent/kernel/links.ts'
 import type { ListedRoute } from '../../../agent/kernel/routes.ts'
 import { hostLinkName, isPodLink, LINK_GROUP, ROUTE_PROTOCOL } from '../../../agent/ownership.ts'
 import { planRecovery } from '../../../agent/pods/recover.ts'
+import { podLink } from './pod-link.ts'
 
 const RECORD: AttachmentRecord = {
   containerId: 'c1',
@@ -15,21 +16,7 @@ const RECORD: AttachmentRecord = {
 }
 
 /** A finished attachment's link, but for the change. */
-const link = (change: Partial<Link> = {}): Link => ({
-  index: 7,
-  name: hostLinkName('c1', 'eth0'),
-  kind: 'veth',
-  mtuBytes: 1450,
-  mac: 'ee:ee:ee:ee:ee:ee',
-  isUp: true,
-  isRunning: true,
-  isPointToPoint: false,
-  group: LINK_GROUP.pods,
-  alias: formatAlias(RECORD),
-  peerIndex: 2,
-  parameters: Buffer.alloc(0),
-  ...change,
-})
+const link = (change: Partial<Link> = {}) => podLink(RECORD, change)
 
 const route = (destination: string, linkIndex = 7, protocol: number = ROUTE_PROTOCOL): ListedRoute => ({
   destination,
