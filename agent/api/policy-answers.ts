@@ -1,5 +1,5 @@
 import type { Direction, Rule, Tier } from '../cluster/policy.ts'
-import type { Effect } from '../policy/table.ts'
+import type { Effect } from '../ruleset/table.ts'
 
 /** What `bramblectl policy` may ask, and what it gets. */
 export interface PolicyAnswers {

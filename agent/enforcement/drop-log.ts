@@ -5,7 +5,7 @@ import type { LoggedPacket } from '../kernel/nflog-message.ts'
 import { DROP_LOG_GROUP } from '../ownership.ts'
 import { Identities, type Identity } from '../policy/identities.ts'
 import type { PolicyInput } from '../policy/input.ts'
-import { LOG_PREFIX, type PolicyCounter, type PolicyTable } from '../policy/table.ts'
+import { LOG_PREFIX, type PolicyCounter, type PolicyTable } from '../ruleset/table.ts'
 
 /** Logs end on SD cards: whatever is dropped, no more lines than these. */
 const LINES_PER_SECOND_MAX = 5

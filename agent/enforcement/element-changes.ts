@@ -1,6 +1,6 @@
 import type { ElementChange } from '../kernel/nft-elements.ts'
-import { keyTypeOf } from '../policy/key-types.ts'
-import type { PolicyChange, PolicySet } from '../policy/table.ts'
+import { keyTypeOf } from '../ruleset/key-types.ts'
+import type { PolicyChange, PolicySet } from '../ruleset/table.ts'
 
 /** More is the library's, in a thread of its own: it has to fit into one system call, and that is carried out at once. */
 const ELEMENTS_MAX = 1_000

@@ -1,9 +1,9 @@
 import { IdleMemory } from '../idle-memory.ts'
 import type { Nftables } from '../kernel/nftables.ts'
-import { listedElement, outline } from '../policy/outline.ts'
-import { renderChange, renderNewSet, renderTable, withoutLogs } from '../policy/render.ts'
-import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../policy/table.ts'
-import { type TableInKernel, takeover } from '../policy/takeover.ts'
+import { listedElement, outline } from '../ruleset/outline.ts'
+import { renderChange, renderNewSet, renderTable, withoutLogs } from '../ruleset/render.ts'
+import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../ruleset/table.ts'
+import { type TableInKernel, takeover } from '../ruleset/takeover.ts'
 import { elementChanges, setsApart } from './element-changes.ts'
 
 type Nft = Pick<Nftables, 'run' | 'changeElements' | 'list' | 'show'>

@@ -1,9 +1,9 @@
 import { NO_WORKLOADS } from '../cluster/workloads.ts'
-import { desiredPolicy, type PolicySettings } from '../policy/desired.ts'
 import type { LocalPod } from '../policy/input.ts'
-import { LOCAL_MAPS, LOCAL_SETS } from '../policy/local-elements.ts'
-import { elementText } from '../policy/render.ts'
-import type { PolicyTable } from '../policy/table.ts'
+import { desiredPolicy, type PolicySettings } from '../ruleset/desired.ts'
+import { LOCAL_MAPS, LOCAL_SETS } from '../ruleset/local-elements.ts'
+import { elementText } from '../ruleset/render.ts'
+import type { PolicyTable } from '../ruleset/table.ts'
 import type { KernelTable } from './kernel-table.ts'
 
 type LocalPods = ReadonlyMap<string, LocalPod>

@@ -4,8 +4,7 @@ import type { AddressRange, Policy } from '../cluster/policy.ts'
 import { type Identities, type KnownPod, namedAddresses } from './identities.ts'
 import type { PolicyInput } from './input.ts'
 import { nodeClasses, type PlacedPod, type PodClass, podClasses } from './pod-classes.ts'
-import { isWithin } from './ranges.ts'
-import { rangeText } from './selection.ts'
+import { isWithin, rangeText } from './ranges.ts'
 
 /** Somebody who sends and gets packets. */
 export interface Member {

@@ -1,3 +1,4 @@
+import { ADDRESS_BITS, formatAddress } from '../../ipam/address.ts'
 import type { AddressRange } from '../cluster/policy.ts'
 
 /** @param ranges in order, none overlapping another, as those of a policy are: there may be ten thousand */
@@ -14,4 +15,14 @@ export function isWithin(ranges: readonly AddressRange[], family: 4 | 6, number:
     else low = middle + 1
   }
   return false
+}
+
+/** An address, a CIDR, or `first-last`. */
+export function rangeText({ family, first, last }: AddressRange): string {
+  const from = formatAddress(family, first)
+  const size = last - first + 1n
+  const hostBits = size.toString(2).length - 1
+  if (size === 1n) return from
+  const isNetwork = size === 1n << BigInt(hostBits) && first % size === 0n
+  return isNetwork ? `${from}/${ADDRESS_BITS[family] - hostBits}` : `${from}-${formatAddress(family, last)}`
 }

@@ -8,7 +8,7 @@ import {
   type Selector,
 } from '../cluster/policy.ts'
 import type { Reason, Verdict } from './evaluate.ts'
-import { rangeText } from './selection.ts'
+import { rangeText } from './ranges.ts'
 
 /** So many ranges, peers or ports are told one by one. */
 const SHOWN_MAX = 4

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { KernelTable } from '../../agent/enforcement/kernel-table.ts'
 import { Nftables } from '../../agent/kernel/nftables.ts'
-import { DesiredPolicy } from '../../agent/policy/desired.ts'
-import { marked } from '../../agent/policy/names.ts'
-import type { PolicyChange, PolicySet, PolicyTable } from '../../agent/policy/table.ts'
+import { DesiredPolicy } from '../../agent/ruleset/desired.ts'
+import { marked } from '../../agent/ruleset/names.ts'
+import type { PolicyChange, PolicySet, PolicyTable } from '../../agent/ruleset/table.ts'
 import { enterScratchNode, run } from './scratch.ts'
 
 await enterScratchNode()

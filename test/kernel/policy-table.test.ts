@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Nftables } from '../../agent/kernel/nftables.ts'
-import { DesiredPolicy, desiredPolicy } from '../../agent/policy/desired.ts'
-import { listedElement, outline } from '../../agent/policy/outline.ts'
-import { renderChange, renderTable, withoutPolicy } from '../../agent/policy/render.ts'
-import { type CounterValue, POLICY_TABLE, type PolicyTable } from '../../agent/policy/table.ts'
+import { DesiredPolicy, desiredPolicy } from '../../agent/ruleset/desired.ts'
+import { listedElement, outline } from '../../agent/ruleset/outline.ts'
+import { renderChange, renderTable, withoutPolicy } from '../../agent/ruleset/render.ts'
+import { type CounterValue, POLICY_TABLE, type PolicyTable } from '../../agent/ruleset/table.ts'
 import { cluster, edit, edited } from '../agent/policy/clusters.ts'
 import { inputOf } from '../agent/policy/clusters-input.ts'
 import { siteOf, sitePick } from '../agent/policy/clusters-site.ts'
@@ -17,8 +17,8 @@ import {
   networkPolicy,
   ON_AUDIT,
   type Situation,
-} from '../agent/policy/compile-cluster.ts'
-import { HOSTILE, hostileInput } from '../agent/policy/compile-hostile.ts'
+} from '../agent/ruleset/compile-cluster.ts'
+import { HOSTILE, hostileInput } from '../agent/ruleset/compile-hostile.ts'
 import { enterScratchNode, run } from './scratch.ts'
 
 await enterScratchNode()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { show } from '../../../agent/api/policy-show.ts'
-import { desiredPolicy } from '../../../agent/policy/desired.ts'
-import type { CounterValue } from '../../../agent/policy/table.ts'
+import { desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import type { CounterValue } from '../../../agent/ruleset/table.ts'
 import { clusterPolicy, networkPolicy, onAudit, pod, smallCluster } from '../policy/small-cluster.ts'
 
 const NONE = { defined: new Map(), values: new Map() }

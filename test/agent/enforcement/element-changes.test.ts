@@ -1,6 +1,6 @@
 import t from 'tap'
 import { elementChanges, setsApart } from '../../../agent/enforcement/element-changes.ts'
-import type { PolicyChange, PolicySet } from '../../../agent/policy/table.ts'
+import type { PolicyChange, PolicySet } from '../../../agent/ruleset/table.ts'
 
 const NOTHING: PolicyChange = {
   addedSets: [],

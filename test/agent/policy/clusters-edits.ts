@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import type { ChangedState } from '../../../agent/policy/desired.ts'
 import type { PolicyInput } from '../../../agent/policy/input.ts'
+import type { ChangedState } from '../../../agent/ruleset/desired.ts'
 import { cluster, type Edit, edit, edited } from './clusters.ts'
 import { inputOf } from './clusters-input.ts'
 import { type SitePick, siteOf, sitePick } from './clusters-site.ts'

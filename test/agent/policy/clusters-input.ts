@@ -8,10 +8,10 @@ import { policyId } from '../../../agent/cluster/policy.ts'
 import { NO_WORKLOADS, type Workloads } from '../../../agent/cluster/workloads.ts'
 import { LINK_GROUP } from '../../../agent/ownership.ts'
 import type { LocalPod, PolicyInput } from '../../../agent/policy/input.ts'
+import type { Packet } from '../ruleset/tracer.ts'
 import { keyOf, objectsOf, type RawObject } from './clusters.ts'
 import type { Site, Wired } from './oracle.ts'
 import type { RawCluster, RawFlow } from './oracle-objects.ts'
-import type { Packet } from './tracer.ts'
 
 /** What the agent makes of objects as they are written: the way from the oracle's world into the agent's. */
 

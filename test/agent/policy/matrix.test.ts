@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
-import { desiredPolicy } from '../../../agent/policy/desired.ts'
 import { Evaluator } from '../../../agent/policy/evaluate.ts'
-import { renderTable } from '../../../agent/policy/render.ts'
+import { desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import { renderTable } from '../../../agent/ruleset/render.ts'
+import { trace } from '../ruleset/tracer.ts'
+import { Ruleset } from '../ruleset/tracer-tables.ts'
 import { clusterOf, podAddresses, type RawObject } from './clusters.ts'
 import { inputOf, packetOf } from './clusters-input.ts'
 import { after, BASE, isOpen, type MatrixCase, type Place, PROBES, placed, probeName, reachOf } from './matrix.ts'
@@ -10,8 +12,6 @@ import { cyclonusCases } from './matrix-cyclonus.ts'
 import { upstreamCases } from './matrix-upstream.ts'
 import { judgeWay, type Site, wiredAsTold } from './oracle.ts'
 import type { RawCluster, RawFlow, RawNode } from './oracle-objects.ts'
-import { trace } from './tracer.ts'
-import { Ruleset } from './tracer-tables.ts'
 
 const FAMILIES = [4, 6] as const
 const NODES = [1, 2].map(

@@ -1,6 +1,6 @@
 import { type Direction, type Policy, policyId, type Rule, TIERS } from '../cluster/policy.ts'
+import type { PolicyMode } from '../policy/input.ts'
 import { auditEnd, closedEnd, dropEnd, type End, WORDS } from './ends.ts'
-import type { PolicyMode } from './input.ts'
 import { matchesOf, type Subject } from './match.ts'
 import { hashOf, marked } from './names.ts'
 import type { SetUse } from './selection.ts'

@@ -1,10 +1,10 @@
 import { type Family, familyOf, numberOf } from '../../ipam/address.ts'
 import { type ClusterNode, tunnelAddress } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
+import { isWithin, rangeText } from '../policy/ranges.ts'
+import { selects } from '../policy/selects.ts'
 import { Elements } from './elements.ts'
-import { isWithin } from './ranges.ts'
-import { rangeText, type Selection } from './selection.ts'
-import { selects } from './selects.ts'
+import type { Selection } from './selection.ts'
 
 /** IPPROTO_* in include/uapi/linux/in.h. As numbers: nft reads their names from a file that a machine may not have. */
 const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const

@@ -3,7 +3,7 @@ import { parseNetworkPolicyObject } from '../../../agent/cluster/network-policy-
 import { type Direction, type Policy, policyId } from '../../../agent/cluster/policy.ts'
 import type { ClusterPod } from '../../../agent/cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from '../../../agent/policy/input.ts'
-import type { PolicyTable } from '../../../agent/policy/table.ts'
+import type { PolicyTable } from '../../../agent/ruleset/table.ts'
 import { familyOf, parseCidr } from '../../../ipam/address.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { CUT_CONNECTION_MARK, LINK_GROUP } from '../ownership.ts'
-import type { TunnelPorts } from './input.ts'
+import type { TunnelPorts } from '../policy/input.ts'
 import { marked } from './names.ts'
 import { type SetUse, useOf } from './selection.ts'
 import type { PolicyChain, PolicyCounter } from './table.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { desiredPolicy } from '../../../agent/policy/desired.ts'
-import { renderTable, withoutLogs } from '../../../agent/policy/render.ts'
+import { desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import { renderTable, withoutLogs } from '../../../agent/ruleset/render.ts'
 import {
   CLIENT,
   clusterPolicy,

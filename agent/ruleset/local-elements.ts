@@ -1,6 +1,6 @@
 import { type Family, familyOf, isAddress } from '../../ipam/address.ts'
 import { linkLocalOf } from '../kernel/mac.ts'
-import type { LocalPod } from './input.ts'
+import type { LocalPod } from '../policy/input.ts'
 
 /** The chains that decide about a pod of this node; absent: nothing is said about that direction. */
 export interface PodEntries {

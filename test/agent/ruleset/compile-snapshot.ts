@@ -1,4 +1,4 @@
-import type { PolicyChange, PolicyTable } from '../../../agent/policy/table.ts'
+import type { PolicyChange, PolicyTable } from '../../../agent/ruleset/table.ts'
 
 /** A table at one moment, to compare and to apply changes to; what DesiredPolicy gives goes on changing. */
 export interface Snapshot {

@@ -1,4 +1,4 @@
-import type { LocalPod } from './input.ts'
+import type { LocalPod } from '../policy/input.ts'
 import { type LocalElements, localElements, type PodEntries } from './local-elements.ts'
 
 /** The elements of all pods of this node; where some pods change, only theirs are worked out anew. */

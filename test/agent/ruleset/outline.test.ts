@@ -1,7 +1,7 @@
 import t from 'tap'
-import { desiredPolicy } from '../../../agent/policy/desired.ts'
-import { listedElement, outline } from '../../../agent/policy/outline.ts'
-import { renderTable } from '../../../agent/policy/render.ts'
+import { desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import { listedElement, outline } from '../../../agent/ruleset/outline.ts'
+import { renderTable } from '../../../agent/ruleset/render.ts'
 import { CLIENT, input, networkPolicy } from './compile-cluster.ts'
 
 const policies = [networkPolicy('web', { ingress: [{ from: [CLIENT], ports: [{ port: 80 }, { port: 443 }] }] })]

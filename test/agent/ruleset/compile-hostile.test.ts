@@ -1,6 +1,6 @@
 import t from 'tap'
-import { DesiredPolicy, desiredPolicy } from '../../../agent/policy/desired.ts'
-import { renderChange, renderTable } from '../../../agent/policy/render.ts'
+import { DesiredPolicy, desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import { renderChange, renderTable } from '../../../agent/ruleset/render.ts'
 import { input } from './compile-cluster.ts'
 import { HOSTILE, hostileInput } from './compile-hostile.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { LocalPod } from '../../../agent/policy/input.ts'
-import { type LocalElements, localElements } from '../../../agent/policy/local-elements.ts'
-import { LocalElementsInUse } from '../../../agent/policy/local-elements-in-use.ts'
+import { type LocalElements, localElements } from '../../../agent/ruleset/local-elements.ts'
+import { LocalElementsInUse } from '../../../agent/ruleset/local-elements-in-use.ts'
 
 const LINKS = ['brm000000000001', 'brm000000000002', 'brm000000000003']
 const pod = (link: string, ...addresses: string[]): LocalPod => ({

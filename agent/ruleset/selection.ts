@@ -1,5 +1,6 @@
-import { ADDRESS_BITS, type Family, formatAddress } from '../../ipam/address.ts'
+import type { Family } from '../../ipam/address.ts'
 import type { AddressRange, PodSelection, Protocol, Selector } from '../cluster/policy.ts'
+import { rangeText } from '../policy/ranges.ts'
 import { hashOf } from './names.ts'
 
 /** Whom a rule means, as far as it is told by a set: all rules that mean the same have the same one. */
@@ -79,14 +80,4 @@ function describePods({ namespaces, pods }: PodSelection): string {
 function describeRanges(ranges: readonly AddressRange[]): string {
   const more = ranges.length > 3 ? ` and ${ranges.length - 3} more` : ''
   return ranges.slice(0, 3).map(rangeText).join(', ') + more
-}
-
-/** An address, a CIDR, or `first-last`. */
-export function rangeText({ family, first, last }: AddressRange): string {
-  const from = formatAddress(family, first)
-  const size = last - first + 1n
-  const hostBits = size.toString(2).length - 1
-  if (size === 1n) return from
-  const isNetwork = size === 1n << BigInt(hostBits) && first % size === 0n
-  return isNetwork ? `${from}/${ADDRESS_BITS[family] - hostBits}` : `${from}-${formatAddress(family, last)}`
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { type ChangedState, DesiredPolicy, desiredPolicy } from '../../../agent/policy/desired.ts'
 import type { PolicyInput } from '../../../agent/policy/input.ts'
-import { renderChange } from '../../../agent/policy/render.ts'
-import { isNoChange } from '../../../agent/policy/table.ts'
-import { cluster, edit, edited } from './clusters.ts'
-import { inputOf } from './clusters-input.ts'
-import { hold } from './clusters-runs.ts'
-import { siteOf, sitePick } from './clusters-site.ts'
+import { type ChangedState, DesiredPolicy, desiredPolicy } from '../../../agent/ruleset/desired.ts'
+import { renderChange } from '../../../agent/ruleset/render.ts'
+import { isNoChange } from '../../../agent/ruleset/table.ts'
+import { cluster, edit, edited } from '../policy/clusters.ts'
+import { inputOf } from '../policy/clusters-input.ts'
+import { hold } from '../policy/clusters-runs.ts'
+import { siteOf, sitePick } from '../policy/clusters-site.ts'
 import {
   CLIENT,
   clusterPolicy,

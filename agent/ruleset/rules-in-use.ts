@@ -1,5 +1,5 @@
 import type { Policy } from '../cluster/policy.ts'
-import type { PolicyMode } from './input.ts'
+import type { PolicyMode } from '../policy/input.ts'
 import type { Subject } from './match.ts'
 import type { Members } from './members.ts'
 import type { Membership } from './membership.ts'
