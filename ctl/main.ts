@@ -3,6 +3,7 @@ import type { ControlCall } from '../agent/api/control.ts'
 import { ask } from './ask.ts'
 import type { Command, Given } from './command.ts'
 import { COMMANDS } from './commands.ts'
+import { ownCommandOf, refuseLateCommand, SHOWN_OWN_COMMANDS } from './own-commands.ts'
 import { printable, printableAnswer, printableJson } from './printable.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -22,15 +23,20 @@ const SPECIAL = {
   port: { type: 'string', nargs: 1, hidden: true, describe: 'PORT[/PROTO], or icmp' },
 } as const satisfies Record<keyof Given, object>
 
+/** What --help shows. */
+const LISTED = { ...COMMANDS, ...SHOWN_OWN_COMMANDS }
+
 /**
  * @returns the exit code
  * @throws UsageError, AskError, PolicyFileError
  */
 export async function main(argv: readonly string[], version: string): Promise<number> {
+  const own = ownCommandOf(argv)
+  if (own) return own.command.run(own.rest, version)
   const parser = yargs([...argv])
     .scriptName('bramblectl')
     .usage(
-      `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(COMMANDS)
+      `$0 <command> [options]\n\nTells how this node's pod network is.\n\nCommands:\n${Object.entries(LISTED)
         .map(([name, command]) => `  ${usageOf(name, command).padEnd(36)}${command.describe}`)
         .join('\n')}`,
     )
@@ -74,13 +80,14 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     const call = callOf(words)
     return print(call ? helpOf(call, COMMANDS[call] as Command<ControlCall>) : await parser.getHelp())
   }
+  refuseLateCommand(words)
   const { call, args } = commandOf(words)
   for (const option of Object.keys(SPECIAL) as (keyof Given)[])
     if (given[option] && !COMMANDS[call].options?.includes(option)) throw new UsageError(`${call} has no --${option}`)
   return show(call, args, given, given.socket, given.output)
 }
 
-function usageOf(name: string, { args }: Pick<Command<never>, 'args'>): string {
+function usageOf(name: string, { args }: { readonly args?: { readonly text: string } }): string {
   return args ? `${name} ${args.text}` : name
 }
 
@@ -115,7 +122,7 @@ function commandOf(words: readonly string[]): { readonly call: ControlCall; read
   if (call && args.length <= expected.most) return { call, args }
   if (call && expected.most > 0) throw new UsageError(`"${all}" has too many words: ${call} ${expected.text}`)
   const problem = all === '' ? 'no command' : `"${all}" is no command`
-  throw new UsageError(`${problem}; use one of: ${Object.keys(COMMANDS).join(', ')}`)
+  throw new UsageError(`${problem}; use one of: ${Object.keys(LISTED).join(', ')}`)
 }
 
 async function show<Call extends ControlCall>(

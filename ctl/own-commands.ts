@@ -1,0 +1,23 @@
+import type { OwnCommand } from './own-command.ts'
+import { UsageError } from './usage-error.ts'
+
+const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {}
+
+export const SHOWN_OWN_COMMANDS = Object.fromEntries(
+  Object.entries(OWN_COMMANDS).filter(([, { isHidden }]) => !isHidden),
+)
+
+/** The own command that a command line begins with, and what follows it. */
+export function ownCommandOf(argv: readonly string[]): { command: OwnCommand; rest: readonly string[] } | undefined {
+  for (const [name, command] of Object.entries(OWN_COMMANDS)) {
+    const words = name.split(' ')
+    if (words.every((word, index) => argv[index] === word)) return { command, rest: argv.slice(words.length) }
+  }
+  return undefined
+}
+
+/** Its options are its own, so they stand behind it. @throws UsageError where one stands before */
+export function refuseLateCommand(words: readonly string[]): void {
+  const late = Object.keys(OWN_COMMANDS).find((name) => name.split(' ').every((word, index) => word === words[index]))
+  if (late) throw new UsageError(`options of ${late} stand behind it: bramblectl ${late} …`)
+}
