@@ -11,11 +11,13 @@ import { clusterSource } from './cluster/source.ts'
 import { policyEnforcement } from './enforcement/from-options.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
+import { Installation } from './install/installation.ts'
 import { LazyNftables } from './kernel/lazy-nftables.ts'
 import { watchLinkSettings } from './kernel/link-settings.ts'
 import { Netlink, NetlinkEvents, RTNLGRP } from './kernel/netlink.ts'
 import { notCausedBy } from './kernel/netlink-filter.ts'
 import { watchNftables, watchTables } from './kernel/nftables-events.ts'
+import { writeSysctlsIn } from './kernel/sysctl.ts'
 import { lockNode, lockStateDir } from './lock.ts'
 import { openLog } from './log.ts'
 import { UplinkMtu } from './mtu/uplink-mtu.ts'
@@ -45,6 +47,9 @@ export async function main(options: Options, version: string): Promise<void> {
   log.info({ version, pid: process.pid, nodeName: options.nodeName }, 'bramble-agent starts')
   lockStateDir(options.stateDir)
   lockNode()
+  writeSysctlsIn(options.sysctlDir)
+  const installation = new Installation(options, log)
+  installation.quietDaemons()
   const netlink = new Netlink()
 
   // Where this node's pods have their addresses: told by whoever started the agent, or by the cluster.
@@ -90,7 +95,7 @@ export async function main(options: Options, version: string): Promise<void> {
       return request.kind === 'cni'
         ? answerCall(network, turns, request.env, request.body, gone)
         : answerControl(
-            { network, nodes, policies, repair, source, uplinkMtu, turns, options, version },
+            { network, nodes, policies, repair, source, uplinkMtu, turns, installation, options, version },
             request.body,
             request.env,
           )
@@ -125,10 +130,13 @@ export async function main(options: Options, version: string): Promise<void> {
   await nodes.settled(FIRST_NETWORK_MS)
   repair.start()
   ready.resolve()
+  installation.begin()
+  source.tellNetworkIsUp?.()
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
   const reason = await Promise.race([told, server.gone(), renumbered.promise])
   log.info({ reason }, 'stopping; pods keep their network')
+  installation.close()
   await source.close()
   await server.close()
   await nodes.close()

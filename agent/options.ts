@@ -63,6 +63,11 @@ export interface Options {
   readonly policyFailsOpen: boolean
   readonly socket: string
   readonly stateDir: string
+  /** The container runtime's folder of plugins; absent: the plugin is put there by somebody else. */
+  readonly cniBinDir?: string
+  /** Its folder of network configurations; absent: likewise. */
+  readonly cniConfDir?: string
+  readonly sysctlDir: string
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -142,11 +147,18 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   const routing = once('--routing', given.routing)
   if (isEncrypted && routing !== 'auto' && routing !== 'wireguard')
     throw new OptionError(`--encrypt leaves --routing ${routing} nothing to do; use auto or wireguard`)
-  const path = (name: 'cluster-dir' | 'kubeconfig' | 'redis-ca' | 'redis-cert' | 'redis-key') => {
+  const path = (
+    name: 'cluster-dir' | 'kubeconfig' | 'redis-ca' | 'redis-cert' | 'redis-key' | 'cni-bin-dir' | 'cni-conf-dir',
+  ) => {
     const text = given[name]
     return text === undefined ? undefined : absolute(`--${name}`, text)
   }
   const [clusterDir, kubeconfig] = [path('cluster-dir'), path('kubeconfig')]
+  const [cniBinDir, cniConfDir] = [path('cni-bin-dir'), path('cni-conf-dir')]
+  if (cniConfDir !== undefined && cniBinDir === undefined)
+    throw new OptionError(
+      '--cni-conf-dir needs --cni-bin-dir, like /opt/cni/bin: only plugins that are there can be in the network configuration',
+    )
   const [caFile, certFile, keyFile] = [path('redis-ca'), path('redis-cert'), path('redis-key')]
   const tls = { ...(caFile && { caFile }), ...(certFile && { certFile }), ...(keyFile && { keyFile }) }
   return {
@@ -178,6 +190,9 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     policyFailsOpen: flag('--policy-fail-open', given['policy-fail-open'] ?? 'false'),
     socket,
     stateDir,
+    ...(cniBinDir && { cniBinDir }),
+    ...(cniConfDir && { cniConfDir }),
+    sysctlDir: absolute('--sysctl-dir', given['sysctl-dir']),
     logLevel: once('--log-level', given['log-level']),
   }
 }

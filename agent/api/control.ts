@@ -2,6 +2,7 @@ import type { Answer } from '../../plugin/frame.ts'
 import type { ClusterSource, NodeRegistry, RegisteredNode } from '../cluster/view.ts'
 import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
 import { forwardingProblems } from '../forwarding.ts'
+import type { Installation } from '../install/installation.ts'
 import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
 import type { Options } from '../options.ts'
@@ -96,6 +97,7 @@ export interface Agent {
   readonly source: ClusterSource
   readonly uplinkMtu: UplinkMtu
   readonly turns: Turns
+  readonly installation: Installation
   readonly options: Options
   readonly version: string
 }
@@ -164,7 +166,16 @@ function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
   }))
 }
 
-async function status({ network, nodes, policies, repair, turns, options, version }: Agent): Promise<Status> {
+async function status({
+  network,
+  nodes,
+  policies,
+  repair,
+  turns,
+  installation,
+  options,
+  version,
+}: Agent): Promise<Status> {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return {
     version,
@@ -184,6 +195,7 @@ async function status({ network, nodes, policies, repair, turns, options, versio
       ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
       ...forwardingProblems(network.leases.pools.map(({ cidr }) => cidr.family)),
       ...[spaceProblem(options.stateDir)].filter((problem) => problem !== undefined),
+      ...installation.problems,
       ...repair.problems,
       ...nodes.problems,
       ...policies.problems,

@@ -66,6 +66,10 @@ export class KeptSource implements ClusterSource {
     this.#source.announce(announcement, addresses)
   }
 
+  tellNetworkIsUp(): void {
+    this.#source.tellNetworkIsUp?.()
+  }
+
   start(onChange: (change: ViewChange) => void): void {
     const kept = this.#kept.read()
     let isHeard = false

@@ -68,6 +68,8 @@ export interface ClusterSource {
    * @param addresses where this node is, for a cluster that has it from nobody else
    */
   announce(announcement: Announcement, addresses: readonly string[]): void
+  /** Pods on this node have a network from now on: takes away what keeps them off it; absent: nobody asks. */
+  tellNetworkIsUp?(): void
   /** What it asks, and where that is: an address or a name; absent: nothing on the network. */
   readonly server?: { readonly name: string; readonly host: string } | undefined
   /** Where nodes stay until somebody removes them by hand; absent: they come and go otherwise. */

@@ -8,12 +8,23 @@ export interface Sysctl {
   readonly value: string
 }
 
+/**
+ * Where they are written. A container's /proc/sys is read-only unless it is privileged; the same folder of the node, mounted
+ * somewhere else, is not. It shows the settings of whoever looks at it, so namespaces are entered as ever.
+ */
+let writableDir = '/proc/sys/net'
+
+/** Once, before any is written. */
+export function writeSysctlsIn(dir: string): void {
+  writableDir = dir
+}
+
 /** Synchronous: inside a foreign namespace nothing else may run in between. @throws KernelError */
 export function putSysctl({ key, value }: Sysctl): void {
   // Writing this one takes the RTNL lock even where nothing changes (addrconf_fixup_forwarding in net/ipv6/addrconf.c).
   if (/^ipv6\/.*\/forwarding$/.test(key) && getSysctl(key) === value) return
   try {
-    writeFileSync(`/proc/sys/net/${key}`, value)
+    writeFileSync(`${writableDir}/${key}`, value)
   } catch (error) {
     throw new KernelError(`sysctl net/${key}=${value}`, (error as NodeJS.ErrnoException).code ?? 'EIO')
   }

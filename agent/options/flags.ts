@@ -141,6 +141,24 @@ export const FLAGS = {
     describe: 'where the plugin finds the agent',
   },
   'state-dir': { type: 'string', nargs: 1, default: '/run/bramble', describe: 'small records; keep it on tmpfs' },
+  'cni-bin-dir': {
+    type: 'string',
+    nargs: 1,
+    defaultDescription: 'none: it is put nowhere',
+    describe: 'where the agent puts the plugin: the folder of the container runtime, like /opt/cni/bin',
+  },
+  'cni-conf-dir': {
+    type: 'string',
+    nargs: 1,
+    defaultDescription: 'none: it is put nowhere',
+    describe: 'where it puts the network configuration, once it can serve: like /etc/cni/net.d',
+  },
+  'sysctl-dir': {
+    type: 'string',
+    nargs: 1,
+    default: '/proc/sys/net',
+    describe: "where kernel settings are written; in a container, where the node's /proc/sys/net is mounted",
+  },
   'log-level': {
     nargs: 1,
     choices: LOG_LEVELS,

@@ -42,6 +42,7 @@ interface Call {
   readonly path: string
   readonly query?: Query
   readonly body?: string
+  readonly contentType?: string
   readonly signal: AbortSignal
 }
 
@@ -146,6 +147,14 @@ export class ApiClient {
     return objectOf(`PATCH ${path}`, await this.#json({ method: 'PATCH', path, query, body, signal }))
   }
 
+  /** Lists are merged by the keys of their entries, as the type says (k8s.io/apimachinery, strategicpatch). */
+  async strategicMergePatch(path: string, patch: unknown, signal: AbortSignal): Promise<ApiObject> {
+    const query = { fieldManager: 'bramble-agent' }
+    const contentType = 'application/strategic-merge-patch+json'
+    const body = JSON.stringify(patch)
+    return objectOf(`PATCH ${path}`, await this.#json({ method: 'PATCH', path, query, body, contentType, signal }))
+  }
+
   /** What is under way is for the signals to end. */
   close(): void {
     this.#agent?.destroy()
@@ -169,7 +178,7 @@ export class ApiClient {
     throw refusal(request, status, response.statusMessage ?? '', retryAfter, text)
   }
 
-  #head({ method, path, query, body, signal }: Call, request: string): Promise<IncomingMessage> {
+  #head({ method, path, query, body, contentType, signal }: Call, request: string): Promise<IncomingMessage> {
     const { token, secureContext } = this.#credentials.current()
     const { protocol, port, pathname } = this.#base
     const isTls = protocol === 'https:'
@@ -187,7 +196,10 @@ export class ApiClient {
           accept: 'application/json',
           'user-agent': this.#userAgent,
           ...(token && { authorization: `Bearer ${token}` }),
-          ...(body && { 'content-type': 'application/merge-patch+json', 'content-length': Buffer.byteLength(body) }),
+          ...(body && {
+            'content-type': contentType ?? 'application/merge-patch+json',
+            'content-length': Buffer.byteLength(body),
+          }),
         },
       })
       const late = (what: string, ms: number) => () =>

@@ -9,6 +9,7 @@ import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { ApiError } from './errors.ts'
 import { explain } from './explain.ts'
+import { NetworkCondition } from './network-condition.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
 import { KubernetesWorkloads } from './workloads.ts'
@@ -40,12 +41,14 @@ export class KubernetesSource implements ClusterSource {
   readonly #nodes: ObjectStore<ClusterNode>
   readonly #reflector: Reflector
   readonly #announcer: Announcer
+  readonly #condition: NetworkCondition
   readonly #backoff: BackoffLimits | undefined
   readonly #closing = new AbortController()
   #onChange: ((change: ViewChange) => void) | undefined
   #view: ReadonlyMap<string, ClusterNode> | undefined
   #away: string | undefined
   #unsaid: string | undefined
+  #untaken: string | undefined
 
   /** @param backoff only tests have less patience */
   constructor(client: ApiClient, nodeName: string, backoff?: BackoffLimits) {
@@ -59,6 +62,15 @@ export class KubernetesSource implements ClusterSource {
       this.#ownPath,
       (trouble) => {
         this.#unsaid = trouble
+        this.#tell(new Set())
+      },
+      backoff,
+    )
+    this.#condition = new NetworkCondition(
+      client,
+      this.#ownPath,
+      (trouble) => {
+        this.#untaken = trouble
         this.#tell(new Set())
       },
       backoff,
@@ -95,6 +107,10 @@ export class KubernetesSource implements ClusterSource {
     this.#announcer.want(formatAnnouncement(announcement))
   }
 
+  tellNetworkIsUp(): void {
+    this.#condition.want()
+  }
+
   start(onChange: (change: ViewChange) => void): void {
     this.#onChange = onChange
     this.#reflector.start()
@@ -103,7 +119,12 @@ export class KubernetesSource implements ClusterSource {
   async close(): Promise<void> {
     this.#onChange = undefined
     this.#closing.abort()
-    await Promise.all([this.#reflector.close(), this.#announcer.close(), this.workloads.close()])
+    await Promise.all([
+      this.#reflector.close(),
+      this.#announcer.close(),
+      this.#condition.close(),
+      this.workloads.close(),
+    ])
     this.#nodes.close()
     this.#client.close()
   }
@@ -137,10 +158,14 @@ export class KubernetesSource implements ClusterSource {
     return {
       begin: () => {
         this.#announcer.forget()
+        this.#condition.forget()
         this.#nodes.begin()
       },
       put: (object) => {
-        if (object.metadata.name === this.#nodeName) this.#announcer.seen(object)
+        if (object.metadata.name === this.#nodeName) {
+          this.#announcer.seen(object)
+          this.#condition.seen(object)
+        }
         this.#nodes.put(object)
       },
       remove: (object) => this.#nodes.remove(object),
@@ -157,7 +182,9 @@ export class KubernetesSource implements ClusterSource {
     const kept = this.#view ? '; the last view stays in force' : ''
     return [
       ...(this.#away ? [{ object: this.#server, reason: `${this.#away}${kept}` }] : []),
-      ...(this.#unsaid ? [{ object: `Node ${this.#nodeName}`, reason: this.#unsaid }] : []),
+      ...[this.#unsaid, this.#untaken].flatMap((reason) =>
+        reason === undefined ? [] : [{ object: `Node ${this.#nodeName}`, reason }],
+      ),
       ...Array.from(this.#nodes.problems(), ([name, reason]) => ({
         object: `Node ${name}`,
         reason: this.#view?.has(name) ? `${reason}; what it said before stays in force` : reason,
