@@ -5,12 +5,13 @@ import type { LocalPod, PolicyInput } from '../policy/input.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
 import { selectsPod } from '../policy/selects.ts'
 import { BASE_COUNTERS, baseChains, NODE_SETS } from './base-chains.ts'
+import { elementDifference, withElements } from './element-difference.ts'
 import { unknownEnd } from './ends.ts'
-import { LOCAL_MAPS, LOCAL_SETS, type LocalElements } from './local-elements.ts'
+import { LOCAL_MAPS, LOCAL_SETS } from './local-elements.ts'
 import { LocalElementsInUse } from './local-elements-in-use.ts'
+import { isKnownAs, LocalPods } from './local-pods.ts'
 import { Membership } from './membership.ts'
-import type { PodRules } from './pod-rules.ts'
-import { elementText } from './render.ts'
+import { type PodRules, podRules } from './pod-rules.ts'
 import { RulesInUse } from './rules-in-use.ts'
 import type { PolicyChange, PolicyTable } from './table.ts'
 
@@ -49,22 +50,23 @@ export class DesiredPolicy {
   readonly #membership = new Membership()
   readonly #policies = new PolicyIndex()
   readonly #rules = new RulesInUse(this.#membership)
-  readonly #locals = new Map<string, LocalPod>()
-  /** Links of a pod: more than one where it has more networks, or where one of its name is about to go. */
-  readonly #linksByPod = new Map<string, Set<string>>()
+  readonly #locals: LocalPods
   /** By link. */
   readonly #keys = new Map<string, PodKeys>()
   readonly #elements = new LocalElementsInUse()
 
   constructor(settings: PolicySettings) {
     this.#settings = settings
-    this.#rules.acquireAs('tunnels', () => ({ entry: undefined, chains: [], counters: [], sets: NODE_SETS }))
+    this.#locals = new LocalPods(settings.nodeName)
+    this.#rules.acquire('tunnels', () => ({ entry: undefined, chains: [], counters: [], sets: NODE_SETS }))
   }
 
   /** @param changed what may have; all of it by default */
   update(state: PolicyState, changed: ChangedState = this.#everything(state)): PolicyUpdate {
     const dirty = new Set<string>()
     const { workloads, nodes, localPods } = state
+    const { tunnelEnds } = this.#membership
+    const endsBefore = tunnelEnds.version
     for (const name of changed.nodes) this.#membership.takeNode(name, nodes.get(name))
     for (const id of changed.policies) this.#takePolicy(id, state, dirty)
     for (const name of changed.namespaces)
@@ -74,6 +76,8 @@ export class DesiredPolicy {
     for (const link of changed.localPods)
       for (const pod of this.#takeLocal(link, localPods.get(link), dirty)) pods.add(pod)
     for (const key of pods) this.#takePod(key, workloads.pods.get(key), dirty)
+    if (tunnelEnds.version !== endsBefore)
+      for (const [link, local] of this.#locals) if (this.#isRuledOtherwise(link, local)) dirty.add(link)
     return this.#settle(dirty)
   }
 
@@ -103,7 +107,7 @@ export class DesiredPolicy {
       namespaces: both(workloads.namespaces.keys(), this.#membership.namespaceNames()),
       policies: both(workloads.policies.keys(), this.#policies.ids()),
       nodes: both(nodes.keys(), this.#membership.nodeNames()),
-      localPods: both(localPods.keys(), this.#locals.keys()),
+      localPods: both(localPods.keys(), this.#locals.links()),
     }
   }
 
@@ -121,34 +125,16 @@ export class DesiredPolicy {
 
   /** @returns the pods whose addresses may be others now */
   #takeLocal(link: string, local: LocalPod | undefined, dirty: Set<string>): string[] {
-    const old = this.#locals.get(link)
-    if (old === local) return []
+    const pods = this.#locals.take(link, local)
+    if (!pods) return []
     dirty.add(link)
     this.#elements.take(link, local)
-    if (old?.pod !== undefined) {
-      const links = this.#linksByPod.get(old.pod)
-      links?.delete(link)
-      if (links?.size === 0) this.#linksByPod.delete(old.pod)
-    }
-    if (local) this.#locals.set(link, local)
-    else this.#locals.delete(link)
-    if (local?.pod !== undefined)
-      this.#linksByPod.set(local.pod, (this.#linksByPod.get(local.pod) ?? new Set()).add(link))
-    return [old?.pod, local?.pod].filter((pod) => pod !== undefined)
+    return pods
   }
 
   #takePod(key: string, pod: ClusterPod | undefined, dirty: Set<string>): void {
-    if (this.#membership.takePod(key, pod, pod ? this.#addressesOf(key, pod) : []))
-      for (const link of this.#linksByPod.get(key) ?? []) dirty.add(link)
-  }
-
-  /** Of a pod of this node, what its agent gave it; none once that is taken back, whatever the cluster still says. */
-  #addressesOf(key: string, pod: ClusterPod): readonly string[] {
-    if (pod.isHostNetwork) return []
-    const locals = [...(this.#linksByPod.get(key) ?? [])].flatMap((link) => this.#locals.get(link) ?? [])
-    const own = locals.filter((local) => isKnownAs(local, pod))
-    if (own.length > 0) return own.flatMap(({ addresses }) => addresses)
-    return pod.nodeName === this.#settings.nodeName ? [] : pod.addresses
+    if (this.#membership.takePod(key, pod, pod ? this.#locals.addressesOf(key, pod) : []))
+      for (const link of this.#locals.linksOf(key)) dirty.add(link)
   }
 
   #knownPod(local: LocalPod): ClusterPod | undefined {
@@ -168,30 +154,34 @@ export class DesiredPolicy {
     const change = this.#rules.settle()
     const local = dirty.size > 0 ? this.#localChange(dirty) : undefined
     const concerned = new Set([...this.#concernedBy(change), ...dirty])
-    return { change: local ? merged(change, local) : change, concerned }
+    return { change: local ? withElements(change, local) : change, concerned }
   }
 
   /** Works out who decides about a pod. @returns keys of rules in use */
   #acquire(local: LocalPod): PodKeys {
-    return { ingress: this.#acquireOne(local, 'ingress'), egress: this.#acquireOne(local, 'egress') }
+    const [ingress, egress] = [this.#ruling(local, 'ingress'), this.#ruling(local, 'egress')]
+    for (const { key, make } of [ingress, egress]) this.#rules.acquire(key, make)
+    return { ingress: ingress.key, egress: egress.key }
   }
 
-  #acquireOne(local: LocalPod, direction: Direction): string {
+  #isRuledOtherwise(link: string, local: LocalPod): boolean {
+    const keys = this.#keys.get(link)
+    return DIRECTIONS.some((direction) => keys?.[direction] !== this.#ruling(local, direction).key)
+  }
+
+  #ruling(local: LocalPod, direction: Direction): { readonly key: string; readonly make: () => PodRules } {
     const { mode, failsOpen } = this.#settings
-    const families = ([4, 6] as const).filter((family) => local.addresses.some((one) => familyOf(one) === family))
     const pod = this.#knownPod(local)
     if (!pod) {
       // Of a container that no Kubernetes has there is nothing to know.
       const isOpen = failsOpen || (local.pod === undefined && !local.isUnknown)
-      const key = isOpen ? 'open' : `unknown ${direction}`
-      this.#rules.acquireAs(key, () => (isOpen ? OPEN : unknownRules(direction, mode !== 'never')))
-      return key
+      if (isOpen) return { key: 'open', make: () => OPEN }
+      return { key: `unknown ${direction}`, make: () => unknownRules(direction, mode !== 'never') }
     }
     const policies = this.#policies.selecting(pod, this.#membership.namespace(pod.namespace))
-    const subject = { direction, families, ports: pod.ports }
-    const key = this.#rules.keyOf(policies, subject)
-    this.#rules.acquire(key, policies, subject, mode)
-    return key
+    const families = ([4, 6] as const).filter((family) => local.addresses.some((one) => familyOf(one) === family))
+    const subject = { direction, families, ports: pod.ports, tunnelEnds: this.#membership.tunnelEnds }
+    return { key: this.#rules.keyOf(policies, subject), make: () => podRules(policies, subject, mode) }
   }
 
   #localChange(ruled: ReadonlySet<string>): Pick<PolicyChange, 'addedElements' | 'removedElements'> {
@@ -200,7 +190,7 @@ export class DesiredPolicy {
       const entry = (direction: Direction) => keys && this.#rules.get(keys[direction])?.entry
       return { ingress: entry('ingress'), egress: entry('egress') }
     })
-    return elementChange(before, after)
+    return elementDifference(before, after)
   }
 
   /** Those whose rules look into a set that has other elements now. */
@@ -222,39 +212,6 @@ function unknownRules(direction: Direction, isEnforced: boolean): PodRules {
 }
 
 /** A pod that was made again under its name is another one; and one that has been wired has not the network of its node. */
-function isKnownAs({ isUnknown, uid }: LocalPod, pod: ClusterPod): boolean {
-  return !isUnknown && !pod.isHostNetwork && (uid === undefined || uid === pod.uid)
-}
-
-function elementChange(
-  before: LocalElements,
-  after: LocalElements,
-): Pick<PolicyChange, 'addedElements' | 'removedElements'> {
-  const addedElements = new Map<string, string[]>()
-  const removedElements = new Map<string, string[]>()
-  for (const [name, elements] of after) {
-    const old = before.get(name) ?? new Map()
-    const added = [...elements].filter(([element, chain]) => old.get(element) !== chain)
-    const removed = [...old].filter(([element, chain]) => elements.get(element) !== chain)
-    if (added.length > 0) addedElements.set(name, added.map(elementText))
-    if (removed.length > 0)
-      removedElements.set(
-        name,
-        removed.map(([element]) => element),
-      )
-  }
-  return { addedElements, removedElements }
-}
-
-/** The names of the sets of pods of this node and of others are never the same. */
-function merged(change: PolicyChange, local: Pick<PolicyChange, 'addedElements' | 'removedElements'>): PolicyChange {
-  return {
-    ...change,
-    addedElements: new Map([...change.addedElements, ...local.addedElements]),
-    removedElements: new Map([...change.removedElements, ...local.removedElements]),
-  }
-}
-
 function byName<T extends { readonly name: string }>(things: readonly T[]): Map<string, T> {
   return new Map(things.map((thing) => [thing.name, thing]))
 }

@@ -1,21 +1,29 @@
 import type { Family } from '../../ipam/address.ts'
 import { merge } from '../cluster/address-ranges.ts'
-import type { AddressRange, Direction, Peer, PortMatch, Protocol, Rule } from '../cluster/policy.ts'
+import type { Direction, Peer, PortMatch, Protocol, Rule } from '../cluster/policy.ts'
 import type { NamedPort } from '../cluster/workloads.ts'
+import { rangeText } from '../policy/ranges.ts'
 import { EVERY_POD, type Selection, type SetUse, useOf } from './selection.ts'
+import type { TunnelEnds } from './tunnel-ends.ts'
 
-/** The pods that a chain is for, as far as its rules depend on them. */
+/** A set costs the kernel and libnftables three times what a rule does, and a packet no less than two rules. */
+const RANGES_INLINE_MAX = 2
+
+/** The pods that a chain is for, and what else its rules depend on. */
 export interface Subject {
   readonly direction: Direction
   readonly families: readonly Family[]
   /** Those that have a name, of the pods themselves. */
   readonly ports: readonly NamedPort[]
+  readonly tunnelEnds: Pick<TunnelEnds, 'familiesIn'>
 }
 
 /** What a packet is compared with, in the language of nft; '' is every packet. */
 export interface Match {
   readonly text: string
   readonly sets: readonly SetUse[]
+  /** Absent: it does not ask for an address. */
+  readonly family?: Family
 }
 
 const EVERY_PACKET: Match = { text: '', sets: [] }
@@ -41,35 +49,38 @@ function peersOf(peers: readonly Peer[]): Peer[] {
   return ranges.length > 0 ? [...others, { kind: 'ranges', ranges }] : others
 }
 
-function peerMatches(peer: Peer, { direction, families }: Subject): Match[] {
-  return selectionsOf(peer).flatMap((selection) =>
-    families
-      .filter((family) => selection.kind !== 'cidrs' || selection.ranges.some((range) => range.family === family))
-      .map((family) => {
-        const use = useOf(selection, family)
-        const side = direction === 'ingress' ? 'saddr' : 'daddr'
-        return { text: `${ip(family)} ${side} @${use.set}`, sets: [use] }
-      }),
-  )
-}
-
-function selectionsOf(peer: Peer): Selection[] {
+function peerMatches(peer: Peer, subject: Subject): Match[] {
+  const inSet = (selection: Selection, families = subject.families) =>
+    families.map((family) => {
+      const use = useOf(selection, family)
+      return addressMatch(subject, family, `@${use.set}`, [use])
+    })
   switch (peer.kind) {
     case 'pods':
-      return [{ kind: 'pods', selection: peer.selection }]
+      return inSet({ kind: 'pods', selection: peer.selection })
     case 'nodes':
-      return [{ kind: 'nodes', nodes: peer.nodes }]
-    case 'ranges':
+      return inSet({ kind: 'nodes', nodes: peer.nodes })
+    case 'ranges': {
+      const { ranges } = peer
+      const ends = subject.tunnelEnds.familiesIn(ranges)
       return [
-        // A set has one family: so those of one are named by themselves.
-        ...([4, 6] as const).map((family) => peer.ranges.filter((range) => range.family === family)).flatMap(cidrs),
-        { kind: 'tunnels', ranges: peer.ranges },
+        ...subject.families.flatMap((family) => {
+          // A set has one family: so those of one are named by themselves.
+          const some = ranges.filter((range) => range.family === family)
+          if (some.length > RANGES_INLINE_MAX) return inSet({ kind: 'cidrs', ranges: some }, [family])
+          return some.map((range) => addressMatch(subject, family, rangeText(range)))
+        }),
+        ...inSet(
+          { kind: 'tunnels', ranges },
+          subject.families.filter((family) => ends.includes(family)),
+        ),
       ]
+    }
   }
 }
 
-function cidrs(ranges: readonly AddressRange[]): Selection[] {
-  return ranges.length > 0 ? [{ kind: 'cidrs', ranges }] : []
+function addressMatch({ direction }: Subject, family: Family, what: string, sets: readonly SetUse[] = []): Match {
+  return { text: `${ip(family)} ${direction === 'ingress' ? 'saddr' : 'daddr'} ${what}`, sets, family }
 }
 
 /** Those of the destination pod, which on ingress is the subject itself: its numbers are known. */
@@ -89,7 +100,7 @@ function named({ name, protocol }: NameMatch, peers: readonly Peer[] | undefined
   const ports = (selection = EVERY_POD) =>
     subject.families.map((family) => {
       const use = useOf({ kind: 'ports', selection, name, ...(protocol && { protocol }) }, family)
-      return { text: `${ip(family)} daddr . meta l4proto . th dport @${use.set}`, sets: [use] }
+      return { text: `${ip(family)} daddr . meta l4proto . th dport @${use.set}`, sets: [use], family }
     })
   if (peers === undefined) return ports()
   return peersOf(peers).flatMap((peer) =>
@@ -97,7 +108,7 @@ function named({ name, protocol }: NameMatch, peers: readonly Peer[] | undefined
       ? ports(peer.selection)
       : peerMatches(peer, subject).flatMap((address) =>
           ports()
-            .filter(sameFamily(address))
+            .filter(({ family }) => family === address.family)
             .map((one) => joined(address, one)),
         ),
   )
@@ -126,10 +137,6 @@ function mergedPorts(ports: readonly NumberMatch[]): Pick<NumberMatch, 'first' |
 
 function joined(a: Match, b: Match): Match {
   return { text: [a.text, b.text].filter((text) => text !== '').join(' '), sets: [...a.sets, ...b.sets] }
-}
-
-function sameFamily(match: Match): (other: Match) => boolean {
-  return (other) => match.sets[0]?.family === other.sets[0]?.family
 }
 
 function ip(family: Family): string {

@@ -3,6 +3,7 @@ import type { ClusterNode } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
 import { Members, type PodIdentity } from './members.ts'
 import type { SetUse } from './selection.ts'
+import { TunnelEnds } from './tunnel-ends.ts'
 
 /**
  * All pods and nodes of the cluster, and of each selection that is in use on this node, who is selected. A pod that
@@ -14,6 +15,7 @@ export class Membership {
   readonly #namespaces = new Map<string, ClusterNamespace>()
   readonly #nodes = new Map<string, ClusterNode>()
   readonly #used = new Map<string, { readonly members: Members; users: number }>()
+  readonly tunnelEnds = new TunnelEnds()
   /** Those that mean a namespace, for namespaces that have pods. */
   readonly #meaning = new Map<string, Set<Members>>()
 
@@ -84,6 +86,7 @@ export class Membership {
     const old = this.#nodes.get(name)
     if (old === node) return
     const taken = node && withAddresses(node)
+    this.tunnelEnds.take(name, taken)
     for (const { members } of this.#used.values()) {
       if (!members.isOfNodes) continue
       if (old) members.deleteNode(old)

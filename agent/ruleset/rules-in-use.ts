@@ -1,10 +1,9 @@
-import type { Policy } from '../cluster/policy.ts'
-import type { PolicyMode } from '../policy/input.ts'
+import type { Direction, Policy, Rule } from '../cluster/policy.ts'
 import type { Subject } from './match.ts'
 import type { Members } from './members.ts'
 import type { Membership } from './membership.ts'
 import { setComment } from './names.ts'
-import { type PodRules, podRules } from './pod-rules.ts'
+import type { PodRules } from './pod-rules.ts'
 import { Registry } from './registry.ts'
 import { describeSelection, type SetUse, typeOf } from './selection.ts'
 import type { PolicyChain, PolicyChange, PolicyCounter, PolicySet } from './table.ts'
@@ -26,23 +25,24 @@ export class RulesInUse {
   /** Of each policy as it is; another one with its name has another number. */
   readonly #numbers = new WeakMap<Policy, number>()
   #lastNumber = 0
+  readonly #ends = new WeakMap<
+    Policy,
+    { readonly version: number; readonly texts: Readonly<Record<Direction, string>> }
+  >()
 
   constructor(membership: Membership) {
     this.#membership = membership
   }
 
   /** What tells these rules from all others. */
-  keyOf(policies: readonly Policy[], { direction, families, ports }: Subject): string {
-    const numbers = policies.map((policy) => this.#numberOf(policy))
+  keyOf(policies: readonly Policy[], { direction, families, ports }: Omit<Subject, 'tunnelEnds'>): string {
+    const numbers = policies.map((policy) => `${this.#numberOf(policy)}${this.#endsIn(policy, direction)}`)
     const dependsOnPorts = direction === 'ingress' && ports.length > 0 && policies.some(namesPorts)
     return `${direction} ${families.join()} ${numbers.join()}${dependsOnPorts ? JSON.stringify(ports) : ''}`
   }
 
-  acquire(key: string, policies: readonly Policy[], subject: Subject, mode: PolicyMode): PodRules {
-    return this.acquireAs(key, () => podRules(policies, subject, mode))
-  }
-
-  acquireAs(key: string, make: () => PodRules): PodRules {
+  /** @param make only called for the first user */
+  acquire(key: string, make: () => PodRules): PodRules {
     return this.#rules.acquire(key, () => {
       const rules = make()
       for (const chain of rules.chains) this.#chains.acquire(chain.name, () => chain)
@@ -121,6 +121,24 @@ export class RulesInUse {
     const set = new SetInUse(use, this.#membership.acquire(use), () => this.#touched.add(set))
     this.#touched.add(set)
     return set
+  }
+
+  /** Which of its rules are about tunnels' ends, and of which families: another text, other rules. */
+  #endsIn(policy: Policy, direction: Direction): string {
+    const { tunnelEnds } = this.#membership
+    const { version } = tunnelEnds
+    const known = this.#ends.get(policy)
+    if (known?.version === version) return known.texts[direction]
+    const textOf = (rules: readonly Rule[] = []) =>
+      rules
+        .flatMap(({ peers = [] }, index) => {
+          const families = tunnelEnds.familiesIn(peers.flatMap((peer) => (peer.kind === 'ranges' ? peer.ranges : [])))
+          return families.length > 0 ? [` ${index}:${families.join('')}`] : []
+        })
+        .join('')
+    const texts = { ingress: textOf(policy.ingress), egress: textOf(policy.egress) }
+    this.#ends.set(policy, { version, texts })
+    return texts[direction]
   }
 
   #numberOf(policy: Policy): number {

@@ -127,6 +127,33 @@ add element inet bramble-policy ingress4 { 10.42.1.1 : jump in-C }`,
   t.same(concerned, ['brm000000000001'])
 })
 
+t.test("a range has a set of tunnels' ends for as long as a node is in it", async (t) => {
+  const from = [{ ipBlock: { cidr: '192.168.2.0/24' } }]
+  const policies = [networkPolicy('web', { ingress: [{ from }] })]
+  const outside = input({ policies })
+  const [first, second] = [...outside.nodes.values()]
+  assert.ok(first && second)
+  const withSecond = (node: Partial<typeof second>) => {
+    return {
+      ...outside,
+      nodes: new Map([
+        [first.name, first],
+        [second.name, { ...second, ...node }],
+      ]),
+    }
+  }
+  const desired = new DesiredPolicy(outside)
+  desired.update(outside)
+  const inside = withSecond({ addresses: ['192.168.1.2', '192.168.2.2'] })
+  const comes = desired.update(inside)
+  t.match(renderChange(comes.change), /add set inet bramble-policy tunnels4-.* elements = \{ 10\.42\.2\.0 \}/)
+  t.same([...comes.concerned], ['brm000000000001'], 'the pod whose rule it is, and no other')
+  const relabelled = withSecond({ addresses: ['192.168.1.2', '192.168.2.2'], labels: { disk: 'none' } })
+  t.equal(renderChange(desired.update(relabelled).change), '', 'labels are of no matter to a range')
+  t.match(renderChange(desired.update(outside).change), /delete set inet bramble-policy tunnels4-/)
+  t.same(snapshot(desired.table), snapshot(desiredPolicy(outside)))
+})
+
 t.test('a policy that goes leaves nothing behind', async (t) => {
   const { text } = step({ local: [localPod('shop/web')], policies: [POLICY] }, { local: [localPod('shop/web')] })
   t.equal(
