@@ -13,11 +13,12 @@ const ACTIONS = { Accept: 'lets through', Deny: 'denies', Pass: 'hands on to the
 const SHARED = '* packets of pods that several policies isolate: each of them counts them'
 
 export function renderPolicies(report: PolicyReport): string {
-  const { mode, pod, policies, problems } = report
+  const { mode, pod, policies, morePolicies, problems } = report
   return [
     ...(MODES[mode] === undefined ? [] : [MODES[mode]]),
     ...(pod ? podBlocks(pod, new Set(policies.flatMap((one) => (one.isAudit ? [one.policy] : [])))) : []),
     ...(policies.length > 0 ? [policyTable(policies)] : pod ? [] : ['no policy is known: every pod is open']),
+    ...(morePolicies > 0 ? [`and ${morePolicies} more policies`] : []),
     ...(problems.length > 0 ? [['problems:', ...problems.map((problem) => `  ${problem}`)].join('\n')] : []),
   ].join('\n\n')
 }
@@ -67,12 +68,19 @@ function podBlocks(pod: PodReport, onAudit: ReadonlySet<string>): string[] {
   ]
 }
 
-function side(word: 'in' | 'out', { rest, policies, rules }: SideReport, onAudit: ReadonlySet<string>): string {
+function side(
+  word: 'in' | 'out',
+  { rest, policies, rules, moreRules }: SideReport,
+  onAudit: ReadonlySet<string>,
+): string {
   if (policies.length === 0)
     return `${word}: ${rest === 'open' ? 'open, no policy is about it' : 'closed, as no policy lets anything through'}`
   const head = rules.length === 0 ? `${word}: ${rest}` : `${word}: in this order; what no rule decides is ${rest}`
-  const rows = policies.flatMap((policy) => {
-    const own = rules.filter((rule) => rule.policy === policy)
+  const byPolicy = Map.groupBy(rules, ({ policy }) => policy)
+  // Of what has no place, nobody can say that it has no rules.
+  const shown = moreRules > 0 ? policies.filter((policy) => byPolicy.has(policy)) : policies
+  const rows = shown.flatMap((policy) => {
+    const own = byPolicy.get(policy) ?? []
     const name = `${policy}${onAudit.has(policy) ? ' (audit)' : ''}`
     if (own.length === 0) return [[name, '', 'no rule: lets nothing through']]
     return own.map((rule) => [
@@ -82,5 +90,6 @@ function side(word: 'in' | 'out', { rest, policies, rules }: SideReport, onAudit
     ])
   })
   const [, ...lines] = renderTable(['', '', ''], rows).split('\n')
-  return [head, ...lines.map((line) => `  ${line}`)].join('\n')
+  const more = moreRules > 0 ? [`and ${moreRules} more rules`] : []
+  return [head, ...[...lines, ...more].map((line) => `  ${line}`)].join('\n')
 }

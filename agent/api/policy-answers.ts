@@ -20,8 +20,9 @@ export interface PolicyReport {
   readonly mode: string
   /** Absent: none was asked for. */
   readonly pod?: PodReport
-  /** All, or those that select the pod; in the order in which they decide. */
+  /** All, or those that select the pod; in the order in which they decide, the first thousands of them. */
   readonly policies: readonly PolicyRow[]
+  readonly morePolicies: number
   readonly problems: readonly string[]
 }
 
@@ -46,8 +47,9 @@ export interface Counted {
   readonly effect: Effect
   readonly packets: number
   readonly bytes: number
-  /** Where pods are isolated by more than one policy, all of them count the same packets. */
+  /** Where pods are isolated by more than one policy, all of them count the same packets: the first few of the others. */
   readonly sharedWith: readonly string[]
+  readonly moreSharedWith: number
 }
 
 export interface PodReport {
@@ -65,8 +67,9 @@ export interface PodReport {
 export interface SideReport {
   /** What becomes of what no rule decides. */
   readonly rest: 'open' | 'closed'
-  /** Of those that are about this direction, in order. */
+  /** Of those that are about this direction, in order; the first thousands of them. */
   readonly rules: readonly RuleReport[]
+  readonly moreRules: number
   /** Those that select the pod for this direction, with rules or without. */
   readonly policies: readonly string[]
 }

@@ -8,6 +8,12 @@ import type { CounterValue, PolicyCounter } from '../ruleset/table.ts'
 import type { Counted, PodReport, PolicyReport, PolicyRow, SideReport } from './policy-answers.ts'
 import { endOf } from './policy-ends.ts'
 
+/** A pod may be selected by all policies that there are, each with a thousand rules: an answer has room for so many. */
+const POLICIES_MAX = 5_000
+const RULES_MAX = 2_000
+/** A thousand policies that isolate a pod together share its counter, each with all others. */
+const SHARED_MAX = 4
+
 export interface Counters {
   /** What each counter counts, by name. */
   readonly defined: ReadonlyMap<string, PolicyCounter>
@@ -28,11 +34,12 @@ export function show(
   const locals = new Set([...localPods.values()].flatMap((local) => local.pod ?? []))
   const counted = countedByPolicy(counters)
   const isMeant = ({ policy }: PolicyRow) => problems.filter((problem) => problem.includes(policy))
-  const rows = rowsOf(policies, input, locals, counted)
+  const rows = rowsOf(policies.slice(0, POLICIES_MAX), input, locals, counted)
   return {
     mode,
     ...(pod !== undefined && { pod: podReport(input, pod, known) }),
     policies: rows,
+    morePolicies: policies.length - rows.length,
     problems: pod === undefined ? problems : [...new Set(rows.flatMap(isMeant))],
   }
 }
@@ -88,9 +95,14 @@ function countedByPolicy({ defined, values }: Counters): Map<string, Counted[]> 
     const value = values.get(name)
     if (!value || !direction) continue
     for (const policy of policies) {
-      const sharedWith = policies.filter((other) => other !== policy)
+      const sharedWith = policies
+        .slice(0, SHARED_MAX + 1)
+        .filter((other) => other !== policy)
+        .slice(0, SHARED_MAX)
+      const moreSharedWith = policies.length - 1 - sharedWith.length
       const { packets, bytes } = value
-      found.set(policy, [...(found.get(policy) ?? []), { direction, effect, packets, bytes, sharedWith }])
+      const one = { direction, effect, packets, bytes, sharedWith, moreSharedWith }
+      found.set(policy, [...(found.get(policy) ?? []), one])
     }
   }
   return found
@@ -116,23 +128,23 @@ function podReport(input: PolicyInput, key: string, known: KnownPod | undefined)
 
 function sideReport(input: PolicyInput, direction: Direction, known: KnownPod | undefined): SideReport {
   const { mode } = input
-  if (!known || known.pod.isHostNetwork) return { rest: 'open', rules: [], policies: [] }
+  if (!known || known.pod.isHostNetwork) return { rest: 'open', policies: [], rules: [], moreRules: 0 }
   const deciding = new DecidingPolicies(input).of(known)[direction]
   const isAudit = (policy: Policy) => policy.isAudit || mode === 'never'
   const isIsolated = deciding.NetworkPolicy.some((policy) => !isAudit(policy))
   const tiers = TIERS.filter((tier) => tier !== 'Baseline' || !isIsolated)
   const policies = tiers.flatMap((tier) => deciding[tier])
+  const rules = policies.flatMap((policy) => (policy[direction] ?? []).map((rule) => ({ rule, policy })))
   return {
     rest: isIsolated || mode === 'always' ? 'closed' : 'open',
-    policies: policies.map(policyId),
-    rules: policies.flatMap((policy) =>
-      (policy[direction] ?? []).map((rule) => ({
-        policy: policyId(policy),
-        path: rule.path,
-        ...(rule.name !== undefined && { name: rule.name }),
-        action: rule.action,
-        words: describeRule(rule, direction, policy),
-      })),
-    ),
+    policies: policies.slice(0, POLICIES_MAX).map(policyId),
+    rules: rules.slice(0, RULES_MAX).map(({ rule, policy }) => ({
+      policy: policyId(policy),
+      path: rule.path,
+      ...(rule.name !== undefined && { name: rule.name }),
+      action: rule.action,
+      words: describeRule(rule, direction, policy),
+    })),
+    moreRules: Math.max(0, rules.length - RULES_MAX),
   }
 }

@@ -20,10 +20,10 @@ const row = (change: Partial<PolicyRow>): PolicyRow => ({
   counted: [],
   ...change,
 })
-const ALL: PolicyReport = { mode: 'default', policies: [], problems: [] }
+const ALL: PolicyReport = { mode: 'default', policies: [], morePolicies: 0, problems: [] }
 
 t.test('policies: a line each, with what was counted', async (t) => {
-  const counted = { direction: 'ingress', packets: 2, bytes: 120, sharedWith: [] } as const
+  const counted = { direction: 'ingress', packets: 2, bytes: 120, sharedWith: [], moreSharedWith: 0 } as const
   t.equal(
     renderPolicies({
       ...ALL,
@@ -72,8 +72,9 @@ t.test('a pod: in each direction what decides, in order', async (t) => {
       rest: 'closed',
       policies: ['ClusterNetworkPolicy all', 'NetworkPolicy shop/web', 'NetworkPolicy shop/deny'],
       rules: [{ ...rule, policy: 'ClusterNetworkPolicy all', name: 'ours', action: 'Pass' }, rule],
+      moreRules: 0,
     },
-    egress: { rest: 'open', policies: [], rules: [] },
+    egress: { rest: 'open', policies: [], rules: [], moreRules: 0 },
   } as const
   t.equal(
     renderPolicies({ ...ALL, pod, policies: [row({ policy: 'NetworkPolicy shop/deny', isAudit: true })] }),
@@ -93,6 +94,21 @@ out: open, no policy is about it
 POLICY                   TIER       FOR           PODS HERE  IN            OUT
 NetworkPolicy shop/deny  - (audit)  pods app=web  1 of 3     nothing here  -
 `),
+  )
+})
+
+t.test('of more than an answer has room for it is told how much is left out', async (t) => {
+  const rules = [
+    { policy: 'NetworkPolicy shop/web', path: 'spec.egress[0]', action: 'Accept', words: 'to all' },
+  ] as const
+  const closed = { rest: 'closed', policies: ['NetworkPolicy shop/web', 'NetworkPolicy shop/zzz'] } as const
+  const pod = {
+    ...{ pod: 'shop/web-0', node: 'pi-1', addresses: ['10.42.0.7'], labels: {}, isLocal: true },
+    ...{ ingress: { ...closed, rules: [], moreRules: 0 }, egress: { ...closed, rules, moreRules: 7 } },
+  }
+  t.match(
+    renderPolicies({ ...ALL, pod, policies: [row({})], morePolicies: 12 }),
+    /out: in this order; what no rule decides is closed\n {2}NetworkPolicy shop\/web .*\n {2}and 7 more rules\n(?:.|\n)*\n\nand 12 more policies$/,
   )
 })
 

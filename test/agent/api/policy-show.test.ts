@@ -2,6 +2,7 @@ import t from 'tap'
 import { show } from '../../../agent/api/policy-show.ts'
 import { desiredPolicy } from '../../../agent/ruleset/desired.ts'
 import type { CounterValue } from '../../../agent/ruleset/table.ts'
+import { MAX_ANSWER_BYTES } from '../../../plugin/frame.ts'
 import { clusterPolicy, networkPolicy, onAudit, pod, smallCluster } from '../policy/small-cluster.ts'
 
 const NONE = { defined: new Map(), values: new Map() }
@@ -45,11 +46,11 @@ t.test(
     )
     const [one, two] = show(input, { defined: counters, values }, [], undefined).policies
     const by = (name: string) => [`NetworkPolicy x/${name}`]
-    const dropped = { direction: 'ingress', effect: 'dropped', packets: 3, bytes: 100 }
+    const dropped = { direction: 'ingress', effect: 'dropped', packets: 3, bytes: 100, moreSharedWith: 0 }
     t.same(
       new Set(one?.counted),
       [
-        { direction: 'ingress', effect: 'accepted', packets: 7, bytes: 100, sharedWith: [] },
+        { direction: 'ingress', effect: 'accepted', packets: 7, bytes: 100, sharedWith: [], moreSharedWith: 0 },
         { ...dropped, sharedWith: by('two') },
       ].reduce((set, row) => set.add(row), new Set()),
     )
@@ -125,4 +126,22 @@ t.test('problems are those of the policies that are shown', async (t) => {
   const { input } = smallCluster([networkPolicy({})])
   t.same(show(input, NONE, problems, undefined).problems, problems)
   t.same(show(input, NONE, problems, 'x/a').problems, problems.slice(0, 1))
+})
+
+t.test('the answer about a pod that thousands of policies select stays one that can be sent', async (t) => {
+  const count = 6_000
+  const rules = [{ from: [{ podSelector: {} }] }]
+  const all = Array.from({ length: count }, (_, n) => networkPolicy({ ingress: rules }, `policy-${n}`.padEnd(253, 'x')))
+  const { input } = smallCluster(all)
+  const { counters } = desiredPolicy(input)
+  const values = new Map(Array.from(counters.keys(), (name) => [name, { packets: 1, bytes: 60 }]))
+  const answer = show(input, { defined: counters, values }, [], 'x/a')
+  t.equal(answer.policies.length + answer.morePolicies, count)
+  const { rules: shown = [], moreRules = 0 } = answer.pod?.ingress ?? {}
+  t.equal(shown.length + moreRules, count)
+  const [first] = answer.policies
+  for (const { sharedWith, moreSharedWith } of first?.counted.filter(({ effect }) => effect === 'dropped') ?? [])
+    t.equal(sharedWith.length + moreSharedWith, count - 1)
+  t.ok(first?.counted.some(({ effect }) => effect === 'dropped'))
+  t.ok(Buffer.byteLength(JSON.stringify(answer)) < MAX_ANSWER_BYTES)
 })
