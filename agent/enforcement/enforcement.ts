@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Lease, Leases } from '../../ipam/leases.ts'
+import { type Activity, UNCOUNTED } from '../activity.ts'
 import type { ViewProblem } from '../cluster/problem.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
@@ -40,6 +41,7 @@ export interface EnforcementParts {
     rulesChanged(input: PolicyInput, links: ReadonlySet<string>): void
     close(): Promise<void>
   }
+  readonly activity?: Activity
   readonly log: Logger
 }
 
@@ -106,7 +108,7 @@ export class PolicyEnforcement {
 
   /**
    * When it returns, the kernel holds to what the cluster wants of this pod; or, where the cluster has said nothing of it
-   * in time, nothing gets through until it does. @throws NftablesError; the signal's reason
+   * in time, nothing gets through until it does. @throws NftablesError; the signal's reason, or that of letGo()
    */
   async admit(lease: Lease, signal: AbortSignal): Promise<void> {
     const { settings, connections, source, log } = this.#parts
@@ -153,6 +155,11 @@ export class PolicyEnforcement {
     return this.#parts.table.counters()
   }
 
+  /** Why the kernel does not hold to the policies; undefined where it does. */
+  get failure(): string | undefined {
+    return this.#failure
+  }
+
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
     const word = this.#parts.settings.failsOpen ? 'open' : 'closed'
@@ -170,6 +177,11 @@ export class PolicyEnforcement {
         ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]
         : []),
     ]
+  }
+
+  /** The agent ends: a pod that waits to be known is not to hold it up. @param reason what its ADD throws */
+  letGo(reason: Error): void {
+    this.#waitedFor.end(reason)
   }
 
   async close(): Promise<void> {
@@ -247,12 +259,16 @@ export class PolicyEnforcement {
     if (this.#isClosed) throw new Error('the agent ends; the next one takes over')
     this.#restUntilMs = performance.now() + REST_MS
     table.canLog = await this.#canLog
+    const { activity = UNCOUNTED } = this.#parts
+    const startedAtMs = performance.now()
     const [before, look] = [this.#localPods, this.#look]
     try {
       await this.#bringAbout()
+      activity.passed('policies', performance.now() - startedAtMs, false)
       this.#failure = undefined
       this.#retryMs = RETRY_MS.first
     } catch (error) {
+      activity.passed('policies', performance.now() - startedAtMs, true)
       // Of what was to be done, nothing is known to be: not who has come and gone, nor what somebody may have broken.
       this.#localPods = before
       this.#desired = undefined
@@ -305,7 +321,7 @@ export class PolicyEnforcement {
     if (wasGone) {
       const damage = 'the table was gone, and the cluster has not told yet what was in it'
       this.#parts.log.warn({ damage }, 'another program has changed the table of policies')
-      this.#repair = { damage, atMs: performance.now() }
+      this.#repaired(damage)
     }
     return new Set()
   }
@@ -357,8 +373,13 @@ export class PolicyEnforcement {
     if (damage === undefined) return undefined
     const concerned = await this.#replace(desired, input)
     this.#parts.log.warn({ damage }, 'another program has changed the table of policies; it is whole again')
-    this.#repair = { damage, atMs: performance.now() }
+    this.#repaired(damage)
     return concerned
+  }
+
+  #repaired(damage: string): void {
+    this.#repair = { damage, atMs: performance.now() }
+    this.#parts.activity?.repaired('policies', damage)
   }
 }
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
+import { type Activity, UNCOUNTED } from '../activity.ts'
 import type { ViewProblem } from '../cluster/problem.ts'
 import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
@@ -38,6 +39,7 @@ export interface NodeNetworkInput {
   readonly onDesired: (desired: DesiredNetwork) => void
   /** Told after each look at everything. */
   readonly onLooked?: () => void
+  readonly activity?: Activity
   readonly log: Logger
 }
 
@@ -63,6 +65,8 @@ export class NodeNetwork implements EventListener {
   #failures: readonly string[] = []
   /** What the kernel lacks, as it was logged. */
   #said: ReadonlySet<string> = new Set()
+  /** What was wholly there after the last pass. */
+  #settled: { readonly view: ClusterView; readonly desired: DesiredNetwork | undefined } | undefined
   #retryMs: number = RETRY_MS.first
   #isRunning = false
   #running: Promise<void> = Promise.resolve()
@@ -215,6 +219,9 @@ export class NodeNetwork implements EventListener {
     if (!view) return
     const startedAtMs = performance.now()
     const isLook = !this.#desired || this.#lookAtMs <= startedAtMs
+    const { activity = UNCOUNTED } = this.#input
+    const before = this.#settled
+    this.#settled = undefined
     const changed = this.#changed
     this.#changed = new Set()
     if (isLook) this.#lookAtMs = Number.POSITIVE_INFINITY
@@ -228,7 +235,14 @@ export class NodeNetwork implements EventListener {
       this.#first.resolve()
       if (outcome.failures.length > 0) throw new Error(`${outcome.failures.length} objects could not be set`)
       if (isLook) this.#retryMs = RETRY_MS.first
+      activity.passed('nodes', performance.now() - startedAtMs, false)
+      // It was all there, and nothing else is wanted: so somebody has changed it.
+      const [first] = [...outcome.put, ...outcome.removed]
+      if (first !== undefined && before?.view === view && before.desired === this.#desired)
+        activity.repaired('nodes', first)
+      this.#settled = { view, desired: this.#desired }
     } catch (error) {
+      activity.passed('nodes', performance.now() - startedAtMs, true)
       this.#failures = [...this.#failures.filter((one) => one !== CANNOT), CANNOT]
       this.#input.log.error(
         { err: error, retryMs: this.#retryMs },

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Lease } from '../../ipam/leases.ts'
+import { type Activity, UNCOUNTED } from '../activity.ts'
 import { isAlreadyExists, isNotFound, KernelError } from '../kernel/errors.ts'
 import { type Link, listLinks, RTM_DELLINK, RTM_NEWLINK } from '../kernel/links.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
@@ -35,6 +36,7 @@ interface Damage extends PutBack {
 export class PodRepair implements EventListener {
   readonly #network: PodNetwork
   readonly #turns: Turns
+  readonly #activity: Activity
   readonly #suspects: Suspects
   /** What could not be put back, by the index of the host link. */
   readonly #problems = new Map<number, readonly string[]>()
@@ -47,9 +49,10 @@ export class PodRepair implements EventListener {
   #restUntilMs = 0
   #running: Promise<void> | undefined
 
-  constructor(network: PodNetwork, turns: Turns) {
+  constructor(network: PodNetwork, turns: Turns, activity = UNCOUNTED) {
     this.#network = network
     this.#turns = turns
+    this.#activity = activity
     this.#suspects = new Suspects(network, turns)
   }
 
@@ -116,7 +119,9 @@ export class PodRepair implements EventListener {
       const { netlink } = this.#network
       const [links, objects] = await Promise.all([listLinks(netlink), listLinkObjects(netlink)])
       await this.#putBack(await this.#damages(suspects, links, objects))
+      this.#activity.passed('pods', performance.now() - startedAtMs, this.#problems.size > 0)
     } catch (error) {
+      this.#activity.passed('pods', performance.now() - startedAtMs, true)
       this.#network.log.error({ err: error }, 'cannot look after the pods on the node; trying again')
       for (const [index, look] of suspects) this.#suspects.add(index, look)
     }
@@ -187,11 +192,12 @@ export class PodRepair implements EventListener {
       ...sysctls.map(({ key, value }) => `${key}=${value}`),
       ...requests.map(({ name }) => name),
     ])
-    if (whole.length > 0)
-      this.#network.log.warn(
-        { pods: whole.length, put: { count: names.length, first: names.slice(0, 5) } },
-        'somebody changed what pods have on the node; it is put back',
-      )
+    if (whole.length === 0) return
+    this.#activity.repaired('pods', names[0] ?? '')
+    this.#network.log.warn(
+      { pods: whole.length, put: { count: names.length, first: names.slice(0, 5) } },
+      'somebody changed what pods have on the node; it is put back',
+    )
   }
 
   #retryLater(): void {
