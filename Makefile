@@ -14,7 +14,7 @@ SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
 
 DEBIAN_PACKAGES := gcc libc6-dev iproute2 iptables iputils-ping procps busybox-static containerd runc \
   containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static \
-  qemu-system-x86 kmod xz-utils
+  qemu-system-x86 kmod xz-utils mmdebstrap debian-archive-keyring
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,12 +58,17 @@ dist/lib/node: node_modules/.package-lock.json
 	@mkdir -p dist/lib
 	cp $(RUNTIME) $@
 
+image: dist/image/bramble-amd64.tar dist/image/bramble-arm64.tar ## OCI images, for ctr, docker and podman to load
+
+dist/image/bramble-%.tar: dist/bin/bramble-agent dist/bin/bramblectl plugin/shim.c plugin/cc-flags $(wildcard deploy/image/*.ts) | packages
+	node deploy/image/build.ts $*
+
 check: setup ## types, lint, format, import rules
 	tsc -p .
 	biome check .
 	node test/imports.ts
 
-test: setup build node_modules/.tap-built ## all tests (as root: they make network namespaces)
+test: setup build image node_modules/.tap-built ## all tests (as root: they make network namespaces)
 	@# The end of the output tells what failed: often no more than that is kept.
 	$(SUDO) env PATH="$$PATH" tap run --reporter=terse --output-file=.tap/output || { code=$$?; node test/failures.ts .tap/output; exit $$code; }
 
@@ -87,4 +92,4 @@ bench: build ## one table of timings and footprint; also bench/results.json
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build check test test-vm demo demo-policy bench clean
+.PHONY: help setup packages build image check test test-vm demo demo-policy bench clean

@@ -1,0 +1,132 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Architecture, architectureOf } from './architecture.ts'
+import { layOutBundle, PROJECT, VERSION } from './bundle.ts'
+import { debianRoot } from './debian.ts'
+import { imageArchive } from './oci.ts'
+import { imageReference } from './reference.ts'
+import { spdxDocument } from './sbom.ts'
+import type { TarEntry } from './tar.ts'
+import { readTree } from './tree.ts'
+
+/** Where images find the bundle, as in the manifest and in the systemd unit. */
+const HOME = 'opt/bramble'
+
+export interface Provenance {
+  /** The commit. */
+  readonly revision: string
+  readonly createdAt: Date
+}
+
+export interface BuiltImage {
+  readonly path: string
+  readonly digest: string
+  readonly bytes: number
+}
+
+/**
+ * Makes the image of one architecture, and its SBOM beside it: `make build` must have been there. No registry is asked,
+ * and nothing of another architecture runs.
+ * @param folder where both are put, whole or not at all
+ */
+export async function makeImage(
+  architecture: Architecture,
+  folder: string,
+  { revision, createdAt }: Provenance = provenance(),
+  snapshot?: string,
+): Promise<BuiltImage> {
+  const scratch = mkdtempSync(join(tmpdir(), 'bramble-image-'))
+  try {
+    const debian = debianRoot(architecture, scratch, snapshot)
+    const bundle = join(scratch, 'bundle')
+    const npm = layOutBundle(architecture, bundle)
+    const name = `bramble-${architecture.name}`
+    const sbom = JSON.stringify(
+      spdxDocument({
+        name: `bramble-image-${architecture.name}`,
+        version: VERSION,
+        architecture,
+        createdAt,
+        debian: debian.packages,
+        npm,
+      }),
+      undefined,
+      1,
+    )
+    writeFileSync(join(bundle, 'share/sbom.spdx.json'), sbom)
+
+    const runtime = `${HOME}/lib/node`
+    const files = readTree(bundle).map((entry): TarEntry => ({ ...entry, path: `${HOME}/${entry.path}` }))
+    const folders = ['opt', HOME].map((path): TarEntry => ({ path, type: 'directory' }))
+    const lib: TarEntry = { path: `${HOME}/lib`, type: 'directory' }
+    const { archive, digest } = await imageArchive({
+      reference: imageReference(),
+      architecture: architecture.name,
+      createdAt,
+      config: {
+        Env: ['PATH=/opt/bramble/bin:/usr/sbin:/usr/bin'],
+        Entrypoint: [`/${HOME}/bin/bramble-agent`],
+        WorkingDir: '/',
+        Labels: labels(revision),
+      },
+      layers: [
+        { name: "Debian's C library, libnftables, nft and busybox", entries: debian.entries },
+        { name: 'Node.js', entries: [...folders, lib, ...files.filter(({ path }) => path === runtime)] },
+        { name: 'Bramble', entries: [...folders, ...files.filter(({ path }) => path !== runtime)] },
+      ],
+    })
+    mkdirSync(folder, { recursive: true })
+    put(join(folder, `${name}.spdx.json`), sbom)
+    const path = join(folder, `${name}.tar`)
+    put(path, archive)
+    return { path, digest, bytes: archive.length }
+  } finally {
+    rmSync(scratch, { recursive: true })
+  }
+}
+
+function labels(revision: string): Record<string, string> {
+  return {
+    'org.opencontainers.image.title': 'Bramble',
+    'org.opencontainers.image.description': 'The pod network for Raspberry Pi clusters: agent, CNI plugin, bramblectl',
+    'org.opencontainers.image.licenses': 'Apache-2.0',
+    'org.opencontainers.image.version': VERSION,
+    'org.opencontainers.image.revision': revision,
+  }
+}
+
+/** @param content appears at once, under its name */
+function put(path: string, content: string | Buffer): void {
+  writeFileSync(`${path}.new`, content)
+  renameSync(`${path}.new`, path)
+}
+
+/**
+ * Of the commit that is checked out, so that whoever builds it again gets the same image; SOURCE_DATE_EPOCH counts more
+ * (https://reproducible-builds.org/specs/source-date-epoch). 1970 where there is no repository.
+ */
+export function provenance(): Provenance {
+  const git = (...args: string[]) => {
+    try {
+      return execFileSync('git', args, { cwd: PROJECT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    } catch {
+      return ''
+    }
+  }
+  const seconds = process.env.SOURCE_DATE_EPOCH ?? git('log', '-1', '--format=%ct')
+  return {
+    revision: git('describe', '--always', '--abbrev=40', '--dirty', '--exclude=*') || 'unknown',
+    createdAt: new Date(Number(seconds) * 1000),
+  }
+}
+
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { snapshot: { type: 'string' } } })
+  for (const name of positionals) {
+    const image = await makeImage(architectureOf(name), join(PROJECT, 'dist/image'), provenance(), values.snapshot)
+    console.log(`${image.path} ${(image.bytes / 1e6).toFixed(1)} MB ${imageReference()} ${image.digest}`)
+  }
+}
