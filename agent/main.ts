@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FreedLog } from '../ipam/freed-log.ts'
 import { Leases } from '../ipam/leases.ts'
+import { CNI_ERROR, CniError } from '../plugin/errors.ts'
 import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
@@ -35,6 +36,13 @@ import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
 
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000
+
+/** The reason of an ADD that waits for its pod to be known, and is not to hold up the end. */
+const ENDING = new CniError(
+  CNI_ERROR.tryAgainLater,
+  'the agent ends, and the pod is not known yet',
+  'try again: the next agent takes over',
+)
 
 /**
  * The daemon, from its start to SIGTERM, or until somebody removes its socket or gives the node another pod CIDR. What
@@ -137,6 +145,7 @@ export async function main(options: Options, version: string): Promise<void> {
   const reason = await Promise.race([told, server.gone(), renumbered.promise])
   log.info({ reason }, 'stopping; pods keep their network')
   installation.close()
+  policies.letGo(ENDING)
   await source.close()
   await server.close()
   await nodes.close()

@@ -10,6 +10,7 @@ export class PodsWaitedFor {
   readonly #isKnown: (lease: Lease) => boolean
   readonly #onRefusal: (lease: Lease, reason: string) => void
   readonly #looks = new Set<() => void>()
+  readonly #ending = new AbortController()
 
   /**
    * @param isKnown by what the source has told so far
@@ -30,11 +31,17 @@ export class PodsWaitedFor {
     for (const look of this.#looks) look()
   }
 
-  /** @returns whether it became known in time @throws the signal's reason */
+  /** Nobody waits any more, neither those that do nor those that come. */
+  end(reason: Error): void {
+    this.#ending.abort(reason)
+  }
+
+  /** @returns whether it became known in time @throws the signal's reason, or that of the end */
   async untilKnown(lease: Lease, waitMs: number, signal: AbortSignal): Promise<boolean> {
     if (!this.#source || this.#isKnown(lease)) return true
-    signal.throwIfAborted() // of what was before, it tells nobody
-    const ends = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
+    const told = AbortSignal.any([signal, this.#ending.signal])
+    told.throwIfAborted() // of what was before, it tells nobody
+    const ends = AbortSignal.any([told, AbortSignal.timeout(waitMs)])
     const [namespace = '', name = ''] = lease.pod.split('/')
     const answer = this.#source.ask(namespace, name, AbortSignal.timeout(Math.max(waitMs, ANSWER_MS)))
     // What it finds is told to all who listen.
@@ -48,7 +55,7 @@ export class PodsWaitedFor {
       this.#looks.add(look)
       ends.addEventListener('abort', look, { once: true })
     })
-    signal.throwIfAborted()
+    told.throwIfAborted()
     return this.#isKnown(lease)
   }
 }

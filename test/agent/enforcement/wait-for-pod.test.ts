@@ -80,3 +80,18 @@ t.test('who was told to stop before does not begin: the end of what has ended is
   })
   t.same(source.asked, [])
 })
+
+t.test('where the agent ends, those that wait are told so at once, and those that come', async (t) => {
+  const { source, waited, tell } = fixture()
+  const known = waited.untilKnown(LEASE, LONG_MS, new AbortController().signal)
+  waited.end(new Error('the agent ends'))
+  await t.rejects(known, { message: 'the agent ends' })
+  await t.rejects(waited.untilKnown(LEASE, LONG_MS, new AbortController().signal), { message: 'the agent ends' })
+  t.equal(source.asked.length, 1)
+  tell()
+  t.equal(
+    await waited.untilKnown(LEASE, LONG_MS, new AbortController().signal),
+    true,
+    'one that is known needs no wait',
+  )
+})

@@ -130,6 +130,17 @@ t.test('hard cases 4 and 6: an API server that hangs holds up neither DEL, nor w
   lab.comeBack()
 })
 
+t.test('SIGTERM is not held up by a pod that waits to be known: its ADD is to be tried again', async (t) => {
+  const netns = await lab.makeContainer()
+  const added = lab.call('ADD', netns, 'x/nobody', 'nobody')
+  await underWay(1)
+  await lab.restart('SIGTERM', LONG)
+  const { exitCode, stdout } = await added
+  t.equal(exitCode, 1)
+  t.match(JSON.parse(stdout), { code: 11, msg: /the agent ends/ })
+  t.notOk((await lab.agent.ask('pods')).some(({ pod }) => pod === 'x/nobody'))
+})
+
 t.test(
   'after --policy-wait a pod starts closed, but to its node, and status tells of it until it is known',
   async (t) => {
