@@ -37,6 +37,15 @@ export function errnoOf(words: string): string | undefined {
   return errnoWords.get(words)
 }
 
+/** Binds a function that returns -1 and sets errno when it fails: so often that nobody wants an exception. Returns -errno then. */
+export function bindQuietly<Args extends unknown[]>(prototype: string): (...args: Args) => number {
+  const call = libc.func(prototype)
+  return (...args) => {
+    const result = call(...args) as number
+    return result === -1 ? -koffi.errno() : result
+  }
+}
+
 /** Binds a function that returns -1 and sets errno when it fails. */
 export function bind<Args extends unknown[]>(prototype: string): (...args: Args) => number {
   const call = libc.func(prototype)

@@ -36,7 +36,7 @@ const getsockname = bind<[number, Buffer, Buffer]>(
  */
 export class NetlinkSocket {
   readonly raw: RawNetlinkSocket
-  readonly #fd: number
+  readonly fd: number
 
   /**
    * In the network namespace that the thread is in at this moment.
@@ -47,10 +47,10 @@ export class NetlinkSocket {
     closeSync(lowestFree)
     this.raw = new RawNetlinkSocket(protocol)
     const { port } = this.raw.address()
-    this.#fd = portOf(lowestFree) === port ? lowestFree : searchDescriptor(protocol, port)
-    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_NO_ENOBUFS)
-    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
-    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
+    this.fd = portOf(lowestFree) === port ? lowestFree : searchDescriptor(protocol, port)
+    setSocketFlag(this.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS)
+    setSocketFlag(this.fd, SOL_NETLINK, NETLINK_CAP_ACK)
+    setSocketFlag(this.fd, SOL_NETLINK, NETLINK_EXT_ACK)
     this.raw.unref()
   }
 
@@ -73,12 +73,12 @@ export class NetlinkSocket {
 
   /** From now on the kernel hands over only what the filter lets through. @param filter from netlink-filter.ts */
   accept(filter: Buffer): void {
-    attachFilter(this.#fd, filter)
+    attachFilter(this.fd, filter)
   }
 
   /** How many messages were lost so far because the buffer was full. */
   drops(): number {
-    return getSocketOption(this.#fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES).readUInt32LE(MEMINFO_DROPS)
+    return getSocketOption(this.fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES).readUInt32LE(MEMINFO_DROPS)
   }
 
   /** After the callback that may be running at this moment: the package cannot close from inside of one. */

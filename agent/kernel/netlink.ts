@@ -1,14 +1,10 @@
-import { HEADER_LENGTH, parseMessages } from 'netlink/dist/structs.js'
-import { readAttributes, readText } from './attributes.ts'
+import { setImmediate as turn } from 'node:timers/promises'
+import { parseMessages } from 'netlink/dist/structs.js'
+import { type Answer, Answers, encodeRequest, type Outcome } from './answers.ts'
 import { KernelError } from './errors.ts'
-import {
-  type NetlinkMessage,
-  type NetlinkRequest,
-  NLM_F_ACK,
-  NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
-  NLM_F_REQUEST,
-} from './message.ts'
+import { receiveNow, sendNow } from './exchange.ts'
+import { errnoName, SystemError } from './libc.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_ACK, NLM_F_DUMP } from './message.ts'
 import { NetlinkSocket } from './netlink-socket.ts'
 
 /**
@@ -16,16 +12,6 @@ import { NetlinkSocket } from './netlink-socket.ts'
  * deadline, many requests go out in one system call, dumps wait for each other and are repeated when the kernel says
  * that they were interrupted, and errno becomes KernelError.
  */
-
-// include/uapi/linux/netlink.h
-const NLMSG_ERROR = 2
-const NLMSG_DONE = 3
-/** In an answer: the original request is left out; attributes follow. */
-const NLM_F_CAPPED = 0x100
-const NLM_F_ACK_TLVS = 0x200
-const NLMSGERR_ATTR_MSG = 1
-/** struct nlmsgerr: errno and the header of the request. */
-const ERROR_BYTES = 4 + HEADER_LENGTH
 
 /** include/uapi/linux/rtnetlink.h, enum rtnetlink_groups */
 export const RTNLGRP = {
@@ -39,9 +25,6 @@ export const RTNLGRP = {
   ipv6Rule: 19,
 } as const
 
-/** The sequence number of what is no answer. */
-const UNASKED = 0
-
 /** A request has five seconds. */
 const TICK_MS = 1_000
 const DEADLINE_TICKS = 5
@@ -52,16 +35,6 @@ const REQUESTS_AT_ONCE = 100
 /** Room for a burst of events while the event loop is busy. */
 const EVENT_BUFFER_BYTES = 1024 * 1024
 
-interface Pending {
-  readonly messages: NetlinkMessage[]
-  take(message: NetlinkMessage): void
-  interrupted: boolean
-  /** How often the clock below has ticked since it was sent, or since the last part of its answer. */
-  ticks: number
-  /** @param words the kernel's own about the refusal */
-  settle(errno: number | string | undefined, words?: string): void
-}
-
 /** What a subsystem sends to the socket that has asked for it once, and then whenever there is something. */
 export interface Unasked {
   onMessage(message: NetlinkMessage): void
@@ -69,11 +42,23 @@ export interface Unasked {
   readonly bufferBytes: number
 }
 
-export class Netlink {
+/** Requests, whichever socket carries them. */
+export interface NetlinkRequests {
+  /**
+   * Sends the requests, up to a hundred in one system call; the kernel carries them out in order, and goes on after a
+   * refusal.
+   * @returns the kernel's messages, per request (none for most)
+   * @throws KernelError of the first refusal, when all are answered
+   */
+  send(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[][]>
+  /** Like send, but tells each request's outcome. */
+  trySend(requests: readonly NetlinkRequest[]): Promise<Outcome[]>
+}
+
+export class Netlink implements NetlinkRequests {
   readonly #socket: NetlinkSocket
   readonly #unasked: Unasked | undefined
-  readonly #pending = new Map<number, Pending>()
-  #sequence = 0
+  readonly #answers = new Answers()
   #lastDump: Promise<unknown> = Promise.resolve()
   #overdue: NodeJS.Timeout | undefined
   #open = true
@@ -97,31 +82,16 @@ export class Netlink {
     return this.#port
   }
 
-  /**
-   * Sends the requests, up to a hundred in one system call; the kernel carries them out in order, and goes on after a
-   * refusal.
-   * @returns the kernel's messages, per request (none for most)
-   * @throws KernelError of the first refusal, when all are answered
-   */
   async send(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[][]> {
-    const outcomes = await this.trySend(requests)
-    return outcomes.map((outcome) => {
-      if (outcome instanceof KernelError) throw outcome
-      return outcome
-    })
+    return (await this.trySend(requests)).map(accepted)
   }
 
-  /** Like send, but tells each request's outcome. */
-  async trySend(requests: readonly NetlinkRequest[]): Promise<(NetlinkMessage[] | KernelError)[]> {
-    const outcomes: (NetlinkMessage[] | KernelError)[] = []
+  async trySend(requests: readonly NetlinkRequest[]): Promise<Outcome[]> {
+    if (requests.length <= REQUESTS_AT_ONCE) return this.#ask(requests)
+    const outcomes: Outcome[] = []
     for (let start = 0; start < requests.length; start += REQUESTS_AT_ONCE) {
-      const batch = requests.slice(start, start + REQUESTS_AT_ONCE).map((request) => {
-        const { sequence, answer } = this.#expect(request.name)
-        const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0)
-        return { message: encode(request, flags, sequence), answer }
-      })
-      this.#transmit(batch.map(({ message }) => message))
-      outcomes.push(...(await Promise.all(batch.map(({ answer }) => answer))))
+      if (start > 0) await turn() // a thousand routes are made in one go otherwise, and everybody waits
+      outcomes.push(...(await this.#ask(requests.slice(start, start + REQUESTS_AT_ONCE))))
     }
     return outcomes
   }
@@ -131,22 +101,8 @@ export class Netlink {
    * call. Of a few requests: their answers must find room in the receive buffer.
    * @returns each request's outcome; where one was refused, none was carried out
    */
-  async transact(
-    begin: NetlinkRequest,
-    requests: readonly NetlinkRequest[],
-    end: NetlinkRequest,
-  ): Promise<(NetlinkMessage[] | KernelError)[]> {
-    const expected = requests.map((request) => ({ request, ...this.#expect(request.name) }))
-    // What is wrong with all of it the kernel says to the beginning, which has the number of the first.
-    const [{ sequence: first } = { sequence: UNASKED }] = expected
-    this.#transmit([
-      encode(begin, NLM_F_REQUEST, first),
-      ...expected.map(({ request, sequence }) =>
-        encode(request, NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0), sequence),
-      ),
-      encode(end, NLM_F_REQUEST, first),
-    ])
-    return Promise.all(expected.map(({ answer }) => answer))
+  transact(begin: NetlinkRequest, requests: readonly NetlinkRequest[], end: NetlinkRequest): Promise<Outcome[]> {
+    return this.#ask(requests, { begin, end })
   }
 
   /**
@@ -165,10 +121,7 @@ export class Netlink {
    */
   stream(request: NetlinkRequest, take: (message: NetlinkMessage) => void): Promise<void> {
     const result = this.#lastDump.then(async () => {
-      const { sequence, answer } = this.#expect(request.name, take)
-      this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
-      const outcome = await answer
-      if (outcome instanceof KernelError) throw outcome
+      accepted(await this.#list(request, take))
     })
     this.#lastDump = result.catch(() => {})
     return result
@@ -176,9 +129,7 @@ export class Netlink {
 
   async #dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
     for (let attempt = 0; attempt < DUMP_TRIES_MAX; attempt++) {
-      const { sequence, answer } = this.#expect(request.name)
-      this.#transmit([encode(request, NLM_F_REQUEST | NLM_F_DUMP, sequence)])
-      const outcome = await answer
+      const outcome = await this.#list(request)
       if (!(outcome instanceof KernelError)) return outcome
       if (outcome.errno !== 'EINTR') throw outcome
     }
@@ -198,82 +149,85 @@ export class Netlink {
     this.#socket.close()
   }
 
-  /** @param take gets the messages of the answer, instead of whoever waits for all of it */
-  #expect(
-    name: string,
-    take?: (message: NetlinkMessage) => void,
-  ): { sequence: number; answer: Promise<NetlinkMessage[] | KernelError> } {
-    this.#sequence = (this.#sequence % 0xffff_ffff) + 1
-    const sequence = this.#sequence
-    const answer = new Promise<NetlinkMessage[] | KernelError>((resolve) => {
-      const messages: NetlinkMessage[] = []
-      const pending: Pending = {
-        messages,
-        take: take ?? ((message) => messages.push(message)),
-        interrupted: false,
-        ticks: 0,
-        settle: (errno, words) => {
-          this.#pending.delete(sequence)
-          if (this.#pending.size === 0 && this.#open) this.#socket.raw.unref()
-          resolve(errno === undefined ? pending.messages : new KernelError(name, errno, words))
-        },
-      }
-      if (this.#pending.size === 0) this.#watch()
-      this.#pending.set(sequence, pending)
-    })
-    return { sequence, answer }
+  /** The answers have come when it returns, as a rule: see exchange.ts. */
+  async #ask(
+    requests: readonly NetlinkRequest[],
+    batch?: { readonly begin: NetlinkRequest; readonly end: NetlinkRequest },
+  ): Promise<Outcome[]> {
+    const answers = requests.map(({ name }) => this.#answers.expect(name))
+    const messages = answers.map(({ sequence }, index) =>
+      encodeRequest(requests[index] as NetlinkRequest, NLM_F_ACK, sequence),
+    )
+    // What is wrong with all of it the kernel says to the beginning, which has the number of the first.
+    const first = answers[0]?.sequence ?? 0
+    if (batch) messages.unshift(encodeRequest(batch.begin, 0, first))
+    if (batch) messages.push(encodeRequest(batch.end, 0, first))
+    if (this.#transmit(messages, answers)) this.#receiveAll(answers)
+    if (answers.some(({ outcome }) => outcome === undefined)) this.#watch()
+    return Promise.all(answers.map((answer) => answer.outcome ?? answer.settled))
+  }
+
+  /** A listing may be long: it comes by way of the event loop, part by part. */
+  #list(request: NetlinkRequest, take?: (message: NetlinkMessage) => void): Promise<Outcome> {
+    const answer = this.#answers.expect(request.name, take)
+    this.#transmit([encodeRequest(request, NLM_F_DUMP, answer.sequence)], [answer])
+    this.#watch()
+    return answer.settled
   }
 
   /** While answers are awaited, the process lives, and what is overdue is given up. */
   #watch(): void {
-    if (!this.#open) return
+    if (!this.#open || this.#answers.size === 0) return
     this.#socket.raw.ref()
     // Ticks and not time: while the process stood still (paged out, frozen) the answers came, and wait to be read.
     this.#overdue ??= setInterval(() => {
-      for (const pending of [...this.#pending.values()])
-        if (++pending.ticks > DEADLINE_TICKS) pending.settle('ETIMEDOUT')
-      if (this.#pending.size === 0) this.#stopWatch()
+      for (const answer of this.#answers) if (++answer.ticks > DEADLINE_TICKS) this.#answers.giveUp(answer, 'ETIMEDOUT')
+      if (this.#answers.size === 0) this.#stopWatch()
     }, TICK_MS).unref()
   }
 
   #stopWatch(): void {
     clearInterval(this.#overdue)
     this.#overdue = undefined
+    if (this.#open) this.#socket.raw.unref()
   }
 
-  #transmit(messages: Buffer[]): void {
-    const sequences = messages.map((message) => message.readUInt32LE(8))
-    if (!this.#open) {
-      for (const sequence of sequences) this.#pending.get(sequence)?.settle('EBADF')
-      return
-    }
-    this.#socket.raw.send(Buffer.concat(messages), {}, (error) => {
-      if (!error) return
-      const errno = (error as NodeJS.ErrnoException).code ?? 'EIO'
-      for (const sequence of sequences) this.#pending.get(sequence)?.settle(errno)
-    })
-  }
-
-  #receive(bytes: Buffer): void {
-    for (const { type, flags, seq, data } of parseMessages(bytes)) {
-      if (seq === UNASKED) this.#unasked?.onMessage({ type, body: data as Buffer })
-      const pending = this.#pending.get(seq)
-      if (!pending) continue // or the answer to a request whose deadline has passed
-      if (flags & NLM_F_DUMP_INTR) pending.interrupted = true
-      if (type === NLMSG_ERROR || type === NLMSG_DONE) {
-        const errno = data.length >= 4 ? -(data as Buffer).readInt32LE(0) : 0
-        if (errno !== 0) pending.settle(errno, wordsOf(data as Buffer, flags))
-        else pending.settle(pending.interrupted ? 'EINTR' : undefined)
-      } else {
-        pending.ticks = 0
-        pending.take({ type, body: data as Buffer })
+  /** @returns whether they are sent; their answers say why not */
+  #transmit(messages: readonly Buffer[], answers: readonly Answer[]): boolean {
+    let errno = 'EBADF'
+    if (this.#open)
+      try {
+        sendNow(this.#socket.fd, Buffer.concat(messages))
+        return true
+      } catch (error) {
+        errno = error instanceof SystemError ? errnoName(error.errno) : 'EIO'
       }
+    for (const answer of answers) this.#answers.giveUp(answer, errno)
+    return false
+  }
+
+  #receiveAll(answers: readonly Answer[]): void {
+    while (answers.some(({ outcome }) => outcome === undefined)) {
+      const received = receiveNow(this.#socket.fd)
+      if (received.length === 0) return
+      for (const datagram of received) this.#receive(datagram)
     }
+  }
+
+  #receive(datagram: Buffer): void {
+    this.#answers.receive(datagram, (message) => this.#unasked?.onMessage(message))
+    if (this.#answers.size === 0 && this.#overdue) this.#stopWatch()
   }
 
   #settleAll(errno: string): void {
-    for (const pending of [...this.#pending.values()]) pending.settle(errno)
+    for (const answer of this.#answers) this.#answers.giveUp(answer, errno)
   }
+}
+
+/** @throws KernelError */
+function accepted(outcome: Outcome): NetlinkMessage[] {
+  if (outcome instanceof KernelError) throw outcome
+  return outcome
 }
 
 export interface EventListener {
@@ -336,21 +290,4 @@ export class NetlinkEvents {
   #reportGap(): void {
     for (const listener of this.#listeners) listener.onGap()
   }
-}
-
-/** What the kernel says about a refusal (extended acknowledgement), where it says anything. */
-function wordsOf(error: Buffer, flags: number): string | undefined {
-  if (!(flags & NLM_F_ACK_TLVS) || !(flags & NLM_F_CAPPED)) return undefined
-  return readText(readAttributes(error.subarray(ERROR_BYTES)).get(NLMSGERR_ATTR_MSG))
-}
-
-function encode(request: NetlinkRequest, flags: number, sequence: number): Buffer {
-  const bytes = HEADER_LENGTH + request.body.length
-  const message = Buffer.alloc((bytes + 3) & ~3)
-  message.writeUInt32LE(bytes, 0)
-  message.writeUInt16LE(request.type, 4)
-  message.writeUInt16LE(flags, 6)
-  message.writeUInt32LE(sequence, 8)
-  message.set(request.body, HEADER_LENGTH)
-  return message
 }

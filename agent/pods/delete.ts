@@ -1,9 +1,9 @@
 import { parseAlias } from '../alias.ts'
 import { faultPoint } from '../fault.ts'
+import { DirectNetlink } from '../kernel/direct-netlink.ts'
 import { KernelError } from '../kernel/errors.ts'
 import { getLink, parseLink, setLinkGroup } from '../kernel/links.ts'
 import { deleteNeighbour } from '../kernel/neighbours.ts'
-import { Netlink } from '../kernel/netlink.ts'
 import { inNetns, openNetns } from '../kernel/netns.ts'
 import { deleteRoute } from '../kernel/routes.ts'
 import { hostLinkName, isPodLink, LINK_GROUP } from '../ownership.ts'
@@ -73,7 +73,7 @@ async function enterAndDeleteRules(path: string, ifname: string): Promise<void> 
   try {
     const netns = openNetns(path)
     try {
-      const netlink = inNetns(netns, () => new Netlink())
+      const netlink = inNetns(netns, () => new DirectNetlink())
       await deletePodRules(netlink, ifname).finally(() => netlink.close())
     } finally {
       netns.close()

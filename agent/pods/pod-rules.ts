@@ -1,9 +1,9 @@
-import type { Netlink } from '../kernel/netlink.ts'
+import type { NetlinkRequests } from '../kernel/netlink.ts'
 import { deleteRuleLike } from '../kernel/rules.ts'
 import { podRule } from './attachment.ts'
 
 /** Rules do not go with their link. @param podNetlink in the pod's namespace; that there are none is success */
-export async function deletePodRules(podNetlink: Netlink, ifname: string): Promise<void> {
+export async function deletePodRules(podNetlink: NetlinkRequests, ifname: string): Promise<void> {
   const rule = podRule(ifname)
   if (rule) await podNetlink.trySend([deleteRuleLike(4, rule), deleteRuleLike(6, rule)])
 }

@@ -4,6 +4,7 @@ import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import { formatAlias } from '../alias.ts'
 import { faultPoint, faultPointAfter } from '../fault.ts'
 import { addAddress } from '../kernel/addresses.ts'
+import { DirectNetlink } from '../kernel/direct-netlink.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
 import {
   getLink,
@@ -16,7 +17,7 @@ import {
 } from '../kernel/links.ts'
 import type { NetlinkMessage, NetlinkRequest } from '../kernel/message.ts'
 import { addNeighbour } from '../kernel/neighbours.ts'
-import { Netlink } from '../kernel/netlink.ts'
+import type { NetlinkRequests } from '../kernel/netlink.ts'
 import { inNetns, type Netns } from '../kernel/netns.ts'
 import { addRoute, getRoute, isLocalRoute } from '../kernel/routes.ts'
 import { addRule } from '../kernel/rules.ts'
@@ -45,13 +46,13 @@ export async function wire(
   const { host, pod } = attachment
   const link = await createPair(network, netns, attachment)
   network.links.set(link.index, lease)
-  let podNetlink: Netlink | undefined
+  let podNetlink: DirectNetlink | undefined
   try {
     faultPoint('add:created')
     signal.throwIfAborted()
     podNetlink = inNetns(netns, () => {
       for (const sysctl of pod.sysctls) putSysctl(sysctl)
-      return new Netlink()
+      return new DirectNetlink()
     })
     faultPoint('add:entered')
     for (const sysctl of host.sysctls) putSysctl(sysctl)
@@ -107,7 +108,7 @@ function isTakenIn(address: string): Condition {
 }
 
 /** @throws KernelError that names the first question whose answer stays bad */
-async function untilMet(netlink: Netlink, conditions: readonly Condition[]): Promise<void> {
+async function untilMet(netlink: NetlinkRequests, conditions: readonly Condition[]): Promise<void> {
   const deadlineMs = performance.now() + SETTLE_DEADLINE_MS
   for (;;) {
     const answers = await netlink.trySend(conditions.map(({ request }) => request))

@@ -1,0 +1,66 @@
+import { closeSync } from 'node:fs'
+import { Answers, encodeRequest, type Outcome } from './answers.ts'
+import { KernelError } from './errors.ts'
+import { receiveNow, sendNow } from './exchange.ts'
+import { bind } from './libc.ts'
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_ACK } from './message.ts'
+import type { NetlinkRequests } from './netlink.ts'
+import { NETLINK_PROTOCOL } from './netlink-socket.ts'
+import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK, setSocketFlag } from './socket-options.ts'
+
+// include/linux/socket.h, include/linux/net.h
+const AF_NETLINK = 16
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2000000
+
+const socket = bind<[number, number, number]>('int socket(int domain, int type, int protocol)')
+
+/**
+ * For a few requests in a pod's namespace: a socket that no event loop knows, since that takes as long as what is asked. It
+ * lists nothing, and its requests are answered when they are sent, or never: see exchange.ts.
+ */
+export class DirectNetlink implements NetlinkRequests {
+  readonly #fd: number
+  readonly #answers = new Answers()
+
+  /**
+   * The socket belongs to the network namespace that the thread is in at this moment, and stays there.
+   * @throws SystemError
+   */
+  constructor() {
+    this.#fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_PROTOCOL.route)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
+  }
+
+  /**
+   * The kernel carries them out in order, and goes on after a refusal. Not more than a hundred.
+   * @throws KernelError of the first refusal, when all are answered
+   */
+  async send(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[][]> {
+    return (await this.trySend(requests)).map((outcome) => {
+      if (outcome instanceof KernelError) throw outcome
+      return outcome
+    })
+  }
+
+  /** Like send, but tells each request's outcome. @throws SystemError when nothing can be sent at all */
+  async trySend(requests: readonly NetlinkRequest[]): Promise<Outcome[]> {
+    const answers = requests.map(({ name }) => this.#answers.expect(name))
+    const messages = answers.map(({ sequence }, index) =>
+      encodeRequest(requests[index] as NetlinkRequest, NLM_F_ACK, sequence),
+    )
+    sendNow(this.#fd, Buffer.concat(messages))
+    for (;;) {
+      const received = receiveNow(this.#fd)
+      for (const datagram of received) this.#answers.receive(datagram)
+      if (received.length === 0 || this.#answers.size === 0) break
+    }
+    for (const answer of this.#answers) this.#answers.giveUp(answer, 'ETIMEDOUT')
+    return answers.map(({ outcome }) => outcome ?? [])
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+}
