@@ -47,6 +47,10 @@ export class KeptSource implements ClusterSource {
     return this.#source.server
   }
 
+  get board() {
+    return this.#source.board
+  }
+
   /** What the source says or, where it says nothing in time, what it said last. */
   async join(onProblems: (problems: readonly ViewProblem[]) => void): Promise<readonly Cidr[]> {
     const joined = this.#source.join((problems) => {

@@ -12,8 +12,10 @@ import { labelsOf, ObjectError } from './object-fields.ts'
 import type { Labels } from './policy.ts'
 import { type Announcement, type ClusterNode, ENCAPSULATIONS, type Encapsulation } from './view.ts'
 
-/** The one annotation that we write. */
+/** What a node's agent tells the others' of itself, and they act upon. */
 export const ANNOTATION = 'bramble.dev/node'
+/** What it tells people; no part of the view. */
+export const STATUS_ANNOTATION = 'bramble.dev/status'
 
 /** A Node of Kubernetes cannot be used; the message names the field and what to write there. */
 export class NodeObjectError extends Error {

@@ -76,9 +76,33 @@ export interface ClusterSource {
   readonly registry?: NodeRegistry | undefined
   /** Pods, namespaces and policies; absent: it has none, and every pod is open. */
   readonly workloads?: WorkloadSource | undefined
+  /** What the nodes' agents tell people of themselves; absent: it keeps no such thing. */
+  readonly board?: StatusBoard | undefined
   /** Listens from now on. While it is away the last view stays; it comes back by itself. */
   start(onChange: (change: ViewChange) => void): void
   close(): Promise<void>
+}
+
+/** What no node acts upon, and people on any node may look at. */
+export interface StatusBoard extends EventSink {
+  /** Of this node's agent, until it publishes another. */
+  publish(text: string): void
+  /** By the node's name; undefined: its agent has published nothing. */
+  published(): ReadonlyMap<string, string | undefined>
+}
+
+/** Where what befalls this node is told. */
+export interface EventSink {
+  /** @throws Error that says which right is missing, or what else is wrong */
+  tell(event: NodeEvent): Promise<void>
+}
+
+export interface NodeEvent {
+  /** One word for programs, in capitals as Kubernetes has them. */
+  readonly reason: string
+  readonly message: string
+  /** It has happened so often since it was last told. */
+  readonly times: number
 }
 
 /** The nodes that have, or had, pod CIDRs from the source. */

@@ -1,4 +1,4 @@
-import type { NodeEvent, Reason } from './node-events.ts'
+import type { Occurrence, Reason } from './node-events.ts'
 
 /** The same is not said again before this time is over, but counted. */
 export const TELL_AGAIN_MS = 600_000
@@ -14,7 +14,7 @@ interface Entry {
   message: string
 }
 
-export interface Telling extends NodeEvent {
+export interface Telling extends Occurrence {
   /** Add these to what has been told. */
   readonly times: number
 }
@@ -24,7 +24,7 @@ export class EventLedger {
   readonly #entries = new Map<Reason, Entry>()
 
   /** @param events all that there is at this look @returns what is to be told now */
-  look(events: readonly NodeEvent[], nowMs: number): Telling[] {
+  look(events: readonly Occurrence[], nowMs: number): Telling[] {
     for (const [reason, entry] of this.#entries) if (!events.some((event) => event.reason === reason)) entry.seen = 0
     for (const event of events) this.#see(event)
     return [...this.#entries].flatMap(([reason, entry]) => tellingOf(reason, entry, nowMs))
@@ -38,7 +38,7 @@ export class EventLedger {
     entry.toldAtMs = undefined
   }
 
-  #see({ reason, message }: NodeEvent): void {
+  #see({ reason, message }: Occurrence): void {
     const entry = this.#entries.get(reason) ?? { seen: 0, untold: 0, toldAtMs: undefined, message }
     this.#entries.set(reason, entry)
     entry.message = message

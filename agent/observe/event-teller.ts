@@ -1,15 +1,10 @@
 import type { Logger } from 'pino'
+import type { EventSink } from '../cluster/view.ts'
 import { EventLedger } from './event-ledger.ts'
 import { eventsOf, type Trouble } from './node-events.ts'
 import type { Recorder, Repair } from './recorder.ts'
 
 const LOOK_EVERY_MS = 15_000
-
-/** Where Events go to; absent where there is no API server. */
-export interface EventSink {
-  /** @throws Error that says what is missing */
-  tell(event: { readonly reason: string; readonly message: string; readonly times: number }): Promise<void>
-}
 
 export interface EventTellerParts {
   readonly sink: EventSink

@@ -11,8 +11,8 @@ export const REASONS = [
 ] as const
 export type Reason = (typeof REASONS)[number]
 
-/** One for each reason: the newest message, and how often there was something to say. */
-export interface NodeEvent {
+/** One for each reason. */
+export interface Occurrence {
   readonly reason: Reason
   readonly message: string
 }
@@ -40,7 +40,7 @@ const LOOP_WORDS = {
   policies: 'the table of policies',
 } as const
 
-export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repairs }: Trouble): NodeEvent[] {
+export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repairs }: Trouble): Occurrence[] {
   const exhausted = exhaustedCidrs.map((cidr) => `no address is free in ${cidr}: see bramblectl ipam`)
   const repaired = repairs.map(
     ({ loop, what }) => `another program changed ${LOOP_WORDS[loop]} (${what}); it is whole again`,
@@ -54,7 +54,7 @@ export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repair
   ]
 }
 
-function event(reason: Reason, messages: readonly string[]): NodeEvent[] {
+function event(reason: Reason, messages: readonly string[]): Occurrence[] {
   if (messages.length === 0) return []
   const more = messages.length > SHOWN ? `; and ${messages.length - SHOWN} more: bramblectl status` : ''
   const shown = messages.slice(0, SHOWN).map((message) => cut(message, MESSAGE_CHARACTERS_MAX / SHOWN))

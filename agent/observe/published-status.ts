@@ -1,7 +1,5 @@
 /** What the agent of a node tells of itself to whoever asks on another one: short, since all nodes' agents hear of it. Pure. */
 
-export const STATUS_ANNOTATION = 'bramble.dev/status'
-
 const PROBLEM_CHARACTERS_MAX = 160
 
 export interface PublishedStatus {

@@ -8,8 +8,8 @@ import { explain } from './explain.ts'
 import { isOlder } from './resource-version.ts'
 
 /**
- * Keeps our annotation on the own Node as this node wants it, with as few patches as possible: one when it is known to
- * differ, and the next only after a wait that grows, lest two who disagree write without end.
+ * Keeps our annotations on the own Node as this node wants them, with as few patches as possible: one when they are known
+ * to differ, and the next only after a wait that grows, lest two who disagree write without end.
  */
 export class Announcer {
   readonly #client: ApiClient
@@ -19,9 +19,10 @@ export class Announcer {
   readonly #closing = new AbortController()
   #running: Promise<void> = Promise.resolve()
   #isRunning = false
-  #wanted: string | undefined
+  /** By annotation. */
+  readonly #wanted = new Map<string, string>()
   /** As far as we have heard; undefined: the Node is not there, or we have not heard. */
-  #actual: { readonly text: string | undefined; readonly version: string } | undefined
+  #actual: { readonly texts: Readonly<Record<string, string>>; readonly version: string } | undefined
   #trouble: string | undefined
 
   /** @param path of the own Node */
@@ -37,15 +38,15 @@ export class Announcer {
     this.#backoff = new Backoff(backoff)
   }
 
-  want(text: string): void {
-    this.#wanted = text
+  want(text: string, annotation = ANNOTATION): void {
+    this.#wanted.set(annotation, text)
     this.#look()
   }
 
   /** The own Node, from wherever. What was under way before our own patch came to pass tells nothing any more. */
-  seen({ metadata: { annotations, resourceVersion: version = '' } }: ApiObject): void {
+  seen({ metadata: { annotations: texts = {}, resourceVersion: version = '' } }: ApiObject): void {
     if (this.#actual && isOlder(version, this.#actual.version)) return
-    this.#actual = { text: annotations?.[ANNOTATION], version }
+    this.#actual = { texts, version }
     this.#look()
   }
 
@@ -61,8 +62,13 @@ export class Announcer {
   }
 
   get #differs(): boolean {
-    if (this.#closing.signal.aborted || this.#wanted === undefined || !this.#actual) return false
-    return this.#actual.text !== this.#wanted
+    return !this.#closing.signal.aborted && this.#unwritten.length > 0
+  }
+
+  /** None while it is not known what is there. */
+  get #unwritten(): (readonly [annotation: string, text: string])[] {
+    const texts = this.#actual?.texts
+    return texts ? [...this.#wanted].filter(([annotation, text]) => texts[annotation] !== text) : []
   }
 
   #look(): void {
@@ -83,7 +89,8 @@ export class Announcer {
 
   /** @returns the milliseconds that the server wants us to wait */
   async #patch(): Promise<number> {
-    const patch = { metadata: { annotations: { [ANNOTATION]: this.#wanted } } }
+    const annotations = Object.fromEntries(this.#unwritten)
+    const patch = { metadata: { annotations } }
     try {
       this.seen(await this.#client.mergePatch(this.#path, patch, this.#closing.signal))
       return 0
@@ -93,7 +100,7 @@ export class Announcer {
       // That the server is away is for those to tell who listen to it all the time.
       else if (!(error instanceof UnreachableError) && !this.#closing.signal.aborted)
         this.#tell(
-          `annotation ${ANNOTATION} cannot be written: ${explain(error, { verb: 'patch', resource: 'nodes' })}`,
+          `annotation ${Object.keys(annotations).join(', ')} cannot be written: ${explain(error, { verb: 'patch', resource: 'nodes' })}`,
         )
       return error instanceof ApiError ? error.retryAfterMs : 0
     }

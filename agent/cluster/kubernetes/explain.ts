@@ -2,7 +2,7 @@ import { ApiError, ApiProtocolError, UnreachableError } from './errors.ts'
 
 /** What was being done: for words like `list nodes`. */
 export interface Attempt {
-  readonly verb: 'get' | 'list' | 'watch' | 'patch'
+  readonly verb: 'get' | 'list' | 'watch' | 'patch' | 'create'
   /** `nodes`, or `networkpolicies.networking.k8s.io` */
   readonly resource: string
 }

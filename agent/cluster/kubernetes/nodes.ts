@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Cidr } from '../../../ipam/address.ts'
-import { ANNOTATION, formatAnnouncement, NodeObjectError, parseNodeObject } from '../node-object.ts'
+import { ANNOTATION, formatAnnouncement, NodeObjectError, parseNodeObject, STATUS_ANNOTATION } from '../node-object.ts'
 import type { ViewProblem } from '../problem.ts'
-import type { Announcement, ClusterNode, ClusterSource, ViewChange } from '../view.ts'
+import type { Announcement, ClusterNode, ClusterSource, StatusBoard, ViewChange } from '../view.ts'
 import { Announcer } from './announcer.ts'
 import type { ApiObject } from './answers.ts'
 import { Backoff, type BackoffLimits } from './backoff.ts'
@@ -10,6 +10,8 @@ import type { ApiClient } from './client.ts'
 import { ApiError } from './errors.ts'
 import { explain } from './explain.ts'
 import { NetworkCondition } from './network-condition.ts'
+import { NodeEvents } from './node-events.ts'
+import { PublishedStatuses } from './published-statuses.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
 import { KubernetesWorkloads } from './workloads.ts'
@@ -36,11 +38,13 @@ interface NodeObject extends ApiObject {
 /** The cluster from the API server of Kubernetes: its Nodes, listed once and watched from then on. */
 export class KubernetesSource implements ClusterSource {
   readonly workloads: KubernetesWorkloads
+  readonly board: StatusBoard
   readonly #client: ApiClient
   readonly #nodeName: string
   readonly #nodes: ObjectStore<ClusterNode>
   readonly #reflector: Reflector
   readonly #announcer: Announcer
+  readonly #statuses = new PublishedStatuses()
   readonly #condition: NetworkCondition
   readonly #backoff: BackoffLimits | undefined
   readonly #closing = new AbortController()
@@ -75,6 +79,12 @@ export class KubernetesSource implements ClusterSource {
       },
       backoff,
     )
+    const events = new NodeEvents(client, nodeName, this.#closing.signal)
+    this.board = {
+      tell: (event) => events.tell(event),
+      publish: (text) => this.#announcer.want(text, STATUS_ANNOTATION),
+      published: () => this.#statuses.all(),
+    }
     this.#reflector = new Reflector(
       client,
       NODES,
@@ -166,9 +176,13 @@ export class KubernetesSource implements ClusterSource {
           this.#announcer.seen(object)
           this.#condition.seen(object)
         }
+        this.#statuses.put(object)
         this.#nodes.put(object)
       },
-      remove: (object) => this.#nodes.remove(object),
+      remove: (object) => {
+        this.#statuses.remove(object)
+        this.#nodes.remove(object)
+      },
       end: () => this.#nodes.end(),
     }
   }
