@@ -1,7 +1,12 @@
 import type { OwnCommand } from './own-command.ts'
 import { UsageError } from './usage-error.ts'
 
-const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {}
+const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
+  sysdump: {
+    describe: 'one archive with what a maintainer needs to see of this node, secrets left out',
+    run: async (argv, version) => (await import('./sysdump/command.ts')).main(argv, version),
+  },
+}
 
 export const SHOWN_OWN_COMMANDS = Object.fromEntries(
   Object.entries(OWN_COMMANDS).filter(([, { isHidden }]) => !isHidden),
