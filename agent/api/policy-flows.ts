@@ -1,5 +1,5 @@
 import { flowOf } from '../enforcement/cut-connections.ts'
-import type { ConntrackEntry } from '../kernel/conntrack.ts'
+import { type ConntrackEntry, hasEnded } from '../kernel/conntrack.ts'
 import { Evaluator } from '../policy/evaluate.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Identities } from '../policy/identities.ts'
@@ -27,6 +27,7 @@ export class CutFlows {
     const flow = flowOf(entry)
     const { identities } = this.#was
     if (!identities.at(flow.source).local && !identities.at(flow.destination).local) return
+    if (hasEnded(entry)) return
     this.#looked++
     const after = this.#is.evaluate(flow)
     if (after.isAllowed || !this.#was.evaluate(flow).isAllowed) return

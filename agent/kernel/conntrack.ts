@@ -13,6 +13,7 @@ const IPCTNL_MSG_CT_DELETE = 2
 const CTA_TUPLE_ORIG = 1
 const CTA_TUPLE_REPLY = 2
 const CTA_STATUS = 3
+const CTA_PROTOINFO = 4
 const CTA_MARK = 8
 const CTA_ID = 12
 const CTA_ZONE = 18
@@ -24,6 +25,13 @@ const CTA_IP_DST = { 4: 2, 6: 4 } as const
 const CTA_PROTO_NUM = 1
 const CTA_PROTO_SRC_PORT = 2
 const CTA_PROTO_DST_PORT = 3
+const CTA_PROTOINFO_TCP = 1
+const CTA_PROTOINFO_TCP_STATE = 1
+const CTA_PROTOINFO_SCTP = 3
+const CTA_PROTOINFO_SCTP_STATE = 1
+/** TCP_CONNTRACK_TIME_WAIT and _CLOSE in nf_conntrack_tcp.h, SCTP_CONNTRACK_CLOSED in nf_conntrack_sctp.h */
+const TCP_ENDED: readonly unknown[] = [7, 8]
+const SCTP_ENDED = 1
 /** struct nfgenmsg: family, version, resource. */
 const INFO_BYTES = 4
 
@@ -48,6 +56,8 @@ export interface ConntrackEntry {
   readonly mark: number
   /** IPS_* of include/uapi/linux/netfilter/nf_conntrack_common.h */
   readonly status: number
+  /** What its protocol makes of it, for hasEnded(); a part of the buffer that was received. */
+  readonly protocolInfo?: Buffer
   /** What the kernel knows it by, in the kernel's own words: a part of the buffer that was received, so not to be kept. */
   readonly identity: { readonly family: number; readonly tuple: Buffer; readonly zone?: Buffer; readonly id: Buffer }
 }
@@ -66,14 +76,27 @@ export function parseConntrack({ body }: NetlinkMessage): ConntrackEntry | undef
   const reply = attributes.get(CTA_TUPLE_REPLY)
   const id = attributes.get(CTA_ID)
   const zone = attributes.get(CTA_ZONE)
+  const protocolInfo = attributes.get(CTA_PROTOINFO)
   if (!tuple || !reply || !id) return undefined
   return {
     original: parseTuple(tuple, family === AF[4] ? 4 : 6),
     reply: parseTuple(reply, family === AF[4] ? 4 : 6),
     mark: attributes.get(CTA_MARK)?.readUInt32BE(0) ?? 0,
     status: attributes.get(CTA_STATUS)?.readUInt32BE(0) ?? 0,
+    ...(protocolInfo && { protocolInfo }),
     identity: { family, tuple, id, ...(zone && { zone }) },
   }
+}
+
+/** Both ends have closed it, or one has reset it; the kernel only waits for what is late. */
+export function hasEnded({ protocolInfo }: Pick<ConntrackEntry, 'protocolInfo'>): boolean {
+  if (!protocolInfo) return false
+  const state = (protocol: number, attribute: number) =>
+    readAttributes(readAttributes(protocolInfo).get(protocol) ?? NOTHING).get(attribute)?.[0]
+  return (
+    TCP_ENDED.includes(state(CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE)) ||
+    state(CTA_PROTOINFO_SCTP, CTA_PROTOINFO_SCTP_STATE) === SCTP_ENDED
+  )
 }
 
 /**

@@ -9,7 +9,7 @@ import { until } from './agent.ts'
  * that streams does, or a database.
  */
 const INTERVAL_MS = 20
-const PORT = 4002
+export const PORT = 4002
 const SCRIPT = fileURLToPath(import.meta.url)
 
 export interface Heard {

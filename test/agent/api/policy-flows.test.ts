@@ -1,6 +1,7 @@
 import t from 'tap'
 import { CutFlows } from '../../../agent/api/policy-flows.ts'
 import { changeBy } from '../../../agent/api/policy-preview.ts'
+import { attribute, nested } from '../../../agent/kernel/attributes.ts'
 import type { ConntrackEntry } from '../../../agent/kernel/conntrack.ts'
 import { ADDRESSES, networkPolicy, smallCluster } from '../policy/small-cluster.ts'
 
@@ -73,4 +74,15 @@ t.test('of very many all are counted, and the first are told', async (t) => {
   const { cut: rows, more } = cut(many)
   t.equal(rows.length, 200)
   t.equal(more, 300)
+})
+
+t.test('a connection that has ended is there for two minutes more, and nobody misses it', async (t) => {
+  const inState = (protocol: number, state: number): ConntrackEntry => ({
+    ...entry('world', 'x/a', 80),
+    protocolInfo: nested(protocol, attribute(1, Uint8Array.of(state))),
+  })
+  const [TCP_INFO, SCTP_INFO] = [1, 3]
+  const over = [inState(TCP_INFO, 7), inState(TCP_INFO, 8), inState(SCTP_INFO, 1)]
+  t.same(cut(over), { cut: [], more: 0, looked: 0 })
+  t.equal(cut([inState(TCP_INFO, 3)]).cut.length, 1, 'one that is established')
 })

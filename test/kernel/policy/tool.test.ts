@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Explanation, Matrix, PolicyReport, Preview } from '../../../agent/api/policy-answers.ts'
 import { capture, type Output } from '../scratch.ts'
+import { PORT as TALK_PORT, Talk } from '../talk.ts'
 import { type LabPod, type Manifest, N1, PolicyLab } from './lab.ts'
 import { probe } from './probe.ts'
 
@@ -115,15 +116,28 @@ t.test('show: of a pod what selects it; what a label has in it moves no cursor',
 const CLOSED = policy('web', { podSelector: { matchLabels: { app: 'web' } } })
 
 t.test('preview: what would close, and the connections that would be cut; nothing is changed by it', async (t) => {
-  writeFileSync('/run/closed.json', JSON.stringify(CLOSED))
-  await probe(call(client, 'open'))
+  const ingress = [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }], ports: [{ port: TALK_PORT }] }]
+  const talking = { podSelector: { matchLabels: { app: 'web' } }, ingress }
+  lab.put(policy('talk', talking))
+  await lab.settled()
+  const talks = await Promise.all(web.addresses.map((address) => Talk.start('tcp', client.netns, web.netns, address)))
+  await probe(call(client, 'open')) // these have ended when they are looked at
+  const both = [CLOSED, policy('talk', { ...talking, ingress: [] })]
+  writeFileSync('/run/closed.json', both.map((one) => JSON.stringify(one)).join('\n---\n'))
   const preview = await asked<Preview>('preview', '-f', '/run/closed.json', '--flows')
-  t.same(preview.changes, [{ policy: 'NetworkPolicy shop/web', what: 'changed' }])
-  t.match(preview.differences, [{ from: ['shop/client'], to: ['shop/web'], closed: 'TCP 80' }])
-  t.equal(preview.differences.length, 1)
+  t.same(
+    preview.changes.map(({ policy, what }) => `${policy} ${what}`),
+    ['NetworkPolicy shop/web changed', 'NetworkPolicy shop/talk changed'],
+  )
+  t.match(preview.differences[0], { from: ['shop/client'], to: ['shop/web'], closed: `TCP 80, ${TALK_PORT}` })
   const cut = preview.flows?.cut.map(({ from, to, port, destination }) => `${from} ${to} ${port} ${destination}`)
-  t.same(new Set(cut), new Set(web.addresses.map((address) => `shop/client shop/web TCP 80 ${address}`)))
+  const expected = web.addresses.map((address) => `shop/client shop/web TCP ${TALK_PORT} ${address}`)
+  t.same(cut?.sort(), expected.sort(), 'those that go on, and none that has ended')
+  await Promise.all(talks.map((talk) => talk.goesOn()))
   t.same(await lab.differences(call(client, 'open')), [])
+  await Promise.all(talks.map((talk) => talk.end()))
+  lab.remove(policy('talk', talking))
+  await lab.settled()
 })
 
 t.test('preview: from stdin, as if it were deleted; and what the rules then really let through', async (t) => {
