@@ -2,6 +2,10 @@ import type { OwnCommand } from './own-command.ts'
 import { UsageError } from './usage-error.ts'
 
 const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
+  doctor: {
+    describe: 'what is wrong with this node, why it matters, and the command that mends it; --fix',
+    run: async (argv, version) => (await import('./doctor/command.ts')).main(argv, version),
+  },
   sysdump: {
     describe: 'one archive with what a maintainer needs to see of this node, secrets left out',
     run: async (argv, version) => (await import('./sysdump/command.ts')).main(argv, version),

@@ -25,6 +25,8 @@ const FOLDERS = [...PRODUCT, 'test', 'bench', 'deploy']
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'bin/': ['agent/', 'ctl/', 'plugin/'],
   'ctl/': ['ctl/', 'plugin/'],
+  // It works without the agent, and so in this process.
+  'ctl/doctor/command.ts': ['ctl/', 'plugin/', 'agent/doctor/doctor.ts'],
   'plugin/': ['plugin/'],
   'ipam/': ['ipam/'],
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],
@@ -51,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/cleanup/': ['agent/cleanup/', 'agent/kernel/', 'agent/*.ts', 'plugin/', 'ipam/'],
   'agent/cluster/': ['agent/cluster/', 'agent/*.ts', 'ipam/'],
   'agent/desired/': ['agent/desired/', 'agent/cluster/', 'agent/kernel/', 'agent/*.ts', 'ipam/'],
+  'agent/doctor/': ['agent/doctor/', 'agent/kernel/', 'agent/install/conflist.ts', 'agent/*.ts', 'plugin/', 'ipam/'],
   'agent/install/': ['agent/install/', 'agent/cleanup/', 'agent/*.ts'],
   'agent/kernel/': ['agent/kernel/', 'ipam/'],
   'agent/mtu/': ['agent/mtu/', 'agent/kernel/', 'ipam/'],
@@ -98,7 +101,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What besides may be known by its types alone. */
 const MAY_IMPORT_TYPES: Readonly<Record<string, readonly string[]>> = {
-  'ctl/': ['agent/api/', 'agent/cluster/view.ts'],
+  'ctl/': ['agent/api/', 'agent/doctor/', 'agent/cluster/view.ts'],
+  'agent/doctor/': ['agent/api/'],
 }
 
 /** Only here may these packages be imported. */
@@ -134,6 +138,11 @@ const PURE = [
   'agent/observe/published-status.ts',
   'agent/observe/tally.ts',
   'agent/alias.ts',
+  'agent/doctor/check.ts',
+  'agent/doctor/checks.ts',
+  'agent/doctor/checks/',
+  'agent/doctor/facts.ts',
+  'agent/doctor/finding.ts',
   'agent/install/conflist.ts',
   'agent/install/on-node.ts',
   'agent/pods/attachment.ts',
@@ -174,6 +183,7 @@ const PURE = [
   'agent/cluster/policy-object.ts',
   'agent/cluster/policy-values.ts',
   'agent/cluster/selector-object.ts',
+  'ctl/doctor/render.ts',
   'ctl/mtu.ts',
   'ctl/policy-html.ts',
   'ctl/policy-matrix.ts',

@@ -1,0 +1,146 @@
+import { check } from '../check.ts'
+import type { CniPlace, Firewall, FirewallChain, NodeLink } from '../facts.ts'
+import { command, type Finding, shellWord } from '../finding.ts'
+
+/** What other networks of pods leave behind. */
+
+interface Leaver {
+  readonly name: string
+  readonly link: RegExp
+  /** Of iptables. */
+  readonly chain: RegExp
+  /** Of nftables, without its family. */
+  readonly table: RegExp
+  /** Of a plugin in a network configuration. */
+  readonly type: RegExp
+}
+
+const NONE = /^\b$/
+
+/** Names as these programs write them in their sources. */
+const LEAVERS: readonly Leaver[] = [
+  {
+    name: 'flannel',
+    link: /^(flannel[.-].+|flannel-wg(-v6)?)$/,
+    chain: /^FLANNEL-/,
+    table: /^flannel-ipv[46]$/,
+    type: /^flannel$/,
+  },
+  {
+    name: 'Calico',
+    link: /^(tunl0|cali[0-9a-f]{11}|vxlan(-v6)?\.calico|wireguard\.cali|wg-v6\.cali)$/,
+    chain: /^cali[-:]/,
+    table: /^calico$/,
+    type: /^calico(-ipam)?$/,
+  },
+  {
+    name: 'Cilium',
+    link: /^(cilium_.+|lxc[0-9a-f]{12}|lxc_health)$/,
+    chain: /^(OLD_)?CILIUM_/,
+    table: /^cilium$/,
+    type: /^cilium-cni$/,
+  },
+  {
+    name: 'Weave Net',
+    link: /^(weave|vethwe.+|vxlan-6784|datapath)$/,
+    chain: /^WEAVE/,
+    table: /^weave$/,
+    type: /^weave-net$/,
+  },
+  {
+    name: 'kube-router',
+    link: /^(kube-bridge|kube-dummy-if|tun-.{8,})$/,
+    chain: /^KUBE-(ROUTER|NWPLCY|POD-FW)/,
+    table: /^kube-router(-filter)?-ipv[46]$/,
+    type: /^kube-router$/,
+  },
+  { name: "a bridge network (flannel's, k3s')", link: /^cni0$/, chain: NONE, table: NONE, type: /^(flannel|bridge)$/ },
+]
+
+export const LEFTOVER_CHECKS = [
+  check({
+    name: 'leftover-links',
+    symptom: 'after a migration: "pod CIDR overlaps", packets that vanish, routes to links that lead nowhere',
+    needs: ['network', 'cni'],
+    find: ({ network: { links, routes }, cni }) =>
+      LEAVERS.flatMap((leaver) => {
+        const found = links.filter((link) => !link.isOurs && leaver.link.test(link.name) && !isBare(link))
+        if (found.length === 0 || isInUse(leaver, cni.places)) return []
+        const names = found.map(({ name }) => name)
+        const carried = routes.filter(({ link }) => names.includes(link))
+        return [
+          {
+            severity: carried.length > 0 ? 'error' : 'warning',
+            what: `${leaver.name} has left ${names.length === 1 ? 'the link' : `${names.length} links`} ${few(names)}${carried.length > 0 ? `, with routes to ${few(carried.map(({ destination }) => destination))}` : ''}`,
+            why: "its routes win over those to pods, or their addresses are taken for the node's",
+            advice: `if ${leaver.name} is to stay on this node, leave them`,
+            remedies: deletions(found),
+          },
+        ]
+      }),
+  }),
+  check({
+    name: 'leftover-rules',
+    symptom: 'after a migration: policies of the network before still drop; Services answer from some pods only',
+    needs: ['firewall', 'cni'],
+    find: ({ firewall, cni }) =>
+      LEAVERS.flatMap((leaver): Finding[] => {
+        const found = [...firewall.chains, ...firewall.legacyChains].filter((chain) => isOf(leaver, chain))
+        if (found.length === 0 || isInUse(leaver, cni.places)) return []
+        return [
+          {
+            severity: 'warning',
+            what: `${leaver.name} has left rules: ${few(found.map(({ table, name }) => `${name} in ${table}`))}`,
+            why: 'they still meet every packet: they drop, translate or mark what is not theirs any more',
+            advice: 'a reboot takes them all; the commands keep every other rule',
+            remedies: [...tableDeletions(firewall, leaver), ...withoutRules(firewall, leaver)].map(command),
+          },
+        ]
+      }),
+  }),
+]
+
+/** The first network that is configured is the one in use: a node that is yet to be migrated has no leftovers. */
+function isInUse({ type }: Leaver, places: readonly CniPlace[]): boolean {
+  const inUse = places.flatMap(({ configs }) => configs.find(({ error }) => error === undefined) ?? [])
+  return inUse.some(({ types }) => types.some((one) => type.test(one)))
+}
+
+/** The module ipip puts it into every namespace, and it cannot be deleted; only with an address is it somebody's. */
+function isBare({ name, addresses }: NodeLink): boolean {
+  return name === 'tunl0' && addresses.length === 0
+}
+
+function deletions(links: readonly NodeLink[]) {
+  return links
+    .slice(0, 20)
+    .map(({ name }) => command(name === 'tunl0' ? `ip address flush dev ${name}` : `ip link delete ${shellWord(name)}`))
+}
+
+function isOf({ chain, table }: Leaver, found: FirewallChain): boolean {
+  return chain.test(found.name) || table.test(found.table.split(' ')[1] ?? '')
+}
+
+function tableDeletions({ chains }: Firewall, leaver: Leaver): string[] {
+  const tables = chains.map(({ table }) => table).filter((table) => leaver.table.test(table.split(' ')[1] ?? ''))
+  return [...new Set(tables)].map((table) => `nft delete table ${table}`)
+}
+
+/** By way of a saved text, as Calico's and Cilium's own guides do it. */
+function withoutRules({ chains, legacyChains }: Firewall, { chain }: Leaver): string[] {
+  const programs = (all: readonly FirewallChain[], suffix: string) =>
+    [...new Set(all.filter(({ name }) => chain.test(name)).map(({ table }) => table.split(' ')[0]))].map((family) => {
+      const program = `${family === 'ip6' ? 'ip6tables' : 'iptables'}${suffix}`
+      return `${program}-save | grep -vE '${lineOf(chain)}' | ${program}-restore`
+    })
+  return [...programs(chains, '-nft'), ...programs(legacyChains, '-legacy')]
+}
+
+/** Every line that names such a chain: what defines it, what is in it, what leads to it. */
+function lineOf({ source }: RegExp): string {
+  return `(^:|-A |-j |-g )${source.replace(/^\^/, '')}`
+}
+
+function few(names: readonly string[]): string {
+  return names.length > 4 ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more` : names.join(', ')
+}

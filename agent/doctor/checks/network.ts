@@ -1,0 +1,102 @@
+import { type Cidr, overlaps, parseCidr } from '../../../ipam/address.ts'
+import { check } from '../check.ts'
+import { command, type Finding, shellWord } from '../finding.ts'
+
+/** Addresses, uplinks, and who else has a hand on our links. */
+export const NETWORK_CHECKS = [
+  check({
+    name: 'cidr-overlap',
+    symptom: 'pods cannot reach the home LAN, a VPN or the router; or the agent refuses the pod CIDR',
+    needs: ['network', 'agent'],
+    find: ({ network: { routes }, agent: { podCidrs, answers } }) => {
+      const pods = [
+        ...podCidrs.map((cidr) => ({ cidr, whose: 'of this node' })),
+        ...(answers?.peers ?? []).flatMap(({ node, podCidrs }) =>
+          podCidrs.map((cidr) => ({ cidr, whose: `of ${node}` })),
+        ),
+      ]
+      return pods.flatMap(({ cidr, whose }) =>
+        routes
+          .filter(({ destination }) => !destination.endsWith('/0') && doOverlap(cidr, destination))
+          .map(
+            ({ destination, link }): Finding => ({
+              severity: 'error',
+              what: `the pod CIDR ${cidr} ${whose} overlaps ${destination}, which is routed to ${link}`,
+              why: 'of pods and of what is there, only one can be reached',
+              advice: `give the pods of the cluster other addresses; if ${link} is a leftover, remove the route`,
+              remedies: [command(`ip route show ${destination}`)],
+            }),
+          ),
+      )
+    },
+  }),
+  check({
+    name: 'wifi-uplink',
+    symptom: 'pods of other nodes answer late, now and then not at all',
+    needs: ['network'],
+    find: ({ network: { links } }) =>
+      links
+        .filter(({ isUplink, isWireless }) => isUplink && isWireless)
+        .map(
+          ({ name }): Finding => ({
+            severity: 'note',
+            what: `the node is joined to the others by Wi-Fi (${name})`,
+            why: 'it loses packets and sleeps between beacons, so that the first packet after a pause takes up to 0.3 s',
+            advice: 'Ethernet; or at least no sleep',
+            remedies: [command(`iw dev ${shellWord(name)} set power_save off`)],
+          }),
+        ),
+  }),
+  check({
+    name: 'link-keepers',
+    symptom: 'pods lose their network when NetworkManager or systemd-networkd is restarted; MACs of our links change',
+    needs: ['keepers'],
+    find: ({ keepers: { networkManager, networkd } }) => [
+      ...(networkManager.runs && !networkManager.leavesOurs
+        ? [
+            {
+              severity: 'warning' as const,
+              what: 'NetworkManager runs, and was not told to leave our links alone',
+              why: 'it may set addresses and routes on links of pods, or take them down',
+              advice: 'the agent tells it so when it starts, where it may write below /run; by hand:',
+              remedies: [
+                command(
+                  "printf '[keyfile]\\nunmanaged-devices=interface-name:brm*;interface-name:bramble.*\\n' > /etc/NetworkManager/conf.d/bramble.conf",
+                ),
+                command('nmcli general reload'),
+              ],
+            },
+          ]
+        : []),
+      ...(networkd.runs && !networkd.leavesOurs
+        ? [
+            {
+              severity: 'warning' as const,
+              what: 'systemd-networkd runs, and was not told to leave our links and routes alone',
+              why: 'when it is restarted, it removes routes and rules that it did not make',
+              advice: 'the agent tells it so when it starts, where it may write below /run; by hand:',
+              remedies: [
+                command(
+                  "mkdir -p /etc/systemd/networkd.conf.d && printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/bramble.conf",
+                ),
+                command('systemctl restart systemd-networkd'),
+              ],
+            },
+          ]
+        : []),
+    ],
+  }),
+]
+
+function doOverlap(a: string, b: string): boolean {
+  const [one, other] = [parsed(a), parsed(b)]
+  return one !== undefined && other !== undefined && overlaps(one, other)
+}
+
+function parsed(text: string): Cidr | undefined {
+  try {
+    return parseCidr(text)
+  } catch {
+    return undefined // of a later version, perhaps: no reason to fail
+  }
+}

@@ -1,0 +1,52 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { STARTING_SOCKET } from '../../../plugin/frame.ts'
+import type { ControlAnswers, ControlCall } from '../../api/control.ts'
+import type { AgentState } from '../facts.ts'
+import type { Places } from '../places.ts'
+import { lastWordsOf } from './log.ts'
+
+/** How the agent is asked; it throws an Error that says why it cannot be. */
+export type Ask = <Call extends ControlCall>(call: Call) => Promise<ControlAnswers[Call]>
+
+export async function agent(places: Places, ask: Ask, socket: string): Promise<AgentState> {
+  const pendingDels = places.list(join(dirname(socket), 'pending')).length
+  try {
+    const answers = await answersOf(ask, existsSync(socket))
+    return { answers, podCidrs: answers.podCidrs, refusal: '', isForbidden: false, ...NO_LOG, pendingDels }
+  } catch (error) {
+    const isForbidden = isClosed(socket)
+    const log = isForbidden ? NO_LOG : await lastWordsOf(places)
+    const podCidrs = await configuredCidrs(places)
+    return { answers: undefined, podCidrs, refusal: (error as Error).message, isForbidden, ...log, pendingDels }
+  }
+}
+
+const NO_LOG = { lastWords: [], logCommand: 'journalctl -u bramble-agent -n 50 --no-pager' } as const
+
+async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<AgentState['answers']>> {
+  const { version, podCidrs, problems, pid, uptimeSeconds } = await ask('status')
+  const peers = isServing ? await ask('nodes') : []
+  const differences = isServing ? await ask('ipam check') : []
+  return { version, isServing, podCidrs, problems, pid, uptimeSeconds, peers, differences }
+}
+
+/** Its folder, or the socket itself, lets root in alone. */
+function isClosed(socket: string): boolean {
+  const paths = [socket, join(dirname(socket), STARTING_SOCKET)].filter((path) => existsSync(path))
+  try {
+    for (const path of paths.length > 0 ? paths : [dirname(socket)]) accessSync(path, constants.W_OK | constants.R_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES'
+  }
+}
+
+/** While the agent is away, its file tells which addresses pods would get. */
+async function configuredCidrs(places: Places): Promise<readonly string[]> {
+  const text = places.read('/etc/bramble/agent.yaml')
+  if (text === undefined) return []
+  const { default: yaml } = await import('yaml') // 1.5 MiB, and seldom
+  const given = (yaml.parseDocument(text).toJS() as { 'pod-cidr'?: unknown } | null)?.['pod-cidr']
+  return [given].flat().filter((cidr) => typeof cidr === 'string')
+}
