@@ -9,6 +9,7 @@ import {
   addresses,
   cidrs,
   flag,
+  listenAddress,
   mtu,
   nodeName,
   OptionError,
@@ -68,6 +69,8 @@ export interface Options {
   /** Its folder of network configurations; absent: likewise. */
   readonly cniConfDir?: string
   readonly sysctlDir: string
+  /** Where metrics can be asked for; absent: nowhere. */
+  readonly metricsAddress?: { readonly host: string; readonly port: number }
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -154,6 +157,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     return text === undefined ? undefined : absolute(`--${name}`, text)
   }
   const [clusterDir, kubeconfig] = [path('cluster-dir'), path('kubeconfig')]
+  const metricsAddress = listenAddress('--metrics-address', given['metrics-address'])
   const [cniBinDir, cniConfDir] = [path('cni-bin-dir'), path('cni-conf-dir')]
   if (cniConfDir !== undefined && cniBinDir === undefined)
     throw new OptionError(
@@ -191,6 +195,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     socket,
     stateDir,
     ...(cniBinDir && { cniBinDir }),
+    ...(metricsAddress && { metricsAddress }),
     ...(cniConfDir && { cniConfDir }),
     sysctlDir: absolute('--sysctl-dir', given['sysctl-dir']),
     logLevel: once('--log-level', given['log-level']),

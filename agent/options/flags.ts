@@ -159,6 +159,12 @@ export const FLAGS = {
     default: '/proc/sys/net',
     describe: "where kernel settings are written; in a container, where the node's /proc/sys/net is mounted",
   },
+  'metrics-address': {
+    type: 'string',
+    nargs: 1,
+    default: '127.0.0.1:9739',
+    describe: "where Prometheus finds /metrics; 0.0.0.0:9739: at all of the node's IPv4 addresses; empty: nowhere",
+  },
   'log-level': {
     nargs: 1,
     choices: LOG_LEVELS,

@@ -84,6 +84,26 @@ export function oneOfEachFamily(option: string, given: readonly Cidr[]): Cidr[] 
   return given.toSorted((a, b) => a.family - b.family)
 }
 
+/** `127.0.0.1:9739`, `[::1]:9739`; '' is none. No names: what one stands for changes without a word. */
+export function listenAddress(
+  option: string,
+  given: string,
+): { readonly host: string; readonly port: number } | undefined {
+  const text = once(option, given)
+  if (text === '') return undefined
+  const [, ipv6, ipv4, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? []
+  const [host, port] = [ipv6 ?? ipv4 ?? '', Number(digits)]
+  try {
+    if (familyOf(host) === (ipv6 === undefined ? 4 : 6) && port >= 1 && port <= 65_535)
+      return { host: formatAddress(familyOf(host), parseAddress(host)), port }
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error
+  }
+  throw new OptionError(
+    `${option} "${text}" is no address with a port; write it like 127.0.0.1:9739 or [::1]:9739, or 0.0.0.0:9739 for all`,
+  )
+}
+
 /** At most one of each family, in canonical form. */
 export function addresses(option: string, given: Given): string[] {
   const found = each(option, given, (text) => formatAddress(familyOf(text), parseAddress(text)))

@@ -64,6 +64,7 @@ const defaults = (stateDir = '/run/bramble') => ({
   policyMode: 'default',
   policyWaitSeconds: 5,
   policyFailsOpen: false,
+  metricsAddress: { host: '127.0.0.1', port: 9739 },
 })
 
 t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
@@ -108,6 +109,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     policyMode: 'always',
     policyWaitSeconds: 2,
     policyFailsOpen: true,
+    metricsAddress: { host: '::', port: 9000 },
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
@@ -118,6 +120,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     ...['--wireguard-key-file=/etc/key', '--wireguard-keepalive=25', '--masquerade=false'],
     ...['--no-masquerade-cidr=10.0.0.0/8', '--no-masquerade-cidr=fc00::/7'],
     ...['--policy-mode=always', '--policy-wait=2', '--policy-fail-open=true'],
+    '--metrics-address=[::]:9000',
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -132,6 +135,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_VXLAN_PORT: '8472',
     BRAMBLE_LOG_LEVEL: 'debug',
     BRAMBLE_NODE_IP: '192.168.1.4,fd00::4',
+    BRAMBLE_METRICS_ADDRESS: '[::]:9000',
     BRAMBLE_CLUSTER_CIDR: '10.42.0.0/16',
     BRAMBLE_NODE_MASK: '25',
     BRAMBLE_NODE_MASK_IPV6: '80',
@@ -172,6 +176,7 @@ no-masquerade-cidr: [10.0.0.0/8, "fc00::/7"]
 policy-mode: always
 policy-wait: 2
 policy-fail-open: true
+metrics-address: '[::]:9000'
 `
   const json = JSON.stringify({
     datastore: 'local',
@@ -199,6 +204,7 @@ policy-fail-open: true
     'policy-mode': 'always',
     'policy-wait': 2,
     'policy-fail-open': true,
+    'metrics-address': '[::]:9000',
   })
   t.same(await parse({ argv: flags }), expected)
   t.same(await parse({ argv: [], env }), expected)
@@ -517,4 +523,24 @@ t.test('--no-masquerade-cidr is an option of its own, and no denial of another',
     noMasqueradeCidrs: ['10.0.0.0/8'],
   })
   t.match(await refusal({ argv: [...ENOUGH, '--no-masquerade'] }), /unknown option/)
+})
+
+t.test('--metrics-address is an address with a port, or nothing at all', async (t) => {
+  t.equal((await parse({ argv: [...ENOUGH, '--metrics-address='] }))?.metricsAddress, undefined)
+  t.equal((await parse({ env: { BRAMBLE_METRICS_ADDRESS: '' } }))?.metricsAddress, undefined)
+  t.same((await parse({ file: 'metrics-address: "[0::1]:80"' }))?.metricsAddress, { host: '::1', port: 80 })
+  for (const text of [
+    '9739',
+    ':9739',
+    '127.0.0.1',
+    'localhost:9739',
+    '::1:9739',
+    '[127.0.0.1]:1',
+    '1.2.3.4:0',
+    '1.2.3.4:65536',
+  ])
+    t.equal(
+      await refusal({ argv: [...ENOUGH, `--metrics-address=${text}`] }),
+      `--metrics-address "${text}" is no address with a port; write it like 127.0.0.1:9739 or [::1]:9739, or 0.0.0.0:9739 for all`,
+    )
 })
