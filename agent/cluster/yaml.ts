@@ -1,19 +1,43 @@
 import yaml from 'yaml'
 
-/** YAML or JSON, as plain values. @throws Error with a message of one line */
-export function parseAll(text: string): unknown[] {
+/** One of the documents of a file. */
+export interface ParsedDocument {
+  /** Where it begins; the first is 1. */
+  readonly line: number
+  /** As plain values; undefined where there is a problem. */
+  readonly value: unknown
+  /** Why it cannot be read, in one line that says where. */
+  readonly problem?: string
+}
+
+/** YAML or JSON. A document that cannot be read takes nothing from those beside it. */
+export function parseAll(text: string): ParsedDocument[] {
   const json = parseJson(text)
-  if (json !== undefined) return [json]
-  return yaml.parseAllDocuments(text).map((document) => {
+  if (json !== undefined) return [{ line: 1, value: json }]
+  const lineCounter = new yaml.LineCounter()
+  return yaml.parseAllDocuments(text, { lineCounter }).map((document) => {
+    const { line } = lineCounter.linePos(document.contents?.range?.[0] ?? document.range[0])
+    const problem = (error: Error) => ({ line, value: undefined, problem: firstLine(error) })
     const [error] = document.errors
-    if (error) throw new Error(error.message.split('\n')[0])
-    return document.toJS()
+    if (error) return problem(error)
+    try {
+      return { line, value: document.toJS() }
+    } catch (cause) {
+      // More aliases than any person writes.
+      return problem(cause as Error)
+    }
   })
 }
 
-/** The first document; undefined where there is none. */
+/** The first document; undefined where there is none. @throws Error with a message of one line */
 export function parseOne(text: string): unknown {
-  return parseAll(text)[0]
+  const [first] = parseAll(text)
+  if (first?.problem !== undefined) throw new Error(first.problem)
+  return first?.value
+}
+
+function firstLine({ message }: Error): string {
+  return (message.split('\n')[0] ?? '').replace(/:$/, '')
 }
 
 /** JSON is YAML, too, but ten thousand pods are read in a hundredth of the time. Where it is none, YAML has the better words. */

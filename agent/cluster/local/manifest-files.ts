@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ObjectError } from '../object-fields.ts'
+import type { ParsedDocument } from '../yaml.ts'
 import { type ManifestObject, manifestObjects } from './manifest-objects.ts'
 
 /** The clock of a file system may stand still for so long (FAT: two seconds), while a file changes and keeps its size. */
 const FRESH_MS = 3_000
 
-/** Documents of one file, as plain values. @throws Error with a message of one line */
-export type ParseManifests = (text: string) => unknown[]
+/** The documents of one file. */
+export type ParseManifests = (text: string) => ParsedDocument[]
 
 /** One file, as it was read last. */
 export interface Manifest {
@@ -18,7 +19,10 @@ export interface Manifest {
   readonly readAtMs: number
   /** What it said when it could last be read; absent: it never could. While that is the same, so is this. */
   readonly objects: readonly ManifestObject[] | undefined
-  readonly problem: string | undefined
+  /** All of it could be read once: nothing is in force that nobody knows of. */
+  readonly hasBeenWhole: boolean
+  /** Of the file, and of single documents. */
+  readonly problems: readonly string[]
 }
 
 /**
@@ -42,13 +46,25 @@ function readManifest(path: string, before: Manifest | undefined, parse: ParseMa
     if (isSame && before.readAtMs - before.stampedAtMs > FRESH_MS) return before
     const readAtMs = performance.now()
     const stampedAtMs = isSame ? before.stampedAtMs : readAtMs
-    const objects = manifestObjects(parse(readFileSync(path, 'utf8')), before?.objects ?? [])
-    return { stamp, stampedAtMs, readAtMs, objects, problem: undefined }
+    const { objects, problems } = manifestObjects(parse(readFileSync(path, 'utf8')), before?.objects ?? [])
+    const hasBeenWhole = problems.length === 0 || before?.hasBeenWhole === true
+    return {
+      stamp,
+      stampedAtMs,
+      readAtMs,
+      objects,
+      hasBeenWhole,
+      problems: problems.map(withFate(before?.hasBeenWhole)),
+    }
   } catch (error) {
-    const kept = before?.objects ? '; what it said before stays in force' : ''
-    const problem = `${(error as Error).message}${kept}`
-    return { stamp: '', stampedAtMs: 0, readAtMs: 0, objects: before?.objects, problem }
+    const { objects, hasBeenWhole = false } = before ?? {}
+    const problems = [(error as Error).message].map(withFate(objects !== undefined))
+    return { stamp: '', stampedAtMs: 0, readAtMs: 0, objects, hasBeenWhole, problems }
   }
+}
+
+function withFate(staysInForce = false): (problem: string) => string {
+  return (problem) => (staysInForce ? `${problem}; what it said before stays in force` : problem)
 }
 
 /** @throws SystemError, ObjectError */

@@ -9,6 +9,7 @@ import type { Policy } from '../policy.ts'
 import type { ParsedPolicy } from '../policy-object.ts'
 import type { ClusterNode } from '../view.ts'
 import type { ClusterNamespace, ClusterPod } from '../workloads.ts'
+import type { ParsedDocument } from '../yaml.ts'
 
 /** What one object of a manifest says. */
 export type ManifestValue =
@@ -35,31 +36,46 @@ const PARSE: Readonly<Record<ManifestValue['kind'], (object: unknown) => Omit<Ma
 }
 const CLUSTER_WIDE: readonly ManifestValue['kind'][] = ['Node', 'Namespace', 'ClusterNetworkPolicy']
 
+/** What a file says. */
+export interface ManifestContents {
+  readonly objects: readonly ManifestObject[]
+  /** Documents that cannot be read, by their lines. */
+  readonly problems: readonly string[]
+}
+
 /**
- * What the documents of one file say. One object that cannot be used takes nothing from the others. Pure.
+ * What the documents of one file say. One object that cannot be used takes nothing from the others, nor does a document
+ * that cannot be read: what the file said before and says nowhere else now may be in that, and stays. Pure.
  * @param before what the file said: of this stays what is equal, and what cannot be read now
  * @throws ObjectError when it is no file of manifests
  */
 export function manifestObjects(
-  documents: readonly unknown[],
+  documents: readonly ParsedDocument[],
   before: readonly ManifestObject[],
-): readonly ManifestObject[] {
-  const objects = documents.flatMap((document) => itemsOf(document))
-  if (objects.length === 0) throw new ObjectError('is empty; write a file beside it and rename that')
-  const known = new Map(before.map((object) => [object.id, object]))
-  const now = objects.flatMap((object) => {
-    const { kind } = (object ?? {}) as { kind?: unknown }
-    return isKind(kind) ? [read(kind, object, known)] : []
+): ManifestContents {
+  const problems: string[] = []
+  const objects = documents.flatMap(({ line, value, problem }) => {
+    const reason = problem ?? (hasKind(value) ? undefined : 'there is no "kind": is this a Kubernetes manifest?')
+    if (reason !== undefined) problems.push(`the document of line ${line}: ${reason}`)
+    return reason === undefined ? itemsOf(value) : []
   })
+  if (objects.length + problems.length === 0) throw new ObjectError('is empty; write a file beside it and rename that')
+  const known = new Map(before.map((object) => [object.id, object]))
+  const read = objects.flatMap((object) => {
+    const { kind } = (object ?? {}) as { kind?: unknown }
+    return isKind(kind) ? [readObject(kind, object, known)] : []
+  })
+  const ids = new Set(read.map(({ id }) => id))
+  const now = problems.length === 0 ? read : [...read, ...before.filter(({ id }) => !ids.has(id))]
   const isSame = now.length === before.length && now.every((object, index) => object === before[index])
-  return isSame ? before : now
+  return { objects: isSame ? before : now, problems }
 }
 
 function isKind(kind: unknown): kind is ManifestValue['kind'] {
   return typeof kind === 'string' && Object.hasOwn(PARSE, kind)
 }
 
-function read(
+function readObject(
   kind: ManifestValue['kind'],
   object: unknown,
   known: ReadonlyMap<string, ManifestObject>,
@@ -88,10 +104,14 @@ function idOf(kind: ManifestValue['kind'], object: unknown): string {
   return CLUSTER_WIDE.includes(kind) ? `${kind} ${name}` : `${kind} ${metadata?.namespace ?? 'default'}/${name}`
 }
 
-/** A List holds objects; an empty document holds none. @throws ObjectError */
+/** An empty document has nothing to be of a kind. */
+function hasKind(document: unknown): boolean {
+  return document === null || document === undefined || (document as { kind?: unknown }).kind !== undefined
+}
+
+/** A List holds objects; an empty document holds none. */
 function itemsOf(document: unknown): unknown[] {
   if (document === null || document === undefined) return []
   const { kind, items } = document as { kind?: unknown; items?: unknown }
-  if (kind === undefined) throw new ObjectError('a document without "kind": is this a Kubernetes manifest?')
   return String(kind).endsWith('List') && Array.isArray(items) ? items : [document]
 }

@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { type FSWatcher, statSync, watch } from 'node:fs'
 import type { Cidr } from '../../../ipam/address.ts'
 import type { ViewProblem } from '../problem.ts'
 import type { ClusterNode, ClusterSource, ViewChange } from '../view.ts'
@@ -22,6 +22,7 @@ export class ManifestFolder implements ClusterSource {
   readonly #folder: string
   readonly #podCidrs: readonly Cidr[]
   readonly #parse: ParseManifests
+  readonly #lookEveryMs: number
   #manifests: ReadonlyMap<string, Manifest> = new Map()
   /** In which file each object is. */
   readonly #homes = new Map<string, string>()
@@ -38,12 +39,16 @@ export class ManifestFolder implements ClusterSource {
   /** When the first event came since the last look. */
   #heardAtMs: number | undefined
   #watcher: FSWatcher | undefined
+  /** Device and inode of the folder that is watched. */
+  #watched: string | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(folder: string, podCidrs: readonly Cidr[], parse: ParseManifests) {
+  /** @param lookEveryMs only tests have more patience */
+  constructor(folder: string, podCidrs: readonly Cidr[], parse: ParseManifests, lookEveryMs = LOOK_EVERY_MS) {
     this.#folder = folder
     this.#podCidrs = podCidrs
     this.#parse = parse
+    this.#lookEveryMs = lookEveryMs
   }
 
   async join(): Promise<readonly Cidr[]> {
@@ -69,6 +74,17 @@ export class ManifestFolder implements ClusterSource {
     if (this.#hasBegun) return
     this.#hasBegun = true
     this.#look()
+  }
+
+  /** The folder that has the name now: somebody may have put another one in its place. */
+  #watch(): void {
+    const stats = statSync(this.#folder, { throwIfNoEntry: false })
+    const now = stats && `${stats.dev} ${stats.ino}`
+    if (now === this.#watched) return
+    this.#watcher?.close()
+    this.#watcher = undefined
+    this.#watched = undefined
+    if (now === undefined) return
     try {
       this.#watcher = watch(this.#folder, () => {
         clearTimeout(this.#timer)
@@ -77,22 +93,27 @@ export class ManifestFolder implements ClusterSource {
         this.#timer = setTimeout(() => this.#look(), waitMs)
       })
       this.#watcher.on('error', () => {}).unref()
+      this.#watched = now
     } catch {
-      // the folder is not there (yet): it is looked for every few seconds
+      // it is looked at every few seconds
     }
   }
 
   #look(): void {
     this.#heardAtMs = undefined
+    clearTimeout(this.#timer)
+    this.#watch() // before it is read: what comes then is heard
     const before = this.#manifests
     const unreadable = this.#readFolder()
     const isListed = this.#contents !== undefined || unreadable === undefined
     if (isListed && !(this.#contents && saySame(before, this.#manifests))) this.#contents = this.#read()
-    const ofFiles = Array.from(this.#manifests, ([object, { problem }]) => ({ object, reason: problem ?? '' }))
-    this.#problems = [...(unreadable ? [unreadable] : []), ...ofFiles.filter(({ reason }) => reason !== '')]
-    this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
+    const ofFiles = [...this.#manifests].flatMap(([object, { problems }]) =>
+      problems.map((reason) => ({ object, reason })),
+    )
+    this.#problems = [...(unreadable ? [unreadable] : []), ...ofFiles]
+    this.#timer = setTimeout(() => this.#look(), this.#lookEveryMs).unref()
     this.#tell()
-    const unread = Array.from(this.#manifests).flatMap(([file, { objects }]) => (objects ? [] : [file]))
+    const unread = [...this.#manifests].flatMap(([file, { hasBeenWhole }]) => (hasBeenWhole ? [] : [file]))
     this.#hasBeenWhole ||= isListed && unread.length === 0
     if (this.#hasBeenWhole) this.workloads.found(this.#contents)
     else this.workloads.isWaitingFor(unread)

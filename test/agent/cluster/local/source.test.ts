@@ -19,12 +19,13 @@ class Folder {
   readonly texts: string[] = []
   readonly source: ManifestFolder
 
-  constructor(t: Test) {
+  constructor(t: Test, lookEveryMs?: number) {
     this.path = join(mkdtempSync(join(tmpdir(), 'bramble-manifests-')), 'nodes')
-    this.source = new ManifestFolder(this.path, [], (text) => {
+    const parse = (text: string) => {
       this.texts.push(text)
       return parseAll(text)
-    })
+    }
+    this.source = new ManifestFolder(this.path, [], parse, lookEveryMs)
     t.teardown(async () => {
       await this.source.close()
       rmSync(join(this.path, '..'), { recursive: true })
@@ -155,6 +156,19 @@ t.test('there is no view before the folder is there; when it goes, the last one 
   rmSync(folder.path, { recursive: true })
   await until('a problem', () => folder.changes.at(-1)?.problems.length === 1)
   t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+})
+
+t.test('a folder that is put in the place of another one is heard as that was', async (t) => {
+  const folder = new Folder(t, 3_600_000).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  folder.start()
+  mkdirSync(`${folder.path}.new`)
+  folder.write('../nodes.new/a.yaml', ['pi-1', '192.168.1.2'])
+  renameSync(folder.path, `${folder.path}.old`)
+  renameSync(`${folder.path}.new`, folder.path)
+  await until('what the new one says', () => folder.addresses['pi-1'] === '192.168.1.2')
+  folder.write('a.yaml', ['pi-1', '192.168.1.3'])
+  await until('what changes in it', () => folder.addresses['pi-1'] === '192.168.1.3')
 })
 
 t.test('what is no file is named, and nobody waits for it', async (t) => {

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { ManifestFolder } from '../../../../agent/cluster/local/source.ts'
 import type { ViewChange } from '../../../../agent/cluster/view.ts'
 import type { WorkloadChange, Workloads } from '../../../../agent/cluster/workloads.ts'
-import { parseAll } from '../../../../agent/cluster/yaml.ts'
+import { parseAll, parseOne } from '../../../../agent/cluster/yaml.ts'
 import { until } from '../kubernetes/until.ts'
 
 t.setTimeout(120_000)
@@ -89,7 +89,7 @@ t.test('pods, namespaces and policies are read beside the nodes, of however many
   const folder = new Folder(t).make()
   folder.write('a.yaml', node('pi-1'), pod('web'), namespace('shop', 'a'), policy('deny'))
   folder.write('b.yaml', clusterPolicy('baseline'), pod('db', 'db'))
-  folder.write('c.json', JSON.stringify({ kind: 'List', items: [parseAll(pod('json', 'json'))[0]] }))
+  folder.write('c.json', JSON.stringify({ kind: 'List', items: [parseOne(pod('json', 'json'))] }))
   folder.write('d.yaml', 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\n')
   folder.start()
   t.equal(folder.changes.length, 1)
@@ -171,6 +171,42 @@ t.test(
     t.equal(folder.appOf('a'), 'right')
   },
 )
+
+t.test('a document that cannot be read is named by its line, and takes nothing from those beside it', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', pod('a'), policy('deny'), policy('other'))
+  folder.start()
+  folder.write(
+    'a.yaml',
+    pod('a', 'new'),
+    policy('deny').replace('{}', '{ app: web'),
+    policy('other', ', ingress: [{}]'),
+  )
+  await until('what can be read', () => folder.appOf('a') === 'new')
+  t.equal(folder.now?.policies.get('NetworkPolicy shop/other')?.ingress?.length, 1)
+  t.equal(folder.now?.policies.size, 2, 'the one that cannot be read stays as it was')
+  const reason = /^the document of line 7: .* at line 11, column \d+; what it said before stays in force$/
+  t.match(folder.views.at(-1)?.problems, [{ object: 'a.yaml', reason }])
+
+  folder.write('a.yaml', pod('a'), '\nmetadata: { name: deny }\n', policy('other'))
+  await until('the next one', () => folder.appOf('a') === 'web')
+  t.match(folder.views.at(-1)?.problems, [{ object: 'a.yaml', reason: /^the document of line 7: there is no "kind"/ }])
+  folder.write('a.yaml', pod('a'), policy('other'))
+  await until('all is well', () => folder.views.at(-1)?.problems.length === 0)
+  t.equal(folder.now?.policies.size, 1, 'now it is known that it is gone')
+})
+
+t.test('while a document has never been readable, policies wait for it, and nodes do not', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', node('pi-1'), '\nkind: "NetworkPolicy\n')
+  folder.write('b.yaml', policy('deny'))
+  folder.start()
+  t.same([...(folder.views.at(-1)?.view?.nodes.keys() ?? [])], ['pi-1'])
+  t.equal(folder.now, undefined)
+  t.match(folder.problems, [{ object: 'a.yaml', reason: /no policy changes until it can be read/ }])
+  folder.write('a.yaml', node('pi-1'), policy('other'))
+  await until('all is known', () => folder.now?.policies.size === 2)
+})
 
 t.test('a file that cannot be read keeps all that it said', async (t) => {
   const folder = new Folder(t).make()
