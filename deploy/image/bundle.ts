@@ -12,7 +12,7 @@ export const VERSION: string = PACKAGE_JSON.version
 
 /** Of packages with native parts, which are no part of the one file that esbuild makes: what is loaded. */
 const LOADED: Readonly<Record<string, (architecture: Architecture) => readonly string[]>> = {
-  koffi: () => ['package.json', 'index.js', 'index.cjs', 'src/koffi/index.js', 'src/koffi/index.cjs'],
+  koffi: () => ['package.json', 'index.js', 'src/koffi/index.js', 'src/koffi/src/static.js'],
   netlink: ({ node }) => ['package.json', 'dist/raw.js', 'dist/structs.js', `prebuilds/linux-${node}/node.napi.node`],
   'node-gyp-build': () => ['package.json', 'index.js', 'node-gyp-build.js'],
 }
