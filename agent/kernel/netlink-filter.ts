@@ -50,6 +50,15 @@ export function notCausedBy(port: number): Buffer {
   return Buffer.concat(unless(PORT_OFFSET, port))
 }
 
+/** The same of several sockets, before another filter. */
+export function notCausedByAny(ports: Iterable<number>, filter: Buffer): Buffer {
+  const drops = Array.from(ports, (port) => [
+    instruction(JUMP_IF_EQUAL, swapped32(port), { onFalse: 1 }),
+    instruction(RETURN, 0),
+  ])
+  return Buffer.concat([instruction(LOAD_WORD_ABSOLUTE, PORT_OFFSET), ...drops.flat(), filter])
+}
+
 /** Lets a datagram through when it is of this length and has another number at the offset. */
 export function onlyWhere({ bytes, offset, isNot }: { bytes: number; offset: number; isNot: number }): Buffer {
   return Buffer.concat([
@@ -61,14 +70,18 @@ export function onlyWhere({ bytes, offset, isNot }: { bytes: number; offset: num
 }
 
 function unless(offset: number, value: number): Buffer[] {
-  const swapped = Buffer.alloc(4)
-  swapped.writeUInt32LE(value)
   return [
     instruction(LOAD_WORD_ABSOLUTE, offset),
-    instruction(JUMP_IF_EQUAL, swapped.readUInt32BE(0), { onFalse: 1 }),
+    instruction(JUMP_IF_EQUAL, swapped32(value), { onFalse: 1 }),
     instruction(RETURN, 0),
     instruction(RETURN, ALL_BYTES),
   ]
+}
+
+function swapped32(value: number): number {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes.readUInt32BE(0)
 }
 
 /** @param jumps how many instructions are passed over when the comparison holds, and when it fails */

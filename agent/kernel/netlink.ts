@@ -260,15 +260,26 @@ export class NetlinkEvents {
     this.#socket = new NetlinkSocket(options.protocol)
     if (options.filter) this.#socket.accept(options.filter)
     this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
-    this.#socket.onMessage((bytes) => this.#receive(bytes))
+    this.#socket.onMessage((bytes) => this.#receiveAll(bytes))
     this.#socket.raw.on('error', () => this.#reportGap())
     for (const group of groups) this.#socket.raw.addMembership(group)
+  }
+
+  /** From now on the kernel hands over only what the filter lets through. @param filter from netlink-filter.ts */
+  accept(filter: Buffer): void {
+    this.#socket.accept(filter)
   }
 
   close(): void {
     this.#isClosed = true
     clearImmediate(this.#looking)
     this.#socket.close()
+  }
+
+  /** With the first one comes all that waits behind it: see exchange.ts. */
+  #receiveAll(first: Buffer): void {
+    for (let received = [first]; received.length > 0 && !this.#isClosed; received = receiveNow(this.#socket.fd))
+      for (const bytes of received) this.#receive(bytes)
   }
 
   #receive(bytes: Buffer): void {

@@ -1,6 +1,6 @@
 import type { NetlinkMessage } from './message.ts'
 import { NetlinkEvents } from './netlink.ts'
-import { onlyMessagesOf, onlyWithText } from './netlink-filter.ts'
+import { notCausedByAny, onlyMessagesOf, onlyWithText } from './netlink-filter.ts'
 import { NETLINK_PROTOCOL } from './netlink-socket.ts'
 
 // include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
@@ -19,15 +19,8 @@ const NEW_GENERATION = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN
  * @param isOurs tells whether a netlink port is ours
  */
 export function watchNftables(isOurs: (port: number) => boolean, onForeignChange: () => void): NetlinkEvents {
-  const listener = {
-    onMessage: (_: unknown, causer: number) => {
-      if (!isOurs(causer)) onForeignChange()
-    },
-    onGap: onForeignChange,
-  }
   // A transaction of ten thousand rules has as many messages, and of interest is only that it was.
-  const options = { protocol: NETLINK_PROTOCOL.netfilter, filter: onlyMessagesOf(NEW_GENERATION) }
-  return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
+  return watch(onlyMessagesOf(NEW_GENERATION), isOurs, onForeignChange)
 }
 
 /**
@@ -40,12 +33,18 @@ export function watchTables(
   isOurs: (port: number) => boolean,
   onForeignChange: () => void,
 ): NetlinkEvents {
-  const listener = {
-    onMessage: ({ type }: NetlinkMessage, causer: number) => {
-      if (type >> 8 === NFNL_SUBSYS_NFTABLES && !isOurs(causer)) onForeignChange()
-    },
-    onGap: onForeignChange,
+  return watch(onlyWithText(TABLE_NAME_OFFSET, beginning), isOurs, onForeignChange)
+}
+
+/** Of each of our own ports, which are few and known late, the first message is the last that is heard. */
+function watch(filter: Buffer, isOurs: (port: number) => boolean, onForeignChange: () => void): NetlinkEvents {
+  const ours = new Set<number>()
+  const onMessage = ({ type }: NetlinkMessage, causer: number) => {
+    if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return
+    if (!isOurs(causer)) onForeignChange()
+    else if (!ours.has(causer)) events.accept(notCausedByAny(ours.add(causer), filter))
   }
-  const options = { protocol: NETLINK_PROTOCOL.netfilter, filter: onlyWithText(TABLE_NAME_OFFSET, beginning) }
-  return new NetlinkEvents([NFNLGRP_NFTABLES], [listener], options)
+  const options = { protocol: NETLINK_PROTOCOL.netfilter, filter }
+  const events = new NetlinkEvents([NFNLGRP_NFTABLES], [{ onMessage, onGap: onForeignChange }], options)
+  return events
 }

@@ -1,4 +1,9 @@
-/** Work on the same key waits its turn; work on different keys never waits for each other. */
+import { setImmediate as eventLoopTurn } from 'node:timers/promises'
+
+/**
+ * Work on the same key waits its turn; work on different keys never waits for each other. A turn ends when the kernel's
+ * events of what was done have been heard, too: they come by way of the event loop, and speak of what is half done.
+ */
 export class Turns {
   readonly #last = new Map<string, Promise<unknown>>()
 
@@ -28,14 +33,17 @@ export class Turns {
 
   take<T>(key: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#last.get(key) ?? Promise.resolve()).then(work)
-    const settled = turn.then(
-      () => {},
-      () => {},
-    )
+    const settled = turn.then(heard, heard)
     this.#last.set(key, settled)
     settled.then(() => {
       if (this.#last.get(key) === settled) this.#last.delete(key)
     })
     return turn
   }
+}
+
+/** The first one may be of this turn of the event loop, before it has looked at its sockets. */
+async function heard(): Promise<void> {
+  await eventLoopTurn()
+  await eventLoopTurn()
 }
