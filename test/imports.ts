@@ -27,6 +27,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'ctl/': ['ctl/', 'plugin/'],
   // It works without the agent, and so in this process.
   'ctl/doctor/command.ts': ['ctl/', 'plugin/', 'agent/doctor/doctor.ts'],
+  // The command that makes pods of its own: by the API server, or by the plugin in namespaces that it makes.
+  'ctl/connectivity/': [
+    'ctl/',
+    'agent/cluster/kubernetes/',
+    'agent/cluster/yaml.ts',
+    'agent/kernel/',
+    'ipam/address.ts',
+  ],
   'plugin/': ['plugin/'],
   'ipam/': ['ipam/'],
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],

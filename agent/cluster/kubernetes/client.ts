@@ -41,7 +41,7 @@ const https = process.getBuiltinModule('node:https')
 type Query = Readonly<Record<string, string>>
 
 interface Call {
-  readonly method: 'GET' | 'PATCH' | 'POST'
+  readonly method: 'GET' | 'PATCH' | 'POST' | 'DELETE'
   readonly path: string
   readonly query?: Query
   readonly body?: string
@@ -50,7 +50,7 @@ interface Call {
 }
 
 /**
- * What the agent needs of the API server: get, list in pages, watch, merge patch; over connections that are kept.
+ * What the agent needs of the API server: get, list in pages, watch, patches, create, delete; over connections that are kept.
  * All throw ApiError (it refused), UnreachableError (no answer in time, or cut off), ApiProtocolError (no API server's
  * answer), and AbortError once the signal says so.
  */
@@ -163,6 +163,18 @@ export class ApiClient {
     const query = { fieldManager: 'bramble-agent' }
     const call = { method: 'POST', path, query, body: JSON.stringify(object), contentType: 'application/json' } as const
     return objectOf(`POST ${path}`, await this.#json({ ...call, signal }))
+  }
+
+  /** With what belongs to it; a namespace, or a pod with a grace period, is there for a while yet. */
+  async delete(path: string, signal: AbortSignal): Promise<void> {
+    await this.#json({ method: 'DELETE', path, signal })
+  }
+
+  /** What is a text and no JSON: the log of a container. */
+  async text(path: string, query: Query, signal: AbortSignal): Promise<string> {
+    const request = `GET ${path}`
+    const response = await this.#send({ method: 'GET', path, query, signal }, request)
+    return bodyOf(response, request, MOST_OBJECT_BYTES, this.#timeouts.bodyMs, signal)
   }
 
   /** What is under way is for the signals to end. */
