@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, rmdirSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { bind } from '../../agent/kernel/libc.ts'
 
 /**
@@ -15,16 +15,21 @@ const MS_BIND = 0x1000
 const MS_MOVE = 0x2000
 const MS_REC = 0x4000
 const MS_PRIVATE = 0x4_0000
+const MNT_DETACH = 2
 
 const unshare = bind<[number]>('int unshare(int flags)')
 const mount = bind<[string, string, string, number, string]>(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
 )
 
+const umount2 = bind<[string, number]>('int umount2(const char *target, int flags)')
+
 /** Call it once, at the top of a test file, before anything opens a socket or starts a process. */
 export async function enterScratchNode(): Promise<void> {
   unshare(CLONE_NEWNET | CLONE_NEWNS)
   mount('none', '/', 'none', MS_REC | MS_PRIVATE, '')
+  // The machine's namespaces would be held for as long as we live, and containerd finds mounts by paths, hidden ones too.
+  if (/ \/run\/netns /.test(readFileSync('/proc/self/mountinfo', 'utf8'))) umount2('/run/netns', MNT_DETACH)
   mount('tmpfs', '/run', 'tmpfs', 0, 'mode=755')
   mountSys()
   mkdirSync('/run/netns')

@@ -3,7 +3,8 @@ import { credentials, type GrpcObject, loadPackageDefinition, type ServiceClient
 import { loadSync } from '@grpc/proto-loader'
 import type { Output } from '../scratch.ts'
 
-const CALL_TIMEOUT_MS = 30_000
+/** StopContainer waits for as long as the grace period lets it. */
+const CALL_TIMEOUT_MS = 60_000
 
 export interface PodSandboxConfig {
   readonly metadata: {
@@ -13,7 +14,34 @@ export interface PodSandboxConfig {
   }
   readonly hostname: string
   readonly portMappings: readonly PortMapping[]
-  readonly linux: { readonly cgroupParent: string }
+  /** Absent: nothing is kept of what its containers say. */
+  readonly logDirectory?: string
+  readonly linux: {
+    readonly cgroupParent: string
+    readonly securityContext?: { readonly namespaceOptions: NamespaceOptions }
+  }
+}
+
+export interface NamespaceOptions {
+  readonly network: 'POD' | 'NODE'
+  readonly pid: 'CONTAINER'
+}
+
+/** As kubelet makes it of a pod's spec. */
+export interface ContainerConfig {
+  readonly metadata: { readonly name: string }
+  readonly image: { readonly image: string }
+  readonly command: readonly string[]
+  readonly args?: readonly string[]
+  readonly envs?: readonly { readonly key: string; readonly value: string }[]
+  readonly mounts?: readonly {
+    readonly containerPath: string
+    readonly hostPath: string
+    readonly readonly: boolean
+    readonly propagation: 'PROPAGATION_PRIVATE' | 'PROPAGATION_HOST_TO_CONTAINER' | 'PROPAGATION_BIDIRECTIONAL'
+  }[]
+  readonly logPath?: string
+  readonly linux?: { readonly securityContext: object }
 }
 
 export interface PortMapping {
@@ -40,7 +68,7 @@ interface Condition {
   readonly message: string
 }
 
-/** What kubelet would call. Every call rejects with the runtime's own words, and after 30 s. */
+/** What kubelet would call. Every call rejects with the runtime's own words, and after a minute. */
 export interface Cri {
   conditions(): Promise<readonly Condition[]>
   hasImage(image: string): Promise<boolean>
@@ -51,6 +79,11 @@ export interface Cri {
   podSandboxIds(): Promise<readonly string[]>
   /** @param command empty for the image's own */
   runContainer(sandboxId: string, sandbox: PodSandboxConfig, image: string, command: readonly string[]): Promise<string>
+  startContainer(sandboxId: string, sandbox: PodSandboxConfig, config: ContainerConfig): Promise<string>
+  /** SIGTERM, and SIGKILL after the time. */
+  stopContainer(id: string, timeoutSeconds: number): Promise<void>
+  /** undefined while it runs. */
+  exitCode(id: string): Promise<number | undefined>
   exec(containerId: string, ...command: readonly string[]): Promise<Output>
   close(): void
 }
@@ -66,6 +99,12 @@ export function connectCri(socketPath: string): Cri {
   const services = (loadPackageDefinition(definition).runtime as GrpcObject).v1 as GrpcObject
   const [runtime, closeRuntime] = connect(services.RuntimeService as ServiceClientConstructor, socketPath)
   const [images, closeImages] = connect(services.ImageService as ServiceClientConstructor, socketPath)
+  const startContainer: Cri['startContainer'] = async (podSandboxId, sandboxConfig, config) => {
+    const request = { podSandboxId, config, sandboxConfig }
+    const { containerId } = await runtime<{ containerId: string }>('CreateContainer', request)
+    await runtime('StartContainer', { containerId })
+    return containerId
+  }
   return {
     conditions: async () => (await runtime<{ status: { conditions: Condition[] } }>('Status', {})).status.conditions,
     hasImage: async (image) =>
@@ -84,12 +123,15 @@ export function connectCri(socketPath: string): Cri {
     },
     podSandboxIds: async () =>
       (await runtime<{ items: { id: string }[] }>('ListPodSandbox', {})).items.map(({ id }) => id),
-    runContainer: async (podSandboxId, sandboxConfig, image, command) => {
-      const config = { metadata: { name: 'main' }, image: { image }, command }
-      const request = { podSandboxId, config, sandboxConfig }
-      const { containerId } = await runtime<{ containerId: string }>('CreateContainer', request)
-      await runtime('StartContainer', { containerId })
-      return containerId
+    runContainer: (podSandboxId, sandboxConfig, image, command) =>
+      startContainer(podSandboxId, sandboxConfig, { metadata: { name: 'main' }, image: { image }, command }),
+    startContainer,
+    stopContainer: (containerId, timeout) => runtime('StopContainer', { containerId, timeout }),
+    exitCode: async (containerId) => {
+      const { status } = await runtime<{ status: { state: string; exitCode: number } }>('ContainerStatus', {
+        containerId,
+      })
+      return status.state === 'CONTAINER_EXITED' ? status.exitCode : undefined
     },
     exec: async (containerId, ...cmd) => {
       const { exitCode, stdout, stderr } = await runtime<ExecSyncResponse>('ExecSync', {

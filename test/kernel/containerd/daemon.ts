@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { until } from '../agent.ts'
 import { capture, run } from '../scratch.ts'
@@ -21,6 +21,10 @@ export interface Options {
   readonly plugins: readonly string[]
   /** By runtime handler, one of them `default`: the network configuration of its sandboxes. */
   readonly conflists: Readonly<Record<string, object>>
+  /** The node's own folders instead, as a distribution has them: what is in there is for others to put there. */
+  readonly nodeFolders?: { readonly binDir: string; readonly confDir: string }
+  /** More images, as tar archives, by name. */
+  readonly images?: Readonly<Record<string, () => Promise<Buffer>>>
 }
 
 export interface Containerd {
@@ -64,8 +68,9 @@ export async function startContainerd(options: Options): Promise<Containerd> {
   }
 
   try {
-    await ready(keeper, cri)
-    await importImage(cri)
+    await ready(keeper, cri, options.nodeFolders === undefined)
+    await importImage(cri, IMAGE, busyboxImage(IMAGE))
+    for (const [name, archive] of Object.entries(options.images ?? {})) await importImage(cri, name, await archive())
   } catch (error) {
     await stop().catch(() => {})
     throw new Error(`containerd does not start; it says:\n${log}`, { cause: error })
@@ -84,7 +89,7 @@ async function hideMachine(): Promise<void> {
   await run('mount', '--make-shared', '/run') // see keeper.sh
 }
 
-function writeFiles({ plugins, conflists }: Options): void {
+function writeFiles({ plugins, conflists, nodeFolders }: Options): void {
   for (const folder of ['bin', 'tmp', 'conf']) mkdirSync(join(HOME, folder), { recursive: true })
   for (const plugin of ['/usr/lib/cni/loopback', ...plugins]) {
     if (!existsSync(plugin)) throw new Error(`${plugin} is missing: make setup and make build bring it`)
@@ -94,14 +99,14 @@ function writeFiles({ plugins, conflists }: Options): void {
     mkdirSync(confFolder(handler), { recursive: true })
     writeFileSync(join(confFolder(handler), '10-test.conflist'), JSON.stringify(conflist))
   }
-  writeFileSync(join(HOME, 'config.toml'), config(Object.keys(conflists)))
+  writeFileSync(join(HOME, 'config.toml'), config(Object.keys(conflists), nodeFolders))
 }
 
 function confFolder(handler: string): string {
   return join(HOME, 'conf', handler)
 }
 
-function config(handlers: readonly string[]): string {
+function config(handlers: readonly string[], nodeFolders: Options['nodeFolders']): string {
   const cri = 'plugins."io.containerd.grpc.v1.cri"'
   return `
 version = 2
@@ -116,8 +121,8 @@ sandbox_image = "${IMAGE}"
 disable_apparmor = true # a profile would be left in the kernel
 restrict_oom_score_adj = ${!negativeOomScoresPermitted()}
 [${cri}.cni]
-bin_dir = "${HOME}/bin"
-conf_dir = "${confFolder('default')}"
+bin_dir = "${nodeFolders?.binDir ?? `${HOME}/bin`}"
+conf_dir = "${nodeFolders?.confDir ?? confFolder('default')}"
 [${cri}.containerd]
 default_runtime_name = "default"
 ${handlers
@@ -125,7 +130,7 @@ ${handlers
     (handler) => `
 [${cri}.containerd.runtimes.${handler}]
 runtime_type = "io.containerd.runc.v2"
-cni_conf_dir = "${confFolder(handler)}"`,
+cni_conf_dir = "${nodeFolders?.confDir ?? confFolder(handler)}"`,
   )
   .join('\n')}
 `
@@ -144,22 +149,27 @@ function negativeOomScoresPermitted(): boolean {
   return true
 }
 
-async function ready(keeper: ChildProcess, cri: Cri): Promise<void> {
+/** @param hasNetwork there is a network configuration already; without one containerd is well but for that */
+async function ready(keeper: ChildProcess, cri: Cri, hasNetwork: boolean): Promise<void> {
   await until(
     'containerd is ready',
     async () => {
       if (keeper.exitCode !== null) throw new Error('containerd ended')
       const conditions = existsSync(SOCKET) ? await cri.conditions().catch(() => []) : []
-      return conditions.length > 0 && conditions.every((condition) => condition.status)
+      return (
+        conditions.length > 0 &&
+        conditions.every(({ status, type }) => status || (type === 'NetworkReady' && !hasNetwork))
+      )
     },
     READY_TIMEOUT_MS,
   )
 }
 
-async function importImage(cri: Cri): Promise<void> {
+async function importImage(cri: Cri, name: string, content: Buffer): Promise<void> {
   const archive = `${HOME}/tmp/image.tar`
-  writeFileSync(archive, busyboxImage(IMAGE))
+  writeFileSync(archive, content)
   const output = await capture('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', 'images', 'import', archive])
   if (output.exitCode !== 0) throw new Error(`ctr images import: ${output.stderr}`)
-  await until('the image is known to CRI', () => cri.hasImage(IMAGE), READY_TIMEOUT_MS) // it hears of it through an event
+  rmSync(archive)
+  await until('the image is known to CRI', () => cri.hasImage(name), READY_TIMEOUT_MS) // it hears of it through an event
 }

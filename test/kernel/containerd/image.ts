@@ -11,11 +11,16 @@ export function busyboxImage(name: string): Buffer {
     { path: 'bin/', type: 'directory' },
     { path: 'bin/busybox', type: 'file', content: readFileSync('/bin/busybox'), executable: true },
   ])
+  return image(name, layer, { Env: ['PATH=/bin'], Entrypoint: ['busybox', 'sleep', '2147483647'] })
+}
+
+/** @param layer its one layer, as a tar archive */
+export function image(name: string, layer: Buffer, config: object): Buffer {
   const layerBlob = blob('application/vnd.oci.image.layer.v1.tar', layer)
   const configBlob = jsonBlob('application/vnd.oci.image.config.v1+json', {
     architecture: goArchitecture(),
     os: 'linux',
-    config: { Env: ['PATH=/bin'], Entrypoint: ['busybox', 'sleep', '2147483647'] },
+    config,
     rootfs: { type: 'layers', diff_ids: [layerBlob.descriptor.digest] },
   })
   const manifestBlob = jsonBlob('application/vnd.oci.image.manifest.v1+json', {

@@ -50,6 +50,7 @@ export interface Target {
   readonly resource: string
   readonly namespace: string | undefined
   readonly name: string | undefined
+  readonly isStatus?: true
 }
 
 export class ApiDouble {
@@ -170,7 +171,7 @@ export class ApiDouble {
   ) {
     const { verb, query } = seen
     if (!this.#knows(request)) return status(response, 401, 'Unauthorized', 'Unauthorized')
-    const plural = target.resource.split('/').at(-1)
+    const plural = `${target.resource.split('/').at(-1)}${target.isStatus ? '/status' : ''}`
     if (this.forbidden.has(`${verb} ${plural}`))
       return status(
         response,
@@ -249,10 +250,14 @@ export class ApiDouble {
     watch.begin(from)
   }
 
-  async #patch(request: IncomingMessage, response: ServerResponse, { resource }: Target, key: string) {
+  async #patch(request: IncomingMessage, response: ServerResponse, { resource, isStatus }: Target, key: string) {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += chunk
-    if (request.headers['content-type'] !== 'application/merge-patch+json')
+    const type = request.headers['content-type']
+    // What is not of a Node's status is left out by real servers; here nobody sends it.
+    if (isStatus && type === 'application/strategic-merge-patch+json')
+      return this.objects.strategicMergePatch(resource, key, JSON.parse(body))
+    if (isStatus || type !== 'application/merge-patch+json')
       return void status(response, 415, 'UnsupportedMediaType', 'the body of the request was in an unknown format')
     return this.objects.mergePatch(resource, key, JSON.parse(body))
   }
@@ -341,6 +346,8 @@ export function targetOf(path: string): Target | undefined {
   const parts = rest.split('/').map(decodeURIComponent)
   const namespace = parts[0] === 'namespaces' && parts.length > 2 ? parts[1] : undefined
   const [plural, name, ...more] = namespace === undefined ? parts : parts.slice(2)
+  if (name !== undefined && more.join() === 'status')
+    return { resource: `${root}/${plural}`, namespace, name, isStatus: true }
   return more.length > 0 ? undefined : { resource: `${root}/${plural}`, namespace, name }
 }
 

@@ -128,6 +128,12 @@ export class ApiObjects {
     return before && this.put(resource, merged(before, patch) as NewObject)
   }
 
+  /** Of Nodes: a list of conditions is merged by type (x-kubernetes-patch-merge-key of NodeStatus.conditions). */
+  strategicMergePatch(resource: string, key: string, patch: unknown): StoredObject | undefined {
+    const before = this.get(resource, key)
+    return before && this.put(resource, strategicallyMerged(before, patch) as NewObject)
+  }
+
   compact(): void {
     this.#compactedAt = this.#version
     this.#history = []
@@ -163,6 +169,20 @@ export class ApiObjects {
 
 export function keyOf({ metadata: { namespace, name } }: NewObject): string {
   return namespace ? `${namespace}/${name}` : name
+}
+
+function strategicallyMerged(value: unknown, patch: unknown): unknown {
+  const { status: { conditions = [] } = {}, ...rest } = patch as { status?: { conditions?: Condition[] } }
+  const object = merged(value, rest) as { status?: { conditions?: Condition[] } }
+  const types = new Set(conditions.map(({ type }) => type))
+  const kept = (object.status?.conditions ?? []).filter(({ type }) => !types.has(type))
+  const put = conditions.filter(({ $patch }) => $patch !== 'delete')
+  return { ...object, status: { ...object.status, conditions: [...kept, ...put] } }
+}
+
+interface Condition {
+  readonly type: string
+  readonly $patch?: 'delete'
 }
 
 function merged(value: unknown, patch: unknown): unknown {

@@ -1,0 +1,196 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
+import { CertificateAuthority } from '../agent/cluster/kubernetes/certificates.ts'
+import { until } from './agent.ts'
+import { brambleImage } from './containerd/bramble-image.ts'
+import { startContainerd } from './containerd/daemon.ts'
+import { type DaemonPod, startDaemonPod } from './containerd/daemon-pod.ts'
+import { type Pod, ping, startPod } from './containerd/pod.ts'
+import { traces } from './containerd/traces.ts'
+import { capture, enterScratchNode, run } from './scratch.ts'
+
+/**
+ * The DaemonSet of deploy/bramble.yaml as it is written, on a fresh node: a real containerd with runc gives the container
+ * its capabilities, mounts and read-only root, and the agent in it makes the node's network from nothing.
+ */
+const DEPLOY = join(import.meta.dirname, '../../deploy')
+const MANIFEST = readFileSync(join(DEPLOY, 'bramble.yaml'), 'utf8')
+const [, IMAGE = ''] = /image: (\S+)/.exec(MANIFEST) ?? []
+const TOKEN = 'let-me-in'
+const ADDRESS = '192.0.2.10'
+const READY = { type: 'Ready', status: 'True' }
+/** As a cloud leaves it on a node whose network is not there yet. */
+const UNAVAILABLE = { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated' }
+const ANSWERED = { exitCode: 0 }
+
+await enterScratchNode()
+await run('mount', '-t', 'tmpfs', 'tmpfs', '/opt')
+for (const folder of ['/run/etc/upper', '/run/etc/work', '/run/udev/rules.d']) mkdirSync(folder, { recursive: true })
+await run('mount', '-t', 'overlay', 'etc', '-o', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work', '/etc')
+await run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'switch')
+for (const link of ['uplink', 'switch']) await run('ip', 'link', 'set', link, 'up')
+await run('ip', 'address', 'add', `${ADDRESS}/24`, 'dev', 'uplink')
+await run('ip', 'route', 'add', 'default', 'via', '192.0.2.1')
+
+const authority = await CertificateAuthority.make()
+const tls = await authority.issue({ alternative: `IP:${ADDRESS}` })
+const api = await ApiDouble.start({ tls, tokens: new Set([TOKEN]), host: ADDRESS })
+api.objects.put('/api/v1/nodes', {
+  metadata: { name: 'pi-1', annotations: { 'example.com/kept': 'yes' } },
+  spec: { podCIDRs: ['10.42.1.0/24', 'fd42:0:0:1::/64'] },
+  status: { addresses: [{ type: 'InternalIP', address: ADDRESS }], conditions: [READY, UNAVAILABLE] },
+})
+api.objects.put('/api/v1/namespaces', { metadata: { name: 'shop' } })
+const surroundings = {
+  nodeName: 'pi-1',
+  host: ADDRESS,
+  port: api.port,
+  serviceAccount: { 'ca.crt': authority.cert, token: TOKEN, namespace: 'kube-system' },
+}
+const containerd = await startContainerd({
+  plugins: [],
+  conflists: { default: {} },
+  nodeFolders: { binDir: '/opt/cni/bin', confDir: '/etc/cni/net.d' },
+  images: { [IMAGE]: () => brambleImage(IMAGE) },
+}).catch(async (error: unknown) => {
+  await api.close()
+  throw error
+})
+
+/** What this node and its pods alone have: by it they are found on the machine. */
+const marks = new Set([containerd.cgroup, readlinkSync('/proc/self/ns/net')])
+let daemon: DaemonPod
+let web: Pod
+
+t.test('on a node without any network the agent gets ready', async (t) => {
+  t.strictSame(readdirSync('/etc/cni/net.d'), [], 'nothing is there')
+  t.notOk(existsSync('/opt/cni/bin'))
+  daemon = await startAgent()
+  const status = await ctl('status')
+  t.match(status, { nodeName: 'pi-1', datastore: 'kubernetes', podCidrs: ['10.42.1.0/24', 'fd42:0:0:1::/64'] })
+  t.strictSame(status.problems, [])
+})
+
+t.test('it has the capabilities that the manifest names, and no others; its root cannot be written', async (t) => {
+  const { stdout } = await daemon.exec('busybox', 'grep', 'CapEff', '/proc/1/status')
+  const [NET_ADMIN, NET_RAW, SYS_ADMIN] = [12n, 13n, 21n] // include/uapi/linux/capability.h
+  t.equal(BigInt(`0x${stdout.trim().split('\t')[1]}`), (1n << NET_ADMIN) | (1n << NET_RAW) | (1n << SYS_ADMIN))
+  t.match((await daemon.exec('busybox', 'grep', 'Seccomp:', '/proc/1/status')).stdout, /2$/m, "the runtime's filter")
+  t.match(await daemon.exec('busybox', 'touch', '/opt/bramble/x'), { stderr: /Read-only file system/ })
+  t.match(await daemon.exec('busybox', 'touch', '/proc/sys/net/ipv4/ip_forward'), { stderr: /Read-only file system/ })
+})
+
+t.test('the runtime finds plugin and network configuration, with the plugins that the image brought', async (t) => {
+  t.strictSame(readdirSync('/opt/cni/bin').sort(), ['bramble', 'loopback', 'portmap'])
+  t.strictSame(readdirSync('/etc/cni/net.d'), ['10-bramble.conflist'])
+  const { plugins } = JSON.parse(readFileSync('/etc/cni/net.d/10-bramble.conflist', 'utf8'))
+  t.match(plugins, [{ type: 'bramble' }, { type: 'portmap', capabilities: { portMappings: true } }])
+  await until('containerd has read it', async () => (await containerd.cri.conditions()).every(({ status }) => status))
+})
+
+t.test('udev is told to keep NetworkManager and networkd off our links', (t) => {
+  t.match(readFileSync('/run/udev/rules.d/90-bramble.rules', 'utf8'), /KERNEL=="brm\*\|bramble\.\*".*NM_UNMANAGED/)
+  t.end()
+})
+
+t.test('the Node says that its network is there, and keeps what is not ours', async (t) => {
+  await until('it says so', () => condition('NetworkUnavailable')?.status === 'False')
+  t.match(condition('NetworkUnavailable'), { reason: 'BrambleIsUp', message: /Bramble/ })
+  t.strictSame(condition('Ready'), READY)
+  await until('the agent has announced itself', () => annotations().includes('bramble.dev/node'))
+  t.ok(annotations().includes('example.com/kept'))
+})
+
+t.test('a pod gets its network through them, hostPorts included', async (t) => {
+  const pod = { metadata: { name: 'web', namespace: 'shop', uid: 'uid-of-web' }, spec: { nodeName: 'pi-1' } }
+  api.objects.put('/api/v1/pods', pod)
+  web = await startPod(containerd, 'web', {
+    portMappings: [{ protocol: 'TCP', hostPort: 8080, containerPort: 80 }],
+  })
+  for (const mark of web.marks) marks.add(mark)
+  t.match(web.addresses, [/^10\.42\.1\./, /^fd42:0:0:1:/])
+  api.objects.put('/api/v1/pods', {
+    ...pod,
+    status: { phase: 'Running', podIPs: web.addresses.map((ip) => ({ ip })) },
+  })
+  for (const address of web.addresses) t.match(await capture('busybox', ping(address)), ANSWERED)
+  await web.startContainer('busybox', 'httpd', '-f', '-p', '80', '-h', '/etc')
+  const hostname = async () => (await fetch(`http://${ADDRESS}:8080/hostname`)).text()
+  await until('the web server answers', () => hostname().then(Boolean, () => false))
+  t.equal(await hostname(), 'web\n')
+})
+
+t.test('an agent that is replaced leaves pods their network, and finds all in place', async (t) => {
+  await daemon.remove()
+  for (const address of web.addresses) t.match(await capture('busybox', ping(address)), ANSWERED)
+  const patches = api.count('patch')
+  daemon = await startAgent()
+  t.match(await ctl('pods'), [{ pod: 'shop/web', addresses: web.addresses }])
+  t.strictSame(
+    messages().filter((message) => /installed|written/.test(message)),
+    [],
+    'no file is written again',
+  )
+  t.equal(api.count('patch'), patches, 'nor anything of the Node')
+})
+
+t.test('what somebody takes away of it is put back', async () => {
+  await run('rm', '/etc/cni/net.d/10-bramble.conflist', '/opt/cni/bin/bramble')
+  const isBack = () => existsSync('/etc/cni/net.d/10-bramble.conflist') && existsSync('/opt/cni/bin/bramble')
+  await until('it is back', isBack)
+})
+
+t.test('when all is over, nothing is left on the machine', async (t) => {
+  await web.remove()
+  await daemon.remove()
+  await containerd.stop()
+  await api.close()
+  authority.remove()
+  await until('its last processes are gone', async () => (await traces([...marks])).length === 0).catch(() => {})
+  t.strictSame(await traces([...marks]), [])
+})
+
+t.after(async () => {
+  if (!t.passing()) t.comment(daemon?.output(), containerd.log())
+  await containerd.stop().catch(() => {})
+  await api.close()
+})
+
+async function startAgent(): Promise<DaemonPod> {
+  const pod = await startDaemonPod(containerd, MANIFEST, surroundings)
+  for (const mark of pod.marks) marks.add(mark)
+  await until('the agent is ready', async () => {
+    const exitCode = await pod.exitCode()
+    if (exitCode !== undefined) throw new Error(`it ended with ${exitCode}: ${pod.output()}`)
+    return pod.log().some(({ msg }) => msg === 'ready')
+  })
+  return pod
+}
+
+/** What bramblectl says, in the container. */
+async function ctl(...words: string[]) {
+  const { stdout, stderr } = await daemon.exec('bramblectl', ...words, '-o', 'json')
+  if (stdout === '') throw new Error(stderr)
+  return JSON.parse(stdout)
+}
+
+function messages(): string[] {
+  return daemon.log().map(({ msg }) => String(msg))
+}
+
+function node() {
+  return api.objects.get('/api/v1/nodes', 'pi-1') as unknown as {
+    metadata: { annotations?: Record<string, string> }
+    status: { conditions: { type: string; status: string; reason?: string }[] }
+  }
+}
+
+function condition(type: string) {
+  return node().status.conditions.find((one) => one.type === type)
+}
+
+function annotations(): string[] {
+  return Object.keys(node().metadata.annotations ?? {})
+}
