@@ -102,7 +102,7 @@ function remediesFor(firewall: Firewall, chain: FirewallChain, cidrs: readonly s
       .filter((cidr) => cidr.includes(':') === table.startsWith('ip6 '))
       .flatMap((cidr) => [command(`ufw route allow from ${cidr}`), command(`ufw route allow to ${cidr}`)])
   if (!isIptables(table)) return [command(`nft list table ${table}`)]
-  const program = `${table.startsWith('ip6') ? 'ip6tables' : 'iptables'}${firewall.legacyChains.includes(chain) ? '-legacy' : ''}`
+  const program = `${table.startsWith('ip6') ? 'ip6tables' : 'iptables'}-${firewall.legacyChains.includes(chain) ? 'legacy' : 'nft'}`
   // Docker keeps its hands off this one, and it comes first.
   const target = hasChain(firewall, table, /^DOCKER-USER$/) ? 'DOCKER-USER' : chain.name
   return ['-i', '-o'].map((side) => command(`${program} -I ${target} ${side} brm+ -j ACCEPT`))
