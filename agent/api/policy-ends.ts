@@ -69,23 +69,32 @@ function nodeEnd(name: string, { nodes }: PolicyInput): End {
 
 /** @param text which may be written in any way */
 function addressEnd(text: string, identities: Identities): End {
-  const address = formatted(text)
-  const { pods, nodes, local } = identities.at(address)
+  const { address, isMapped } = formatted(text)
+  const { pods, local, nodeName: node } = identities.at(address)
   const [pod] = pods
-  const owner = pod?.key ?? local?.pod ?? (local ? 'a container' : nodes[0] && `node ${nodes[0].name}`)
-  const nodeName = pod?.pod.nodeName ?? nodes[0]?.name
+  const owner = pod?.key ?? local?.pod ?? (local ? 'a container' : node && `node ${node}`)
+  const nodeName = pod?.pod.nodeName ?? node
+  const notes = [
+    ...(isMapped ? [`in packets ${text} is this`] : []),
+    ...(owner === undefined ? [] : [`this is ${owner}`]),
+  ]
   return {
     name: address,
     addresses: [address],
     ...(pod && { pod }),
     ...(nodeName !== undefined && { nodeName }),
-    ...(owner !== undefined && { note: `this is ${owner}` }),
+    ...(notes.length > 0 && { note: notes.join('; ') }),
   }
 }
 
-function formatted(text: string): string {
+/** Those of `::ffff:0:0/96` are what programs with one socket for both families call IPv4 (RFC 4291, 2.5.5.2). */
+const MAPPED = 0xffffn
+
+function formatted(text: string): { readonly address: string; readonly isMapped: boolean } {
   try {
-    return formatAddress(familyOf(text), parseAddress(text))
+    const [family, number] = [familyOf(text), parseAddress(text)]
+    const isMapped = family === 6 && number >> 32n === MAPPED
+    return { address: isMapped ? formatAddress(4, number & 0xffff_ffffn) : formatAddress(family, number), isMapped }
   } catch (error) {
     throw error instanceof AddressError ? new EndError(error.message) : error
   }

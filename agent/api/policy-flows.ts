@@ -52,10 +52,10 @@ export class CutFlows {
 }
 
 function nameOf(identities: Identities, address: Flow['source']): string {
-  const { pods, local, nodes } = identities.at(address)
+  const { pods, local, nodeName } = identities.at(address)
   if (pods[0]) return pods[0].key
   if (local) return local.pod ?? 'a container'
-  return nodes[0] ? `node ${nodes[0].name}` : 'world'
+  return nodeName === undefined ? 'world' : `node ${nodeName}`
 }
 
 function withPort(address: string, port: number): string {

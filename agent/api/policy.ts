@@ -1,4 +1,5 @@
 import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
+import { listAddresses } from '../kernel/addresses.ts'
 import { streamConntrack } from '../kernel/conntrack-stream.ts'
 import { Netlink } from '../kernel/netlink.ts'
 import { NETLINK_PROTOCOL } from '../kernel/netlink-socket.ts'
@@ -24,8 +25,8 @@ export function policyAnswers(
       const defined = policies.table?.counters ?? new Map()
       return show(known(policies), { defined, values: await policies.counters() }, policies.problems, words.POD)
     },
-    'policy explain': () => explain(known(policies), words),
-    'policy preview': () => preview(known(policies), body, words),
+    'policy explain': async () => explain(await withOwnAddresses(known(policies)), words),
+    'policy preview': async () => preview(await withOwnAddresses(known(policies)), body, words),
     'policy matrix': () => matrix(known(policies), words.NAMESPACE ?? '', askedPort(words)),
   }
 }
@@ -34,6 +35,17 @@ export function policyAnswers(
 function known({ input }: PolicyEnforcement): PolicyInput {
   if (input) return input
   throw new Error('the cluster has not told all of its pods and policies yet; see: bramblectl status')
+}
+
+/** @throws KernelError */
+async function withOwnAddresses(input: PolicyInput): Promise<PolicyInput> {
+  const netlink = new Netlink()
+  try {
+    const addresses = await listAddresses(netlink)
+    return { ...input, ownAddresses: new Set(addresses.map(({ address }) => address)) }
+  } finally {
+    netlink.close()
+  }
 }
 
 async function preview(input: PolicyInput, body: string, { DELETE, FLOWS }: Words): Promise<Preview> {

@@ -136,5 +136,5 @@ function always(kind: 'no-pod' | 'own-node' | 'itself', pod: KnownPod | undefine
 
 function alwaysAllowed(nodeName: string, { self, other }: Side) {
   if (self.address === other.address) return 'itself'
-  return other.nodes.some(({ name }) => name === nodeName) ? 'own-node' : undefined
+  return other.nodeName === nodeName || other.nodes.some(({ name }) => name === nodeName) ? 'own-node' : undefined
 }

@@ -18,6 +18,8 @@ export interface Identity {
   /** What this node has wired there: one of the pods, one that is not known, or a container that no Kubernetes has. */
   readonly local: LocalPod | undefined
   readonly nodes: readonly ClusterNode[]
+  /** The name of the node that has it, by whatever address; undefined: none is known to. */
+  readonly nodeName: string | undefined
 }
 
 /** Who has which address, at one moment. Pods with the network of their node have none: they cannot be told from it. */
@@ -51,11 +53,14 @@ export class Identities {
 
   /** @param address as the kernel writes it */
   at(address: string): Identity {
+    const nodes = this.#nodes.get(address) ?? []
+    const isOwn = this.#input.ownAddresses?.has(address)
     return {
       address,
       pods: (this.#pods.get(address) ?? []).flatMap((key) => withNamespace(key, this.#input) ?? []),
       local: this.#local.get(address),
-      nodes: this.#nodes.get(address) ?? [],
+      nodes,
+      nodeName: isOwn ? this.#input.nodeName : nodes[0]?.name,
     }
   }
 

@@ -32,6 +32,8 @@ export interface PolicyInput {
   readonly workloads: Workloads
   readonly nodes: ReadonlyMap<string, ClusterNode>
   readonly nodeName: string
+  /** All that this machine has at this moment, where somebody asks: its Node object tells of some. */
+  readonly ownAddresses?: ReadonlySet<string>
   /** By link. */
   readonly localPods: ReadonlyMap<string, LocalPod>
   readonly mode: PolicyMode

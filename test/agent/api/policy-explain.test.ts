@@ -117,6 +117,11 @@ t.test('ends are pods, nodes, addresses in any way of writing them, and the worl
     note: 'this is x/b',
   })
   t.same(from('address 192.168.1.1'), { name: '192.168.1.1', addresses: ['192.168.1.1'], note: 'this is node pi-1' })
+  t.same(from('address ::ffff:10.42.2.10'), {
+    name: '10.42.2.10',
+    addresses: ['10.42.2.10'],
+    note: 'in packets ::ffff:10.42.2.10 is this; this is x/b',
+  })
   t.equal(from('world').addresses.length, 2)
   for (const [end, message] of [
     ['pod x/none', 'no pod x/none is known; see: kubectl get pods -A, bramblectl pods'],
@@ -131,3 +136,16 @@ t.test('ends that share no family are told so', async (t) => {
     message: '1.1.1.1 has IPv4 and fd42::7 has IPv6: nothing goes from one to the other',
   })
 })
+
+t.test(
+  'the own node is known by every address that it has, and other nodes by those that the cluster tells',
+  async (t) => {
+    const { input } = smallCluster([networkPolicy({})])
+    const ownAddresses = new Set(['172.17.0.1'])
+    const verdict = (TO: string) => explain({ ...input, ownAddresses }, { FROM: 'address 172.17.0.1', TO })
+    const { from, isAllowed, cases } = verdict('pod x/a')
+    t.match(from, { note: 'this is node pi-1' })
+    t.match([isAllowed, cases], [true, [{ ingress: { kind: 'own-node' } }]])
+    t.equal(explain(input, { FROM: 'address 172.17.0.1', TO: 'pod x/a' }).isAllowed, false)
+  },
+)
