@@ -7,6 +7,7 @@ import { answerCall } from './api/calls.ts'
 import { answerControl } from './api/control.ts'
 import { ApiServer } from './api/server.ts'
 import { Starting } from './api/starting.ts'
+import { problemsOf, troubleOf } from './api/status.ts'
 import { bootId, monotonicMs } from './clock.ts'
 import { clusterSource } from './cluster/source.ts'
 import { policyEnforcement } from './enforcement/from-options.ts'
@@ -25,6 +26,8 @@ import { UplinkMtu } from './mtu/uplink-mtu.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { nodeNetwork } from './nodes/from-options.ts'
 import { isRenumbered, joinCluster } from './nodes/join.ts'
+import { Observation } from './observe/observation.ts'
+import { Touch } from './observe/touch.ts'
 import type { Options } from './options.ts'
 import { CondemnedLinks } from './pods/condemned.ts'
 import type { PodNetwork } from './pods/network.ts'
@@ -58,6 +61,7 @@ export async function main(options: Options, version: string): Promise<void> {
   writeSysctlsIn(options.sysctlDir)
   const installation = new Installation(options, log)
   installation.quietDaemons()
+  const observation = new Observation(options, version, log)
   const netlink = new Netlink()
 
   // Where this node's pods have their addresses: told by whoever started the agent, or by the cluster.
@@ -72,12 +76,13 @@ export async function main(options: Options, version: string): Promise<void> {
 
   const nftables = new LazyNftables()
   const uplinkMtu = new UplinkMtu(netlink, log)
-  const nodes = nodeNetwork({ options, podCidrs, source, uplinkMtu, netlink, nftables, log })
+  const { recorder: activity } = observation
+  const nodes = nodeNetwork({ options, podCidrs, source, uplinkMtu, netlink, nftables, activity, log })
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
     log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
-  const policies = policyEnforcement({ options, leases, source, nftables, log })
+  const policies = policyEnforcement({ options, leases, source, nftables, activity, log })
   const network: PodNetwork = {
     netlink,
     leases,
@@ -90,7 +95,22 @@ export async function main(options: Options, version: string): Promise<void> {
     log,
   }
   const turns = new Turns()
-  const repair = new PodRepair(network, turns)
+  const repair = new PodRepair(network, turns, activity)
+  const touch = new Touch(source.server?.name)
+  const agent = {
+    network,
+    nodes,
+    policies,
+    repair,
+    source,
+    uplinkMtu,
+    turns,
+    installation,
+    observation,
+    touch,
+    options,
+    version,
+  }
   const idleMemory = new IdleMemory()
 
   // Callers are kept waiting from here on; the picture is made whole before the first one is served.
@@ -101,12 +121,8 @@ export async function main(options: Options, version: string): Promise<void> {
     (request, gone) => {
       idleMemory.touched()
       return request.kind === 'cni'
-        ? answerCall(network, turns, request.env, request.body, gone)
-        : answerControl(
-            { network, nodes, policies, repair, source, uplinkMtu, turns, installation, options, version },
-            request.body,
-            request.env,
-          )
+        ? observation.call(request.env.CNI_COMMAND, () => answerCall(network, turns, request.env, request.body, gone))
+        : answerControl(agent, request.body, request.env)
     },
     log,
   )
@@ -131,6 +147,7 @@ export async function main(options: Options, version: string): Promise<void> {
   policies.start()
   const renumbered = Promise.withResolvers<'pod CIDR changed'>()
   source.start((change) => {
+    touch.heard(change)
     nodes.setView(change)
     if (change.view) policies.setNodes(change.view.nodes, change.changed)
     if (isRenumbered(change.view, options, podCidrs)) renumbered.resolve('pod CIDR changed')
@@ -140,11 +157,13 @@ export async function main(options: Options, version: string): Promise<void> {
   ready.resolve()
   installation.begin()
   source.tellNetworkIsUp?.()
+  observation.begin({ ...agent, problems: () => problemsOf(agent) }, source.board, () => troubleOf(agent))
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
   const reason = await Promise.race([told, server.gone(), renumbered.promise])
   log.info({ reason }, 'stopping; pods keep their network')
   installation.close()
+  observation.close()
   policies.letGo(ENDING)
   await source.close()
   await server.close()

@@ -4,6 +4,8 @@ import type { ControlAnswers, ControlCall } from '../agent/api/control.ts'
 export interface Given {
   readonly force: boolean
   readonly probe: boolean
+  readonly all: boolean
+  readonly watch: boolean
   readonly file?: string | undefined
   readonly flows: boolean
   readonly delete: boolean

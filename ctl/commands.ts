@@ -3,23 +3,24 @@ import type { Commands } from './command.ts'
 import { renderManifest } from './manifest.ts'
 import { isMtuGood, renderMtu } from './mtu.ts'
 import { POLICY_COMMANDS } from './policy-commands.ts'
-import {
-  renderDifferences,
-  renderIpam,
-  renderNodes,
-  renderPods,
-  renderRegistry,
-  renderRemoval,
-  renderStatus,
-} from './render.ts'
+import { renderDifferences, renderIpam, renderNodes, renderPods, renderRegistry, renderRemoval } from './render.ts'
+import { areAllGood, renderAllStatuses, renderStatus } from './status.ts'
 
 const always = () => 0
 
 export const COMMANDS: Commands<ControlCall> = {
   status: {
     describe: 'how this node is; exit code 1 when it has a problem',
+    options: ['all', 'watch'],
     render: renderStatus,
     exitCode: ({ problems }) => Number(problems.length > 0),
+  },
+  'status all': {
+    describe:
+      'how all nodes are, as they told the API server; exit code 1 when one has a problem, or is silent (or: status --all)',
+    options: ['all', 'watch'],
+    render: renderAllStatuses,
+    exitCode: (rows) => Number(!areAllGood(rows)),
   },
   pods: { describe: 'the pods on this node: addresses, links, containers', render: renderPods, exitCode: always },
   ipam: { describe: 'the address pools: used, cooling, free', render: renderIpam, exitCode: always },

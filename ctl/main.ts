@@ -6,6 +6,7 @@ import { COMMANDS } from './commands.ts'
 import { ownCommandOf, refuseLateCommand, SHOWN_OWN_COMMANDS } from './own-commands.ts'
 import { printable, printableAnswer, printableJson } from './printable.ts'
 import { UsageError } from './usage-error.ts'
+import { watch } from './watch.ts'
 
 export { UsageError }
 
@@ -16,6 +17,8 @@ type Output = (typeof OUTPUTS)[number]
 const SPECIAL = {
   force: { type: 'boolean', default: false, hidden: true, describe: 'although it may live' },
   probe: { type: 'boolean', default: false, hidden: true, describe: 'measure the paths to all nodes' },
+  all: { type: 'boolean', default: false, hidden: true, describe: 'every node: one line for each' },
+  watch: { type: 'boolean', default: false, hidden: true, describe: 'again every 2 s, until Ctrl-C' },
   file: { alias: 'f', type: 'string', nargs: 1, hidden: true, describe: 'the policies; - for stdin' },
   flows: { type: 'boolean', default: false, hidden: true, describe: 'also the connections that would be cut' },
   delete: { type: 'boolean', default: false, hidden: true, describe: 'as if the policies were deleted' },
@@ -75,7 +78,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (printed) return print(printed)
   for (const option of ['socket', 'output', 'file', 'namespace', 'port'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
-  const words = [...given._.map(String), ...(given.probe ? ['probe'] : [])]
+  const words = [...given._.map(String), ...(given.probe ? ['probe'] : []), ...(given.all ? ['all'] : [])]
   if (given.help) {
     const call = callOf(words)
     return print(call ? helpOf(call, COMMANDS[call] as Command<ControlCall>) : await parser.getHelp())
@@ -134,10 +137,17 @@ async function show<Call extends ControlCall>(
 ): Promise<number> {
   const command = COMMANDS[call] as Command<Call>
   if (output === 'html' && !command.renderHtml) throw new UsageError(`${call} prints no html; policy matrix does`)
-  const answer = await ask(socket, call, (await command.request?.(args, given)) ?? {})
-  const render = output === 'html' ? command.renderHtml : command.render
-  print(output === 'json' || !render ? printableJson(answer) : await render(printableAnswer(answer)))
-  return command.exitCode(answer)
+  const request = (await command.request?.(args, given)) ?? {}
+  const look = async () => {
+    const answer = await ask(socket, call, request)
+    const render = output === 'html' ? command.renderHtml : command.render
+    const text = output === 'json' || !render ? printableJson(answer) : await render(printableAnswer(answer))
+    return { text, exitCode: command.exitCode(answer) }
+  }
+  if (given.watch) return watch(look, output === 'json')
+  const { text, exitCode } = await look()
+  print(text)
+  return exitCode
 }
 
 function print(text: string): 0 {

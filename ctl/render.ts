@@ -1,25 +1,9 @@
-import type { IpamRow, NodeRow, PodRow, Status } from '../agent/api/control.ts'
+import type { IpamRow, NodeRow, PodRow } from '../agent/api/control.ts'
 import type { RegisteredNode } from '../agent/cluster/view.ts'
+import { duration } from './duration.ts'
 import { renderTable } from './table.ts'
 
 /** The agent's answers as people read them. Pure. */
-
-export function renderStatus(status: Status): string {
-  const lines: [string, string][] = [
-    ['node', status.nodeName],
-    ['agent', `${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
-    ['datastore', status.datastore],
-    ['pod CIDRs', status.podCidrs.join(', ')],
-    ['MTU of new pods', `${status.mtuBytes} bytes`],
-    ['pods', String(status.pods)],
-    ['policies', String(status.policies)],
-    ['other nodes', String(status.peers)],
-    ['under way', `${status.callsUnderWay} calls, ${status.linksToDelete} links to delete`],
-    ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],
-    ['health', status.problems.length === 0 ? 'good' : status.problems.join('\n                 ')],
-  ]
-  return lines.map(([name, value]) => `${name.padEnd(15)}  ${value}`).join('\n')
-}
 
 export function renderPods(pods: readonly PodRow[]): string {
   if (pods.length === 0) return 'no pod has an address from this agent'
@@ -98,11 +82,4 @@ function percent(part: number, whole: number): string {
 /** A /64 has more addresses than anybody wants to read. */
 function count(number: number): string {
   return number > 1e9 ? '>10^9' : String(number)
-}
-
-function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`
-  return `${Math.floor(seconds / 86_400)} days`
 }

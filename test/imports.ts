@@ -62,7 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/cluster/': ['agent/cluster/', 'agent/*.ts', 'ipam/'],
   'agent/desired/': ['agent/desired/', 'agent/cluster/', 'agent/kernel/', 'agent/*.ts', 'ipam/'],
   'agent/doctor/': ['agent/doctor/', 'agent/kernel/', 'agent/install/conflist.ts', 'agent/*.ts', 'plugin/', 'ipam/'],
-  'agent/install/': ['agent/install/', 'agent/cleanup/', 'agent/*.ts'],
+  'agent/install/': ['agent/install/', 'agent/cleanup/', 'agent/cluster/', 'agent/*.ts'],
   'agent/kernel/': ['agent/kernel/', 'ipam/'],
   'agent/mtu/': ['agent/mtu/', 'agent/kernel/', 'ipam/'],
   'agent/nodes/': [
@@ -199,6 +199,8 @@ const PURE = [
   'ctl/policy-show.ts',
   'ctl/printable.ts',
   'ctl/render.ts',
+  'ctl/duration.ts',
+  'ctl/status.ts',
   'ctl/table.ts',
 ]
 const PURE_PACKAGES = ['ip-num', 'node:crypto', 'node:path']

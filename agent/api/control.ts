@@ -1,27 +1,26 @@
 import type { Answer } from '../../plugin/frame.ts'
-import type { ClusterSource, NodeRegistry, RegisteredNode } from '../cluster/view.ts'
-import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
-import { forwardingProblems } from '../forwarding.ts'
-import type { Installation } from '../install/installation.ts'
-import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
+import type { NodeRegistry, RegisteredNode } from '../cluster/view.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
-import type { Options } from '../options.ts'
 import { hostLinkName } from '../ownership.ts'
 import { audit } from '../pods/audit.ts'
 import type { PodNetwork } from '../pods/network.ts'
-import type { PodRepair } from '../pods/repair.ts'
-import type { Turns } from '../pods/turns.ts'
-import { spaceProblem } from '../state-space.ts'
+import type { Agent } from './agent.ts'
 import { type NodeManifest, nodeManifest } from './manifest.ts'
 import { mtuReport, probedMtuReport } from './mtu.ts'
 import type { MtuReport } from './mtu-report.ts'
 import { policyAnswers } from './policy.ts'
 import type { PolicyAnswers } from './policy-answers.ts'
 import { EndError } from './policy-ends.ts'
+import { type Status, status } from './status.ts'
+import { type NodeStatusRow, statusOfAll } from './status-all.ts'
+
+export type { Agent, NodeStatusRow, Status }
 
 /** What bramblectl may ask, and what it gets. */
 export interface ControlAnswers extends PolicyAnswers {
   status: Status
+  /** Of every node, as far as their agents have told the API server. */
+  'status all': NodeStatusRow[]
   pods: PodRow[]
   ipam: IpamRow[]
   /** Every difference between leases and kernel; empty is good. */
@@ -39,26 +38,6 @@ export interface ControlAnswers extends PolicyAnswers {
 }
 
 export type ControlCall = keyof ControlAnswers
-
-export interface Status {
-  readonly version: string
-  readonly nodeName: string
-  readonly pid: number
-  readonly uptimeSeconds: number
-  readonly datastore: string
-  readonly podCidrs: readonly string[]
-  readonly mtuBytes: number
-  readonly pods: number
-  /** That are known, whether they are about a pod of this node or not. */
-  readonly policies: number
-  /** Other nodes that are known. */
-  readonly peers: number
-  /** Container calls that run or wait at this moment. */
-  readonly callsUnderWay: number
-  readonly linksToDelete: number
-  readonly memoryRssBytes: number
-  readonly problems: readonly string[]
-}
 
 export interface PodRow {
   readonly pod: string
@@ -88,20 +67,6 @@ export interface NodeRow {
   readonly problems: readonly string[]
 }
 
-/** What the answers are taken from: one per agent. */
-export interface Agent {
-  readonly network: PodNetwork
-  readonly nodes: NodeNetwork
-  readonly policies: PolicyEnforcement
-  readonly repair: PodRepair
-  readonly source: ClusterSource
-  readonly uplinkMtu: UplinkMtu
-  readonly turns: Turns
-  readonly installation: Installation
-  readonly options: Options
-  readonly version: string
-}
-
 /**
  * @param body the call; in the lines behind it what is sent along
  * @param words beside the call: NAME and the like
@@ -115,6 +80,7 @@ export async function answerControl(
   const [, call = '', sent = ''] = /^([^\n]*)\n?(.*)$/s.exec(body.toString('utf8')) ?? []
   const answers: { [Call in ControlCall]: () => Promise<ControlAnswers[Call]> | ControlAnswers[Call] } = {
     status: () => status(agent),
+    'status all': () => statusOfAll(agent),
     pods: () => pods(network),
     ipam: () => network.leases.use(),
     'ipam check': () => audit(network),
@@ -164,43 +130,6 @@ function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
     ],
     problems,
   }))
-}
-
-async function status({
-  network,
-  nodes,
-  policies,
-  repair,
-  turns,
-  installation,
-  options,
-  version,
-}: Agent): Promise<Status> {
-  const full = network.leases.pools.filter((pool) => pool.isExhausted)
-  return {
-    version,
-    nodeName: options.nodeName,
-    pid: process.pid,
-    uptimeSeconds: Math.round(process.uptime()),
-    datastore: options.datastore,
-    podCidrs: network.leases.pools.map(({ cidr }) => cidr.text),
-    mtuBytes: await network.mtuBytes(),
-    pods: network.leases.list().length,
-    policies: policies.count,
-    peers: nodes.peers,
-    callsUnderWay: turns.busy,
-    linksToDelete: network.condemned.count,
-    memoryRssBytes: process.memoryUsage.rss(),
-    problems: [
-      ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
-      ...forwardingProblems(network.leases.pools.map(({ cidr }) => cidr.family)),
-      ...[spaceProblem(options.stateDir)].filter((problem) => problem !== undefined),
-      ...installation.problems,
-      ...repair.problems,
-      ...nodes.problems,
-      ...policies.problems,
-    ],
-  }
 }
 
 function pods(network: PodNetwork): PodRow[] {

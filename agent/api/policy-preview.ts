@@ -27,13 +27,17 @@ export interface Change {
   readonly report: Pick<Preview, 'changes' | 'others' | 'problems'>
 }
 
-/** What some objects would make of the policies, added or in the place of those of their names, or deleted. Pure. */
+/**
+ * What some objects would make of the policies, added or in the place of those of their names, or deleted. Of two of one
+ * name the first counts, as in a folder of manifests. Pure.
+ */
 export function changeBy(objects: readonly unknown[], before: PolicyInput, isDelete: boolean): Change {
   const policies = new Map(before.workloads.policies)
   const changes: { policy: string; what: PolicyChangeKind }[] = []
   const others: string[] = []
   const problems: { object: string; reason: string }[] = []
   const changed: Policy[] = []
+  const seen = new Set<string>()
   for (const object of objects) {
     const { kind } = (object ?? {}) as { kind?: unknown }
     if (kind !== 'NetworkPolicy' && kind !== 'ClusterNetworkPolicy') {
@@ -43,6 +47,11 @@ export function changeBy(objects: readonly unknown[], before: PolicyInput, isDel
     try {
       const parsed = (kind === 'NetworkPolicy' ? parseNetworkPolicyObject : parseClusterNetworkPolicyObject)(object)
       const id = policyId(parsed.policy)
+      if (seen.has(id)) {
+        problems.push({ object: id, reason: 'is there twice: the first one counts here and in a folder; remove one' })
+        continue
+      }
+      seen.add(id)
       const old = policies.get(id)
       problems.push(...parsed.problems.map(({ field, reason }) => ({ object: id, reason: `${field}: ${reason}` })))
       const what = changeOf(old, isDelete ? undefined : parsed.policy)

@@ -3,8 +3,8 @@ import type { Logger } from 'pino'
 import { type Answer, STARTING_SOCKET } from '../../plugin/frame.ts'
 import type { ViewProblem } from '../cluster/problem.ts'
 import type { Options } from '../options.ts'
-import type { Status } from './control.ts'
 import { ApiServer } from './server.ts'
+import type { Status } from './status.ts'
 
 const NOT_YET: Answer = { exitCode: 1, body: Buffer.from('{"error":"the agent starts"}') }
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const

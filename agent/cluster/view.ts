@@ -42,6 +42,8 @@ export function tunnelAddress({ family, first }: Cidr): string {
 /** The cluster at one moment. Immutable: a source that learns something makes a new one; a node that did not change is the same object in both. */
 export interface ClusterView {
   readonly nodes: ReadonlyMap<string, ClusterNode>
+  /** The addresses of Services, where the cluster says them; the same list while they are the same. */
+  readonly serviceCidrs?: readonly Cidr[]
 }
 
 export const EMPTY_VIEW: ClusterView = { nodes: new Map() }
@@ -72,6 +74,8 @@ export interface ClusterSource {
   tellNetworkIsUp?(): void
   /** What it asks, and where that is: an address or a name; absent: nothing on the network. */
   readonly server?: { readonly name: string; readonly host: string } | undefined
+  /** The addresses of Services, as far as they are known when `join` has returned; absent: it does not say. */
+  readonly serviceCidrs?: readonly Cidr[] | undefined
   /** Where nodes stay until somebody removes them by hand; absent: they come and go otherwise. */
   readonly registry?: NodeRegistry | undefined
   /** Pods, namespaces and policies; absent: it has none, and every pod is open. */
@@ -88,7 +92,13 @@ export interface StatusBoard extends EventSink {
   /** Of this node's agent, until it publishes another. */
   publish(text: string): void
   /** By the node's name; undefined: its agent has published nothing. */
-  published(): ReadonlyMap<string, string | undefined>
+  published(): ReadonlyMap<string, PublishedText | undefined>
+}
+
+export interface PublishedText {
+  readonly text: string
+  /** As performance.now() tells it; absent: before this agent listened. */
+  readonly heardAtMs?: number
 }
 
 /** Where what befalls this node is told. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Leases } from '../../ipam/leases.ts'
+import type { Activity } from '../activity.ts'
 import type { ClusterSource } from '../cluster/view.ts'
 import type { LazyNftables } from '../kernel/lazy-nftables.ts'
 import { Netlink } from '../kernel/netlink.ts'
@@ -14,11 +15,19 @@ export interface EnforcementParts {
   readonly leases: Leases
   readonly source: ClusterSource
   readonly nftables: LazyNftables
+  readonly activity: Activity
   readonly log: Logger
 }
 
 /** What stands between pods and packets, put together as the options want it. */
-export function policyEnforcement({ options, leases, source, nftables, log }: EnforcementParts): PolicyEnforcement {
+export function policyEnforcement({
+  options,
+  leases,
+  source,
+  nftables,
+  activity,
+  log,
+}: EnforcementParts): PolicyEnforcement {
   const { nodeName, policyMode, policyFailsOpen, policyWaitSeconds, vxlanPort, wireguardPort } = options
   return new PolicyEnforcement({
     settings: {
@@ -32,6 +41,7 @@ export function policyEnforcement({ options, leases, source, nftables, log }: En
     source: source.workloads,
     table: new KernelTable(nftables),
     connections: new Connections(new Netlink(NETLINK_PROTOCOL.netfilter), log),
+    activity,
     log,
   })
 }

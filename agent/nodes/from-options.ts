@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Cidr } from '../../ipam/address.ts'
+import type { Activity } from '../activity.ts'
 import type { ClusterSource } from '../cluster/view.ts'
 import { IdleMemory } from '../idle-memory.ts'
 import type { LazyNftables } from '../kernel/lazy-nftables.ts'
@@ -9,7 +10,7 @@ import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { Options } from '../options.ts'
 import { loadPrivateKey } from '../wireguard-key.ts'
 import { NodeNetwork } from './network.ts'
-import { serversOf } from './servers.ts'
+import { ServerLookup } from './servers.ts'
 import { announcement, networkSettings } from './settings.ts'
 import { nodeSubsystems } from './subsystems.ts'
 import { TunnelFeatures } from './tunnel-features.ts'
@@ -21,18 +22,20 @@ export interface NodeNetworkParts {
   readonly uplinkMtu: UplinkMtu
   readonly netlink: Netlink
   readonly nftables: LazyNftables
+  readonly activity: Activity
   readonly log: Logger
 }
 
 /** What joins this node to the others, put together as the options want it. @throws WireguardKeyError */
 export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
-  const { options, podCidrs, source, uplinkMtu, netlink, nftables, log } = parts
+  const { options, podCidrs, source, uplinkMtu, netlink, nftables, activity, log } = parts
   const encrypts = options.isEncrypted || options.routing === 'wireguard'
   const wireguardKey = encrypts ? loadPrivateKey(options.wireguardKeyFile) : undefined
   const settings = networkSettings(options, wireguardKey)
   const features = new TunnelFeatures(options)
   const idleMemory = new IdleMemory()
-  return new NodeNetwork({
+  const servers = new ServerLookup(source, { onNews: () => network.lookAgain() })
+  const network = new NodeNetwork({
     netlink,
     subsystems: nodeSubsystems(netlink, nftables, wireguardKey, existsSync('/proc/sys/net/ipv6')),
     thisNode: {
@@ -40,7 +43,7 @@ export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
       podCidrs,
       addresses: options.nodeIps,
       tellsAddresses: options.datastore === 'redis',
-      servers: () => serversOf(source),
+      servers: () => servers.known,
     },
     settings,
     features,
@@ -49,6 +52,8 @@ export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
       source.announce(announcement(features.encapsulations, settings), self.addresses)
     },
     onLooked: () => idleMemory.touched(), // thousands of nodes leave tens of megabytes behind
+    activity,
     log,
   })
+  return network
 }

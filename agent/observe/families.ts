@@ -12,7 +12,6 @@ export interface Now {
   readonly version: string
   readonly nodeVersion: string
   readonly datastore: string
-  readonly isReady: boolean
   readonly problems: number
   readonly callsUnderWay: number
   readonly pods: number
@@ -49,7 +48,7 @@ export function familiesOf(now: Now): Family[] {
   const { version, nodeVersion, datastore } = now
   return [
     family('bramble_build_info', [[{ version, node_version: nodeVersion, datastore }, 1]]),
-    family('bramble_ready', [[{}, Number(now.isReady)]]),
+    family('bramble_ready', [[{}, 1]]),
     family('bramble_problems', [[{}, now.problems]]),
     family('bramble_cni_calls_under_way', [[{}, now.callsUnderWay]]),
     family('bramble_pods', [[{}, now.pods]]),

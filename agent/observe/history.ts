@@ -1,7 +1,7 @@
 /** For so long it is told what was wrong and is not any more. */
 const REMEMBER_MS = 3_600_000
 
-export interface AgedProblem {
+export interface AgedText {
   readonly text: string
   readonly secondsAgo: number
 }

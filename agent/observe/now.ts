@@ -4,6 +4,7 @@ import type { Options } from '../options.ts'
 import type { PodNetwork } from '../pods/network.ts'
 import type { Turns } from '../pods/turns.ts'
 import type { Now } from './families.ts'
+import type { PublishedStatus } from './published-status.ts'
 import type { Touch } from './touch.ts'
 
 /** What is looked at: one per agent. */
@@ -17,7 +18,6 @@ export interface Observed {
   readonly version: string
   /** As `bramblectl status` tells them. */
   readonly problems: () => readonly string[]
-  readonly isReady: () => boolean
 }
 
 /** Asks the kernel for what it has counted, and for nothing else. */
@@ -30,7 +30,6 @@ export async function now(observed: Observed): Promise<Now> {
     version,
     nodeVersion: process.versions.node,
     datastore: options.datastore,
-    isReady: observed.isReady(),
     problems: observed.problems().length,
     callsUnderWay: turns.busy,
     pods: network.leases.list().length,
@@ -49,6 +48,30 @@ export async function now(observed: Observed): Promise<Now> {
       },
     }),
     counted,
+  }
+}
+
+/** The same in a few words, for people on other nodes. @throws KernelError */
+export async function publishedStatus({
+  network,
+  nodes,
+  policies,
+  version,
+  problems,
+}: Observed): Promise<PublishedStatus> {
+  const told = problems()
+  const [problem] = told
+  const ways = Map.groupBy([...waysToPeers(nodes).values()].flat(), (way) => way)
+  const usedShares = network.leases.use().map(({ used, capacity }) => used / capacity)
+  return {
+    version,
+    pods: network.leases.list().length,
+    mtuBytes: await network.mtuBytes(),
+    policies: policies.count,
+    ways: Object.fromEntries(Array.from(ways, ([way, all]) => [way, all.length])),
+    usedPercent: Math.round(100 * Math.max(0, ...usedShares)),
+    problems: told.length,
+    ...(problem !== undefined && { problem }),
   }
 }
 

@@ -78,7 +78,7 @@ t.test('an answer that is cut or none of ours is told in one line', async (t) =>
 
 t.test('a wrong command line is one line that says what there is, and exit code 2', async (t) => {
   const commands =
-    'status, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe, policy show, policy explain, policy preview, policy matrix'
+    'status, status all, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe, policy show, policy explain, policy preview, policy matrix'
   const wrong: [string[], string][] = [
     [[], `no command; use one of: ${commands}`],
     [['stats'], `"stats" is no command; use one of: ${commands}`],

@@ -1,64 +1,8 @@
 import t from 'tap'
-import type { PodRow, Status } from '../../agent/api/control.ts'
-import { renderDifferences, renderIpam, renderPods, renderStatus } from '../../ctl/render.ts'
-
-const STATUS: Status = {
-  version: '0.1.0',
-  nodeName: 'pi-4',
-  pid: 4711,
-  uptimeSeconds: 7300,
-  datastore: 'local',
-  podCidrs: ['10.42.0.0/24', 'fd42::/64'],
-  mtuBytes: 1450,
-  pods: 12,
-  policies: 7,
-  peers: 4,
-  callsUnderWay: 1,
-  linksToDelete: 3,
-  memoryRssBytes: 61.25 * 1024 * 1024,
-  problems: [],
-}
+import type { PodRow } from '../../agent/api/control.ts'
+import { renderDifferences, renderIpam, renderPods } from '../../ctl/render.ts'
 
 const golden = (text: string) => text.replace(/^\n|\n$/g, '')
-
-t.test('status of a node that is well', async (t) => {
-  t.equal(
-    renderStatus(STATUS),
-    golden(`
-node             pi-4
-agent            0.1.0, pid 4711, up 2 h
-datastore        local
-pod CIDRs        10.42.0.0/24, fd42::/64
-MTU of new pods  1450 bytes
-pods             12
-policies         7
-other nodes      4
-under way        1 calls, 3 links to delete
-memory           61.3 MiB
-health           good
-`),
-  )
-})
-
-t.test('status names every problem, one below the other', async (t) => {
-  t.match(
-    renderStatus({ ...STATUS, problems: ['no address is free in 10.42.0.0/24: all 255 are held', 'another'] }),
-    '\nhealth           no address is free in 10.42.0.0/24: all 255 are held\n                 another',
-  )
-})
-
-t.test('how long an agent is up is told in the unit that fits', async (t) => {
-  const up = (uptimeSeconds: number) => /up (.*)\n/.exec(renderStatus({ ...STATUS, uptimeSeconds }))?.[1]
-  t.same([0, 119, 120, 7199, 7200, 172_799, 172_800].map(up), [
-    '0 s',
-    '119 s',
-    '2 min',
-    '119 min',
-    '2 h',
-    '47 h',
-    '2 days',
-  ])
-})
 
 const pod = (change: Partial<PodRow>): PodRow => ({
   pod: 'default/web',

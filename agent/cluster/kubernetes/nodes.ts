@@ -8,10 +8,11 @@ import type { ApiObject } from './answers.ts'
 import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { ApiError } from './errors.ts'
-import { explain } from './explain.ts'
+import { type Attempt, explain } from './explain.ts'
 import { NetworkCondition } from './network-condition.ts'
 import { NodeEvents } from './node-events.ts'
 import { PublishedStatuses } from './published-statuses.ts'
+import { SERVICE_CIDRS, ServiceCidrs } from './service-cidrs.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
 import { KubernetesWorkloads } from './workloads.ts'
@@ -42,6 +43,7 @@ export class KubernetesSource implements ClusterSource {
   readonly #client: ApiClient
   readonly #nodeName: string
   readonly #nodes: ObjectStore<ClusterNode>
+  readonly #serviceCidrs: ServiceCidrs
   readonly #reflector: Reflector
   readonly #announcer: Announcer
   readonly #statuses = new PublishedStatuses()
@@ -50,6 +52,8 @@ export class KubernetesSource implements ClusterSource {
   readonly #closing = new AbortController()
   #onChange: ((change: ViewChange) => void) | undefined
   #view: ReadonlyMap<string, ClusterNode> | undefined
+  /** Since it was told last. */
+  #changed = new Set<string>()
   #away: string | undefined
   #unsaid: string | undefined
   #untaken: string | undefined
@@ -61,6 +65,7 @@ export class KubernetesSource implements ClusterSource {
     this.#backoff = backoff
     this.workloads = new KubernetesWorkloads(client, backoff)
     this.#nodes = new ObjectStore(NODE_KIND, (changed) => this.#tell(changed))
+    this.#serviceCidrs = new ServiceCidrs(client, () => this.#tell(new Set()), backoff)
     this.#announcer = new Announcer(
       client,
       this.#ownPath,
@@ -124,6 +129,7 @@ export class KubernetesSource implements ClusterSource {
   start(onChange: (change: ViewChange) => void): void {
     this.#onChange = onChange
     this.#reflector.start()
+    this.#serviceCidrs.start()
   }
 
   async close(): Promise<void> {
@@ -131,6 +137,7 @@ export class KubernetesSource implements ClusterSource {
     this.#closing.abort()
     await Promise.all([
       this.#reflector.close(),
+      this.#serviceCidrs.close(),
       this.#announcer.close(),
       this.#condition.close(),
       this.workloads.close(),
@@ -145,8 +152,11 @@ export class KubernetesSource implements ClusterSource {
 
   async #ownPodCidrs(): Promise<{ podCidrs?: readonly Cidr[]; problem?: ViewProblem; waitMs: number }> {
     const object = `Node ${this.#nodeName}`
+    let attempt: Attempt = { verb: 'get', resource: NODES.name }
     try {
       const { podCidrs } = parseNodeObject(await this.#client.get(this.#ownPath, this.#closing.signal))
+      attempt = { verb: 'list', resource: SERVICE_CIDRS.name }
+      if (podCidrs.length > 0) await this.#serviceCidrs.ask(this.#closing.signal)
       if (podCidrs.length > 0) return { podCidrs, waitMs: 0 }
       const reason =
         'has no spec.podCIDRs yet; if that stays so, kube-controller-manager gives none: --allocate-node-cidrs=true, --cluster-cidr=CIDR'
@@ -157,7 +167,7 @@ export class KubernetesSource implements ClusterSource {
         return { problem: { object, reason }, waitMs: 0 }
       }
       if (error instanceof NodeObjectError) return { problem: { object, reason: error.message }, waitMs: 0 }
-      const reason = explain(error, { verb: 'get', resource: NODES.name })
+      const reason = explain(error, attempt)
       const waitMs = error instanceof ApiError ? error.retryAfterMs : 0
       return { problem: { object: this.#server, reason }, waitMs }
     }
@@ -183,19 +193,30 @@ export class KubernetesSource implements ClusterSource {
         this.#statuses.remove(object)
         this.#nodes.remove(object)
       },
-      end: () => this.#nodes.end(),
+      end: () => {
+        this.#statuses.end()
+        this.#nodes.end()
+      },
     }
   }
 
   #tell(changed: ReadonlySet<string>): void {
-    if (this.#nodes.isWhole && (changed.size > 0 || !this.#view)) this.#view = this.#nodes.values()
-    this.#onChange?.({ view: this.#view && { nodes: this.#view }, changed, problems: this.#problems() })
+    for (const name of changed) this.#changed.add(name)
+    const isWhole = this.#nodes.isWhole && (this.#view !== undefined || this.#serviceCidrs.isAsked)
+    if (this.#nodes.isWhole && !isWhole) return // it is asked just now
+    const told = this.#changed
+    this.#changed = new Set()
+    if (isWhole && (told.size > 0 || !this.#view)) this.#view = this.#nodes.values()
+    const { serviceCidrs } = this
+    const view = this.#view && { nodes: this.#view, ...(serviceCidrs.length > 0 && { serviceCidrs }) }
+    this.#onChange?.({ view, changed: told, problems: this.#problems() })
   }
 
   #problems(): ViewProblem[] {
     const kept = this.#view ? '; the last view stays in force' : ''
     return [
       ...(this.#away ? [{ object: this.#server, reason: `${this.#away}${kept}` }] : []),
+      ...this.#serviceCidrs.problems,
       ...[this.#unsaid, this.#untaken].flatMap((reason) =>
         reason === undefined ? [] : [{ object: `Node ${this.#nodeName}`, reason }],
       ),
@@ -204,6 +225,10 @@ export class KubernetesSource implements ClusterSource {
         reason: this.#view?.has(name) ? `${reason}; what it said before stays in force` : reason,
       })),
     ]
+  }
+
+  get serviceCidrs(): readonly Cidr[] {
+    return this.#serviceCidrs.cidrs
   }
 
   get server() {

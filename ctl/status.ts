@@ -1,0 +1,105 @@
+import type { NodeStatusRow, Status } from '../agent/api/control.ts'
+import type { StatusDetail } from '../agent/api/status.ts'
+import { duration } from './duration.ts'
+import { renderTable } from './table.ts'
+
+/** How a node is, and how all are, as people read it. Pure. */
+
+const NAME_WIDTH = 15
+const LOOP_WORDS = { nodes: 'ways to nodes', pods: "pods' links", policies: 'policies' } as const
+
+export function renderStatus(status: Status): string {
+  const { detail } = status
+  const lines: (readonly [string, string])[] = [
+    ['node', status.nodeName],
+    ['agent', `${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`],
+    ['datastore', detail ? `${status.datastore}${source(detail)}` : status.datastore],
+    ['pod CIDRs', status.podCidrs.join(', ')],
+    ...(detail ? pools(detail) : []),
+    ['MTU of new pods', `${status.mtuBytes} bytes`],
+    ['pods', String(status.pods)],
+    ['policies', String(status.policies)],
+    ['other nodes', String(status.peers)],
+    ...(detail ? ways(detail) : []),
+    ['under way', `${status.callsUnderWay} calls, ${status.linksToDelete} links to delete`],
+    ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],
+    ...(detail ? [['as it should be', settled(detail)] as const] : []),
+    ...(detail?.lastError ? [['last error', aged(detail.lastError)] as const] : []),
+    ['health', health(status)],
+  ]
+  return lines.map(([name, value]) => `${name.padEnd(NAME_WIDTH)}  ${value}`).join('\n')
+}
+
+export function renderAllStatuses(rows: readonly NodeStatusRow[]): string {
+  const table = rows.map(({ node, status, secondsAgo, isSilent }) => {
+    if (!status) return [node, '-', '-', '-', '-', '-', '-', '-', 'silent: its agent has told nothing']
+    const { version, pods, usedPercent, ways, mtuBytes, policies, problem, problems } = status
+    const more = problems > 1 ? ` (and ${problems - 1} more)` : ''
+    const health = problem === undefined ? 'good' : `${problem}${more}`
+    const age = `${duration(secondsAgo ?? 0)} ago`
+    return [
+      node,
+      version,
+      pods,
+      `${usedPercent} %`,
+      wayCounts(ways),
+      mtuBytes,
+      policies,
+      age,
+      isSilent ? `silent; was: ${health}` : health,
+    ]
+  })
+  return renderTable(['NODE', 'AGENT', 'PODS', 'POOL', 'OTHER NODES', 'MTU', 'POLICIES', 'TOLD', 'HEALTH'], table)
+}
+
+/** Every node has spoken, and has nothing to complain of. */
+export function areAllGood(rows: readonly NodeStatusRow[]): boolean {
+  return rows.every(({ status, isSilent }) => !isSilent && status?.problems === 0)
+}
+
+function source({ source: { server, awaySeconds, changedSecondsAgo } }: StatusDetail): string {
+  const touch =
+    server === undefined
+      ? []
+      : [awaySeconds === undefined ? `${server} is heard` : `${server} is away since ${duration(awaySeconds)}`]
+  const change = changedSecondsAgo === undefined ? [] : [`changed ${duration(changedSecondsAgo)} ago`]
+  return [...touch, ...change].map((text) => `, ${text}`).join('')
+}
+
+function pools({ pools }: StatusDetail): (readonly [string, string])[] {
+  return pools.map(({ used, cooling, capacity }, index) => {
+    const free = capacity > 1e9 ? '' : ` of ${capacity}` // of a /64 nobody wants to read it
+    return [index === 0 ? 'addresses' : '', `${used}${free} used, ${cooling} cooling`]
+  })
+}
+
+function ways({ ways }: StatusDetail): (readonly [string, string])[] {
+  return ways.map(({ way, count, nodes }) => {
+    const more = count > nodes.length ? ', …' : ''
+    return ['', `${count} ${way === 'none' ? 'not reached' : way}: ${nodes.join(', ')}${more}`]
+  })
+}
+
+function wayCounts(ways: Readonly<Record<string, number>>): string {
+  const counts = Object.entries(ways).map(([way, count]) => `${count} ${way === 'none' ? 'not reached' : way}`)
+  return counts.join(', ') || '0'
+}
+
+function settled({ settledSecondsAgo }: StatusDetail): string {
+  const parts = Object.entries(settledSecondsAgo).map(
+    ([loop, seconds]) => `${LOOP_WORDS[loop as keyof typeof LOOP_WORDS] ?? loop} ${duration(seconds)} ago`,
+  )
+  return parts.join(', ') || 'nothing has been looked at yet'
+}
+
+function aged({ text, secondsAgo }: { readonly text: string; readonly secondsAgo: number }): string {
+  return `${duration(secondsAgo)} ago: ${text}`
+}
+
+function health({ problems, detail }: Status): string {
+  if (problems.length === 0) return 'good'
+  const lines = detail
+    ? detail.problems.map(({ text, secondsAgo }) => `${text} (since ${duration(secondsAgo)})`)
+    : problems
+  return lines.join(`\n${' '.repeat(NAME_WIDTH + 2)}`)
+}
