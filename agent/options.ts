@@ -96,7 +96,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   const parser = yargs([...argv])
     .scriptName('bramble-agent')
     .usage(
-      '$0 [options]\n$0 cleanup [--dry-run]   removes all of it from this node\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket, and joins the node to the others.',
+      '$0 [options]\n$0 cleanup [--dry-run]   removes all of it from this node\n$0 uninstall [--dry-run] [options]   that, and what it has installed for the runtime\n\nWires the pods of this node: serves the CNI plugin "bramble" on a socket, and joins the node to the others.',
     )
     .options(FLAGS)
     .config('config', 'a YAML or JSON file with the same options, without the dashes in front', (path: string) =>

@@ -15,6 +15,9 @@ try {
   if (argv[0] === 'cleanup') {
     const { main } = await import('../agent/cleanup/command.ts')
     process.exitCode = await main(argv.slice(1), version())
+  } else if (argv[0] === 'uninstall') {
+    const { main } = await import('../agent/install/uninstall-command.ts')
+    process.exit(await main(argv.slice(1), version())) // connections to the API server are kept
   } else {
     await serve(argv)
   }

@@ -16,6 +16,9 @@ export interface CleanupOptions extends Places {
   readonly isDryRun: boolean
   /** Also where pods lose their network by it. */
   readonly isForced: boolean
+  /** What else goes: before anything else, and when all else is gone. */
+  readonly before?: readonly Step[]
+  readonly after?: readonly Step[]
 }
 
 /**
@@ -25,14 +28,15 @@ export interface CleanupOptions extends Places {
  * their network and nobody said `--force`
  */
 export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
-  const { isDryRun, isForced } = options
+  const { isDryRun, isForced, before = [], after = [] } = options
   refuseSystemFolder('--state-dir', options.stateDir)
   refuseSystemFolder('--socket', dirname(options.socket))
   if (!isDryRun) refuseWhileAgentRuns(options.stateDir)
   const netlink = new Netlink()
   try {
     const links = podLinks(netlink)
-    const steps: Step[] = [links, tunnelLinks(netlink), routes(netlink), rules(netlink), tables(), files(options)]
+    const own: Step[] = [links, tunnelLinks(netlink), routes(netlink), rules(netlink), tables(), files(options)]
+    const steps = [...before, ...own, ...after]
     const unknown: { kind: string; error: string }[] = []
     const plan: { step: Step; found: Found[] }[] = []
     let pods = 0

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { KubeconfigError } from './access.ts'
+import { type ApiAccess, KubeconfigError } from './access.ts'
 import { ApiClient } from './client.ts'
 import { inClusterAccess } from './in-cluster.ts'
 import { parseKubeconfig } from './kubeconfig.ts'
@@ -23,12 +23,20 @@ export function kubernetesSource({
   readonly parse: (text: string) => unknown
   readonly log: Logger
 }): KubernetesSource {
-  const access =
-    kubeconfig === undefined ? inClusterAccess(process.env) : parseKubeconfig(read(kubeconfig), kubeconfig, parse)
+  const access = accessFrom(kubeconfig, parse)
   log.info({ server: access.server, from: kubeconfig ?? 'in-cluster' }, 'the cluster is that of the API server')
   if (access.skipsTlsVerify)
     log.warn({ server: access.server }, 'the certificate of the API server is not looked at: anybody may answer for it')
   return new KubernetesSource(new ApiClient(access), nodeName)
+}
+
+/** Without a view of the cluster; as kubernetesSource. @throws KubeconfigError */
+export function apiClient(kubeconfig: string | undefined, parse: (text: string) => unknown): ApiClient {
+  return new ApiClient(accessFrom(kubeconfig, parse))
+}
+
+function accessFrom(kubeconfig: string | undefined, parse: (text: string) => unknown): ApiAccess {
+  return kubeconfig === undefined ? inClusterAccess(process.env) : parseKubeconfig(read(kubeconfig), kubeconfig, parse)
 }
 
 function read(path: string): string {
