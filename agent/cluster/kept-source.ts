@@ -47,6 +47,12 @@ export class KeptSource implements ClusterSource {
     return this.#source.server
   }
 
+  /** Of a source that has not said any, those of its last word. */
+  get serviceCidrs(): readonly Cidr[] | undefined {
+    const said = this.#source.serviceCidrs
+    return said && said.length === 0 ? this.#kept.read()?.serviceCidrs : said
+  }
+
   get board() {
     return this.#source.board
   }

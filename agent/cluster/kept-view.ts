@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { parseCidr } from '../../ipam/address.ts'
 import { jsonPieces, KeptFile, type Lists } from './kept-file.ts'
 import { formatNodeObject, parseNodeObject } from './node-object.ts'
 import type { ClusterNode, ClusterView } from './view.ts'
@@ -18,11 +19,15 @@ export class KeptView {
 
   /** @returns undefined when there is none that can be read */
   read(): ClusterView | undefined {
-    return this.#file.read(({ origin = [], nodes }) => {
+    return this.#file.read(({ origin = [], nodes, serviceCidrs = [] }) => {
       const [from = this.#origin] = origin as unknown[]
       if (from !== this.#origin) throw new Error(`it is from ${from}, and not from ${this.#origin}`)
       const kept = (nodes as unknown[]).flatMap((object) => this.#readNode(object))
-      return { nodes: new Map(kept.map((node) => [node.name, node])) }
+      const cidrs = (serviceCidrs as string[]).map(parseCidr)
+      return {
+        nodes: new Map(kept.map((node) => [node.name, node])),
+        ...(cidrs.length > 0 && { serviceCidrs: cidrs }),
+      }
     })
   }
 
@@ -44,9 +49,10 @@ export class KeptView {
     await this.#file.writeInTurns(this.#listsOf(view))
   }
 
-  #listsOf({ nodes }: ClusterView): Lists {
+  #listsOf({ nodes, serviceCidrs = [] }: ClusterView): Lists {
     return {
       origin: jsonPieces([this.#origin], (origin) => JSON.stringify(origin)),
+      serviceCidrs: jsonPieces(serviceCidrs, ({ text }) => JSON.stringify(text)),
       nodes: jsonPieces([...nodes.values()], (node) => JSON.stringify(formatNodeObject(node))),
     }
   }

@@ -17,6 +17,8 @@ export interface LocalFacts extends WayFacts {
   readonly linkMtus: ReadonlyMap<string, number>
   /** All addresses that the node has. */
   readonly addresses: ReadonlySet<string>
+  /** The addresses of Services, as the cluster says them, besides those of the settings. */
+  readonly serviceCidrs?: readonly Cidr[]
 }
 
 /** What a step of the cluster takes away from what should be there, and what it adds; in both: it stays as it is. */
@@ -39,6 +41,7 @@ const TUNNELS = ['vxlan', 'ipip', 'gre', 'wireguard'] as const
 export class DesiredNetwork {
   readonly #facts: LocalFacts
   readonly #settings: NetworkSettings
+  readonly #networks: RefusedNetworks
   readonly #claims: Claims
   readonly #peers = new Map<string, DesiredPeer>()
   readonly #tunnels = new Tally<string>()
@@ -54,7 +57,9 @@ export class DesiredNetwork {
   constructor(facts: LocalFacts, settings: NetworkSettings) {
     this.#facts = facts
     this.#settings = settings
-    this.#claims = new Claims(facts, settings)
+    const { clusterCidrs, serviceCidrs } = settings
+    this.#networks = { clusterCidrs, serviceCidrs: [...serviceCidrs, ...(facts.serviceCidrs ?? [])] }
+    this.#claims = new Claims(facts, this.#networks)
   }
 
   /** @param changed the names of the nodes that may have; all of them by default */
@@ -212,7 +217,7 @@ export class DesiredNetwork {
           `${self.name} is said to be at ${address}, which none of its links has: others cannot reach it there; see --node-ip and the InternalIP of its Node`,
         )
     for (const cidr of self.podCidrs) {
-      const bad = refusedNetwork(cidr, this.#settings)
+      const bad = refusedNetwork(cidr, this.#networks)
       if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)
       const lan = uplinks.find((one) => isOnLinkNetwork(one) && overlaps(one.cidr, cidr))
       const holds = this.#claims.heldBy(cidr)

@@ -74,7 +74,13 @@ export function localFacts(
   const addresses = new Set(listing.addresses.map(({ address }) => address))
   const answers = listing.answers && answeredUplinks(listing.answers, foreign)
   const servers = serversNow?.()
-  return { self, uplinks, linkMtus, addresses, missing, ...(answers && { answers }), ...(servers && { servers }) }
+  const { serviceCidrs } = view
+  return {
+    ...{ self, uplinks, linkMtus, addresses, missing },
+    ...(answers && { answers }),
+    ...(servers && { servers }),
+    ...(serviceCidrs && { serviceCidrs }),
+  }
 }
 
 /** Where other nodes reach this one: what it was told, or else its own. @throws KernelError */

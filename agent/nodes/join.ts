@@ -6,7 +6,7 @@ import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
 import { listKernel, localFacts } from './facts.ts'
 import { OverlapError, refuseClusterOverlap, refuseOverlap, refuseServers } from './overlap.ts'
-import { serversOf } from './servers.ts'
+import { ServerLookup } from './servers.ts'
 
 const AGAIN_AFTER_MS = 15_000
 
@@ -25,6 +25,7 @@ export async function joinCluster(
   log: Logger,
 ): Promise<readonly Cidr[]> {
   const [isNewsWaiting, isNewsRefused] = [changes(), changes()]
+  const servers = new ServerLookup(source)
   for (;;) {
     try {
       const uplinks = await listUplinks(netlink)
@@ -35,8 +36,10 @@ export async function joinCluster(
           for (const { object, reason } of problems) log.warn({ object, reason }, 'waiting for the pod CIDR')
         onProblems(problems)
       })
-      refuseOverlap(podCidrs, await listUplinks(netlink), settings)
-      refuseServers(podCidrs, serversOf(source))
+      const { clusterCidrs } = settings
+      const serviceCidrs = [...settings.serviceCidrs, ...(source.serviceCidrs ?? [])]
+      refuseOverlap(podCidrs, await listUplinks(netlink), { clusterCidrs, serviceCidrs })
+      refuseServers(podCidrs, await servers.asked())
       return podCidrs
     } catch (error) {
       if (!isGiven || !(error instanceof OverlapError || error instanceof JoinError)) throw error

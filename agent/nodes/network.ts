@@ -122,7 +122,8 @@ export class NodeNetwork implements EventListener {
       if (!this.#viewProblems.some((one) => one.object === object && one.reason === reason))
         log.warn({ object, reason }, 'the cluster has something that cannot be used')
     this.#viewProblems = problems
-    if (!view || view === this.#view || (this.#view && changed?.size === 0)) return
+    const isOfServices = view?.serviceCidrs !== this.#view?.serviceCidrs
+    if (!view || view === this.#view || (this.#view && changed?.size === 0 && !isOfServices)) return
     const first = [...(changed ?? [])].slice(0, 5)
     log.info({ nodes: view.nodes.size, changed: changed && { count: changed.size, first } }, 'the cluster changed')
     const isAboutUs = view.nodes.get(thisNode.name) !== this.#view?.nodes.get(thisNode.name)
@@ -131,7 +132,7 @@ export class NodeNetwork implements EventListener {
       return node !== undefined && features.isNews(node)
     })
     const isAsked = this.#desired?.facts.answers !== undefined // then the kernel has to be asked for each
-    const isAll = !changed || !this.#view || isAboutUs || isNews || isAsked
+    const isAll = !changed || !this.#view || isAboutUs || isNews || isAsked || isOfServices
     this.#view = view
     if (isAll) this.#lookAtMs = 0
     else for (const name of changed) this.#changed.add(name)

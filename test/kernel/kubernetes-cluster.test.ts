@@ -15,7 +15,7 @@ import {
   reaches,
   spawnMember,
 } from './cluster.ts'
-import { enterScratchNode } from './scratch.ts'
+import { enterScratchNode, run } from './scratch.ts'
 
 /* A cluster from an API server on the router: the nodes' pod CIDRs, addresses and announcements are in their Nodes. */
 await enterScratchNode()
@@ -130,6 +130,59 @@ t.test('a node that is deleted takes its routes with it; with other pod CIDRs it
   await agentOf(N3).ready()
   t.same((await agentOf(N3).ask('status')).podCidrs, ['10.42.9.0/24', 'fd42:0:0:9::/64'])
   await until('the others know', async () => (await routes(N1)).includes('10.42.9.0/24'))
+})
+
+t.test('a pod CIDR among the addresses of Services is refused, by the node itself and by the others', async (t) => {
+  const node: LabNode = { name: 'n4', number: 4, lan: 'a' }
+  await plugIn(node)
+  const kind = { apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR' }
+  api.objects.install('/apis/networking.k8s.io/v1/servicecidrs', kind)
+  api.objects.put('/apis/networking.k8s.io/v1/servicecidrs', {
+    metadata: { name: 'kubernetes' },
+    spec: { cidrs: ['10.42.4.0/22', 'fd00:10:96::/112'] },
+  })
+  put(node, cidrsOf(node))
+  start(node)
+  const reason = 'overlaps 10.42.4.0/22, the addresses of Services; give the pods others'
+  await until('it says so', () =>
+    agentOf(node).log.some(({ err }) => JSON.stringify(err ?? '').includes(`10.42.4.0/24 of this node ${reason}`)),
+  )
+  await agentOf(N1).stop()
+  start(N1)
+  await agentOf(N1).ready()
+  await until('n1 says so', async () => (await problems(N1)).includes(`the pod CIDR 10.42.4.0/24 of n4 ${reason}`))
+  await until('no route leads there', async () => !(await routes(N1)).includes('10.42.4.0/24'))
+  t.match(await routes(N1), `10.42.2.0/24 via ${lanAddress(N2)}`, 'the rest is as it was')
+})
+
+t.test('a pod CIDR that holds the API server is refused, also where that has a name', async (t) => {
+  const node: LabNode = { name: 'n5', number: 5, lan: 'b' }
+  await plugIn(node)
+  await run('ip', 'address', 'add', '10.99.0.5/32', 'dev', 'lo')
+  writeFileSync('/run/hosts', '127.0.0.1 localhost\n10.99.0.5 api.home\n')
+  await run('mount', '--bind', '/run/hosts', '/etc/hosts') // in this test's own mount namespace
+  const other = await ApiDouble.start({ host: '10.99.0.5', port: 8080 })
+  t.teardown(() => other.close())
+  other.objects.put('/api/v1/nodes', {
+    metadata: { name: 'n5' },
+    spec: { podCIDRs: ['10.99.0.0/24'] },
+    status: { addresses: [{ type: 'InternalIP', address: lanAddress(node) }] },
+  })
+  writeFileSync(
+    '/run/named',
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'here',
+      contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
+      clusters: [{ name: 'pis', cluster: { server: 'http://api.home:8080' } }],
+      users: [{ name: 'node', user: {} }],
+    }),
+  )
+  agents.set('n5', spawnMember(node, '--datastore=kubernetes', '--kubeconfig=/run/named'))
+  const reason = 'the pod CIDR 10.99.0.0/24 of this node holds 10.99.0.5, the API server http://api.home:8080'
+  await until('it says so', () => agentOf(node).log.some(({ err }) => JSON.stringify(err ?? '').includes(reason)))
+  t.pass()
 })
 
 t.teardown(async () => {
