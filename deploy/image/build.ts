@@ -61,6 +61,8 @@ export async function makeImage(
     const runtime = `${HOME}/lib/node`
     const files = readTree(bundle).map((entry): TarEntry => ({ ...entry, path: `${HOME}/${entry.path}` }))
     const folders = ['opt', HOME].map((path): TarEntry => ({ path, type: 'directory' }))
+    // Where the agent looks for plugins of others that it brings along.
+    const plugins: TarEntry = { path: `${HOME}/cni`, type: 'symlink', target: '../../usr/lib/cni' }
     const lib: TarEntry = { path: `${HOME}/lib`, type: 'directory' }
     const { archive, digest } = await imageArchive({
       reference: imageReference(),
@@ -75,7 +77,7 @@ export async function makeImage(
       layers: [
         { name: "Debian's C library, libnftables, nft and busybox", entries: debian.entries },
         { name: 'Node.js', entries: [...folders, lib, ...files.filter(({ path }) => path === runtime)] },
-        { name: 'Bramble', entries: [...folders, ...files.filter(({ path }) => path !== runtime)] },
+        { name: 'Bramble', entries: [...folders, plugins, ...files.filter(({ path }) => path !== runtime)] },
       ],
     })
     mkdirSync(folder, { recursive: true })

@@ -9,7 +9,7 @@ const RELEASE = { codename: 'trixie', version: '13' }
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** With what these depend on. `nft` is for people: the agent asks libnftables. */
-const PACKAGES = ['libc6', 'libstdc++6', 'libnftables1', 'nftables', 'busybox-static']
+const PACKAGES = ['libc6', 'libstdc++6', 'libnftables1', 'nftables', 'busybox-static', 'containernetworking-plugins']
 
 /** Those of busybox that launcher.sh calls, and those that a person, a probe or `kubectl cp` wants in a container. */
 const APPLETS = [
@@ -40,8 +40,9 @@ const KEPT = [
   ...['usr/bin', 'usr/sbin', 'usr/lib', 'usr/lib64', 'etc/ld.so.conf.d'],
   ...['usr/share/doc', 'var/lib/dpkg/status.d'],
 ]
-/** … but character sets and what debuggers load. */
-const LEFT_OUT = /\/(gconv|audit|systemd)$|^usr\/share\/doc\/[^/]+\/(?!copyright$)/
+/** … but character sets, what debuggers load, and of other people's plugins those that nobody chains to ours. */
+const LEFT_OUT =
+  /\/(gconv|audit|systemd)$|^usr\/share\/doc\/[^/]+\/(?!copyright$)|^usr\/lib\/cni\/(?!(loopback|portmap)$)/
 
 export interface DebianPackage {
   readonly name: string
@@ -147,6 +148,8 @@ function ownEntries(): TarEntry[] {
     // Where a container's own are mounted: the root may be read-only.
     ...['dev', 'proc', 'run', 'sys', 'host'].map(folder),
     { path: 'tmp', type: 'directory', mode: 0o1777 },
+    folder('var'),
+    link('var/run', '../run'), // runtimes name namespaces /var/run/netns/…
     folder('etc'),
     folder('etc/bramble'),
     file('etc/passwd', 'root:x:0:0:root:/:/bin/sh\n'),
@@ -160,6 +163,7 @@ function ownEntries(): TarEntry[] {
     folder('usr'),
     folder('usr/bin'),
     folder('usr/sbin'),
+    folder('usr/lib64'),
     ...APPLETS.map((name) => link(`usr/bin/${basename(name)}`, 'busybox')),
     // The kernel looks for it there, in the root of whoever made it load a module.
     link('usr/sbin/modprobe', '../bin/busybox'),
