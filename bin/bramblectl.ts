@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { version } from '../agent/version.ts'
+import { watchOutput } from '../ctl/lost-output.ts'
 import { main, UsageError } from '../ctl/main.ts'
 
+watchOutput()
 try {
   process.exitCode = await main(process.argv.slice(2), version())
 } catch (error) {

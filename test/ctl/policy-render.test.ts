@@ -283,6 +283,13 @@ o
   )
 })
 
+t.test('a matrix: those that no policy tells apart are named below it', async (t) => {
+  const names = Array.from({ length: 12 }, (_, index) => `shop/db-${index}`)
+  const alike = { name: 'db-0 (+29)', kind: 'own', count: 30, members: names } as const
+  const text = renderMatrix({ ...MATRIX, ends: [end('web-0'), alike, end('world', 'outside')], leftOut: 0 })
+  t.ok(text.endsWith(`\n\n   ALIKE\n2  ${names.slice(0, 8).join(', ')} and 22 more`), text)
+})
+
 t.test('a matrix of ten and more: marks stand below the last digit', async (t) => {
   const ends = Array.from({ length: 10 }, (_, index) => end(`p${index}`))
   const text = renderMatrix({

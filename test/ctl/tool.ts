@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { decodeRequest, encodeAnswer, type Request } from '../../plugin/frame.ts'
 
-const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
+export const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
 
 /** The tool itself, as a child. */
 export function run(args: readonly string[], env: Record<string, string> = {}, stdin = '') {

@@ -55,6 +55,17 @@ t.test('what the other side denies all the same is no difference', async (t) => 
   t.same(found, [])
 })
 
+t.test('of two with one name the first counts, as it does in a folder, and that is told', async (t) => {
+  const {
+    changes,
+    problems,
+    differences: found,
+  } = await previewed([], [networkPolicy({ ingress: [fromB] }), networkPolicy({ ingress: [{}] })])
+  t.same(changes, [{ policy: 'NetworkPolicy x/web', what: 'new' }])
+  t.match(problems, [{ object: 'NetworkPolicy x/web', reason: /is there twice: the first one counts/ }])
+  t.equal(found[0]?.closed, 'everything')
+})
+
 t.test('one that says the same changes nothing, and one that is deleted opens what it closed', async (t) => {
   const policy = networkPolicy({ ingress: [fromB] })
   const same = await previewed([policy], [policy])
