@@ -56,15 +56,21 @@ const PROPAGATION = {
 } as const
 const FILES = '/run/kubelet'
 
+/**
+ * @param manifests what was applied, one after the other: of two DaemonSets the last counts
+ * @param name of one of its containers, the first ones included; absent: the container
+ */
 export async function startDaemonPod(
   { cri, cgroup }: Containerd,
   manifests: string,
   surroundings: Surroundings,
+  name?: string,
 ): Promise<DaemonPod> {
   const objects: Manifest[] = parseAllDocuments(manifests).map((document) => document.toJS())
-  const daemonSet = objects.find(({ kind }) => kind === 'DaemonSet')
+  const daemonSet = objects.findLast(({ kind }) => kind === 'DaemonSet')
   const { spec } = daemonSet.spec.template
-  const [container] = spec.containers
+  const containers: Manifest[] = [...spec.containers, ...(spec.initContainers ?? [])]
+  const container = name === undefined ? containers[0] : containers.find((one) => one.name === name)
   const uid = `uid-${++count}`
   const home = join(FILES, uid)
   const sandbox: PodSandboxConfig = {
@@ -85,7 +91,7 @@ export async function startDaemonPod(
     args: container.args ?? [],
     envs: environment(container, surroundings),
     mounts: [
-      ...container.volumeMounts.map((mount: Manifest) => mountOf(mount, spec, objects, home)),
+      ...(container.volumeMounts ?? []).map((mount: Manifest) => mountOf(mount, spec, objects, home)),
       serviceAccount(home, surroundings),
     ],
     logPath: `${container.name}.log`,
