@@ -2,7 +2,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { ApiObjects, type StoredEvent, type StoredObject } from './api-objects.ts'
+import { ApiObjects, type NewObject, type StoredEvent, type StoredObject } from './api-objects.ts'
 
 /**
  * An API server over real sockets, as clients see it: get, list in pages, watch with bookmarks, merge patch, discovery;
@@ -37,7 +37,7 @@ export type Fault =
   | { readonly kind: 'slow'; readonly ms: number }
 
 export interface SeenRequest {
-  readonly verb: 'get' | 'list' | 'watch' | 'patch'
+  readonly verb: 'get' | 'list' | 'watch' | 'patch' | 'create'
   readonly resource: string
   readonly path: string
   readonly query: Readonly<Record<string, string>>
@@ -180,6 +180,7 @@ export class ApiDouble {
         `${plural} is forbidden: User "bramble" cannot ${verb} resource "${plural}" in API group "" at the cluster scope`,
       )
     const answer = (object: unknown) => {
+      if (response.headersSent) return
       const text = JSON.stringify(object)
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
       if (!half) return void response.end(text)
@@ -190,6 +191,7 @@ export class ApiDouble {
       return status(response, 400, 'BadRequest', 'the double has no selectors yet')
     if (verb === 'list') return this.#list(response, target, query, answer)
     if (verb === 'watch') return this.#watch(response, target, query)
+    if (verb === 'create') return answer(await this.#create(request, response, target))
     const key = target.namespace ? `${target.namespace}/${target.name}` : String(target.name)
     const object =
       verb === 'patch' ? await this.#patch(request, response, target, key) : this.objects.get(target.resource, key)
@@ -248,6 +250,18 @@ export class ApiDouble {
     this.watches.add(watch)
     response.on('close', () => this.watches.delete(watch))
     watch.begin(from)
+  }
+
+  async #create(request: IncomingMessage, response: ServerResponse, { resource, namespace }: Target) {
+    let body = ''
+    for await (const chunk of request.setEncoding('utf8')) body += chunk
+    const object: NewObject = JSON.parse(body)
+    const { name } = object.metadata
+    if (namespace !== object.metadata.namespace)
+      return status(response, 400, 'BadRequest', 'the namespace of the object is not that of the request')
+    if (this.objects.get(resource, namespace ? `${namespace}/${name}` : name))
+      return status(response, 409, 'AlreadyExists', `${resource.split('/').at(-1)} "${name}" already exists`)
+    return this.objects.put(resource, object)
   }
 
   async #patch(request: IncomingMessage, response: ServerResponse, { resource, isStatus }: Target, key: string) {
@@ -371,6 +385,7 @@ function discovered(path: string, resources: readonly string[]): object | undefi
 
 function verbOf(method: string | undefined, { name }: Target, query: SeenRequest['query']): SeenRequest['verb'] {
   if (method === 'PATCH') return 'patch'
+  if (method === 'POST') return 'create'
   if (name !== undefined) return 'get'
   return query.watch === 'true' ? 'watch' : 'list'
 }
