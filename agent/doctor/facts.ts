@@ -94,7 +94,7 @@ export interface Firewall {
   readonly chains: readonly FirewallChain[]
   /** The whole text of the tables that may drop what is forwarded, by name: `ip filter`; those of iptables-legacy as `legacy ip filter`. */
   readonly texts: ReadonlyMap<string, string>
-  /** Tables that iptables-legacy has made, as `ip filter`. */
+  /** Tables in which iptables-legacy has rules, as `ip filter`. */
   readonly legacyTables: readonly string[]
   /** Chains in them; empty where there are none, or no iptables-legacy to ask. */
   readonly legacyChains: readonly FirewallChain[]

@@ -1,3 +1,4 @@
+import { hasLegacyRules } from '../../kernel/iptables-legacy.ts'
 import { Nftables } from '../../kernel/nftables.ts'
 import { isOurTable } from '../../ownership.ts'
 import type { Firewall, FirewallChain } from '../facts.ts'
@@ -48,16 +49,22 @@ export function parseChains(text: string): FirewallChain[] {
 async function legacy(places: Places, texts: Map<string, string>) {
   const legacyTables: string[] = []
   const legacyChains: FirewallChain[] = []
-  for (const [family, program] of [
-    ['ip', 'iptables-legacy-save'],
-    ['ip6', 'ip6tables-legacy-save'],
+  for (const [family, prefix] of [
+    [4, 'ip'],
+    [6, 'ip6'],
   ] as const) {
-    const names = (places.read(`/proc/net/${family}_tables_names`) ?? '').split('\n').filter((name) => name !== '')
-    legacyTables.push(...names.map((name) => `${family} ${name}`))
+    const names = (places.read(`/proc/net/${prefix}_tables_names`) ?? '').split('\n').filter((name) => name !== '')
     if (names.length === 0) continue
-    const saved = (await outputOf(program))?.stdout ?? ''
-    legacyChains.push(...parseSaved(family, saved))
-    texts.set(`legacy ${family} filter`, saved)
+    const saved = (await outputOf(`${prefix}tables-legacy-save`))?.stdout ?? '' // there is no such program in the agent's image
+    const chains = parseSaved(prefix, saved)
+    const closed = chains.filter(({ policy }) => policy === 'drop').map(({ table }) => table)
+    legacyTables.push(
+      ...names
+        .filter((name) => hasLegacyRules(family, name) || closed.includes(`${prefix} ${name}`))
+        .map((name) => `${prefix} ${name}`),
+    )
+    legacyChains.push(...chains)
+    texts.set(`legacy ${prefix} filter`, saved)
   }
   return { legacyTables, legacyChains }
 }
