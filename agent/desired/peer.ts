@@ -73,7 +73,7 @@ export function desiredPeer(
     }
     const link = linkOf(way.kind)
     tunnels.set(way.kind, overheadBytes(way.kind, familyOf(way.remote)))
-    const uplink = uplinkTo(way.remote, facts)
+    const uplink = uplinkOf(way.kind, way.remote, facts)
     if (uplink) uplinks.add(uplink.link)
     switch (way.kind) {
       case 'vxlan': {
@@ -107,6 +107,12 @@ export function desiredPeer(
     masqueradeElements: settings.masquerade.isOn ? podCidrs.map(masqueradeElement) : [],
   }
   return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs, problems }
+}
+
+/** WireGuard's packets have no source before they have a route; those of the others are from the link's own address. */
+function uplinkOf(kind: Tunnel, remote: string, { uplinks, answers, tunnelAnswers }: WayFacts) {
+  const asked = kind === 'wireguard' ? answers : tunnelAnswers
+  return uplinkTo(remote, { uplinks, ...(asked && { answers: asked }) })
 }
 
 /** WireGuard knows a peer by its key alone: of two that have one, only one can be there, and never one that has ours. */

@@ -26,6 +26,8 @@ export interface WayFacts {
   readonly uplinks: readonly Uplink[]
   /** By address: what the kernel says about single peers, where the routes above alone do not tell (rules, VRFs). */
   readonly answers?: ReadonlyMap<string, Uplink>
+  /** The same of packets that come from this node's own address, as those of VXLAN and IPIP do. */
+  readonly tunnelAnswers?: ReadonlyMap<string, Uplink>
   /** By address: whom this node has to reach there, besides nodes. No pods can be there. */
   readonly servers?: ReadonlyMap<string, string>
   /** Which tunnels the kernel cannot make, and what to do about it. */

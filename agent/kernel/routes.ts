@@ -9,6 +9,7 @@ export const RTM_NEWROUTE = 24
 export const RTM_DELROUTE = 25
 const RTM_GETROUTE = 26
 const RTA_DST = 1
+const RTA_SRC = 2
 const RTA_OIF = 4
 const RTA_GATEWAY = 5
 const RTA_PRIORITY = 6
@@ -159,14 +160,19 @@ export function routedHostOf({ body }: NetlinkMessage): string | undefined {
 }
 
 /** Where would a packet to this address go? The answer is one message, for isLocalRoute and parseWayOut. */
-export function getRoute(address: string): NetlinkRequest {
+export function getRoute(address: string, source?: string): NetlinkRequest {
   const info = Buffer.alloc(INFO_BYTES)
   info[0] = AF[familyOf(address)]
   info[1] = ADDRESS_BITS[familyOf(address)]
+  const attributes = [attribute(RTA_DST, addressBytes(address))]
+  if (source !== undefined) {
+    info[2] = ADDRESS_BITS[familyOf(source)]
+    attributes.push(attribute(RTA_SRC, addressBytes(source)))
+  }
   return {
-    name: `route get ${address}`,
+    name: `route get ${address}${source === undefined ? '' : ` from ${source}`}`,
     type: RTM_GETROUTE,
-    body: Buffer.concat([info, attribute(RTA_DST, addressBytes(address))]),
+    body: Buffer.concat([info, ...attributes]),
   }
 }
 

@@ -22,17 +22,31 @@ export interface ThisNode {
   readonly servers?: () => Servers
 }
 
+/** Of whom nothing is known yet. */
+export const NOBODY: ThisNode = { name: '', podCidrs: [], addresses: [], tellsAddresses: false }
+
 /** The kernel's word, as it was listed; without our routes to other nodes. */
 export interface KernelListing {
   readonly links: readonly Link[]
   readonly addresses: readonly ListedAddress[]
   readonly routes: readonly ListedRoute[]
   /** By address: how single ones are reached, asked only where rules decide, which the routes do not tell of. */
-  readonly answers?: ReadonlyMap<string, WayOut>
+  readonly answers?: Answers
 }
 
-/** @param view whose nodes are asked for where the routes alone do not tell the way to them @throws KernelError */
-export async function listKernel(netlink: Netlink, view = EMPTY_VIEW): Promise<KernelListing> {
+interface Answers {
+  /** Of packets from nowhere in particular. */
+  readonly any: ReadonlyMap<string, WayOut>
+  /** Of those from this node's own address. */
+  readonly own: ReadonlyMap<string, WayOut>
+}
+
+/** @param view whose nodes are asked for where the routes alone do not tell the way to them, from thisNode @throws KernelError */
+export async function listKernel(
+  netlink: Netlink,
+  view = EMPTY_VIEW,
+  thisNode: ThisNode = NOBODY,
+): Promise<KernelListing> {
   const [hasRules, links, addresses, routes4, routes6] = await Promise.all([
     hasMoreThanDefaultRules(netlink),
     listLinks(netlink),
@@ -40,44 +54,62 @@ export async function listKernel(netlink: Netlink, view = EMPTY_VIEW): Promise<K
     listRoutes(netlink, 4, NODE_ROUTE_PROTOCOL),
     listRoutes(netlink, 6, NODE_ROUTE_PROTOCOL),
   ])
-  const answers = hasRules ? await ask(netlink, view) : undefined
-  return { links, addresses, routes: [...routes4, ...routes6], ...(answers && { answers }) }
+  const listing = { links, addresses, routes: [...routes4, ...routes6] }
+  return hasRules ? { ...listing, answers: await ask(netlink, view, selfAddresses(listing, view, thisNode)) } : listing
 }
 
-/** As for a packet of no particular source: that of pods on their way through this node is none of the node's own. */
-async function ask(netlink: Netlink, { nodes }: ClusterView): Promise<ReadonlyMap<string, WayOut>> {
+/** What pods say on a direct way is none of the node's own, and has no particular source; what tunnels wrap it in has. */
+async function ask(netlink: Netlink, { nodes }: ClusterView, own: readonly string[]): Promise<Answers> {
   const addresses = [...nodes.values()].flatMap((node) => node.addresses)
-  const outcomes = await netlink.trySend(addresses.map((address) => getRoute(address)))
-  const answers = new Map<string, WayOut>()
-  for (const [index, outcome] of outcomes.entries()) {
-    const way = Array.isArray(outcome) && outcome[0] && parseWayOut(outcome[0])
-    if (way) answers.set(addresses[index] ?? '', way)
+  const askEach = async (sourceOf: (address: string) => string | undefined) => {
+    const outcomes = await netlink.trySend(addresses.map((address) => getRoute(address, sourceOf(address))))
+    return outcomes.flatMap((outcome, index) => {
+      const way = Array.isArray(outcome) && outcome[0] && parseWayOut(outcome[0])
+      return way ? [[addresses[index] ?? '', way] as const] : []
+    })
   }
-  return answers
+  const any = await askEach(() => undefined)
+  const fromOwn = await askEach((address) => own.find((one) => familyOf(one) === familyOf(address)))
+  // An address of ours that we do not have gets no answer.
+  return { any: new Map(any), own: new Map([...any, ...fromOwn]) }
 }
 
-/** Pure. The cluster's word on this node's addresses counts, if it is not this node's; where it has none, the node's own are taken. */
-export function localFacts(
+/** The cluster's word on this node's addresses counts, if it is not this node's; where it has none, the node's own are taken. */
+function selfAddresses(
   listing: KernelListing,
   view: ClusterView,
-  { name, podCidrs, addresses: given, tellsAddresses, servers: serversNow }: ThisNode,
-  missing: ReadonlyMap<Tunnel, string>,
-): LocalFacts {
-  const foreign = foreignLinks(listing.links)
+  { name, addresses: given, tellsAddresses }: ThisNode,
+): readonly string[] {
   const told = view.nodes.get(name)?.addresses ?? []
   const has = ownAddresses(listing, told)
   const [own] = [given, ...(tellsAddresses ? [has, told] : [told, has])].filter(({ length }) => length > 0)
+  return own ?? []
+}
+
+/** Pure. */
+export function localFacts(
+  listing: KernelListing,
+  view: ClusterView,
+  thisNode: ThisNode,
+  missing: ReadonlyMap<Tunnel, string>,
+): LocalFacts {
+  const { name, podCidrs, servers: serversNow } = thisNode
+  const foreign = foreignLinks(listing.links)
   const announcement = view.nodes.get(name)?.announcement
-  const self: ClusterNode = { name, podCidrs, addresses: own ?? [], ...(announcement && { announcement }) }
+  const own = selfAddresses(listing, view, thisNode)
+  const self: ClusterNode = { name, podCidrs, addresses: own, ...(announcement && { announcement }) }
   const uplinks = listing.routes.flatMap((route) => uplinkOf(route, foreign) ?? [])
   const linkMtus = new Map([...foreign.values()].map((link) => [link.name, link.mtuBytes]))
   const addresses = new Set(listing.addresses.map(({ address }) => address))
-  const answers = listing.answers && answeredUplinks(listing.answers, foreign)
+  const answers = listing.answers && {
+    answers: answeredUplinks(listing.answers.any, foreign),
+    tunnelAnswers: answeredUplinks(listing.answers.own, foreign),
+  }
   const servers = serversNow?.()
   const { serviceCidrs } = view
   return {
     ...{ self, uplinks, linkMtus, addresses, missing },
-    ...(answers && { answers }),
+    ...answers,
     ...(servers && { servers }),
     ...(serviceCidrs && { serviceCidrs }),
   }

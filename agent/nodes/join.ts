@@ -4,7 +4,7 @@ import type { ViewProblem } from '../cluster/problem.ts'
 import { type ClusterSource, type ClusterView, EMPTY_VIEW, JoinError } from '../cluster/view.ts'
 import type { NetworkSettings } from '../desired/network.ts'
 import type { Netlink } from '../kernel/netlink.ts'
-import { listKernel, localFacts } from './facts.ts'
+import { listKernel, localFacts, NOBODY } from './facts.ts'
 import { OverlapError, refuseClusterOverlap, refuseOverlap, refuseServers } from './overlap.ts'
 import { ServerLookup } from './servers.ts'
 
@@ -65,8 +65,6 @@ function changes(): (text: string) => boolean {
 async function listUplinks(netlink: Netlink) {
   return localFacts(await listKernel(netlink), EMPTY_VIEW, NOBODY, new Map()).uplinks
 }
-
-const NOBODY = { name: '', podCidrs: [], addresses: [], tellsAddresses: false }
 
 /** A node that was taken away and came back may have other pod CIDRs, where the cluster gives them out. Pure. */
 export function isRenumbered(

@@ -264,7 +264,7 @@ export class NodeNetwork implements EventListener {
     const missing = await features.missing(view)
     const heard: NetlinkMessage[] = []
     this.#heard = heard
-    const listing = await listKernel(netlink, view)
+    const listing = await listKernel(netlink, view, thisNode)
     const facts = localFacts(listing, view, thisNode, missing)
     // What was worked out for a peer holds as long as the node is what it was.
     if (!isDeepStrictEqual(facts, this.#desired?.facts)) this.#desired = undefined

@@ -38,6 +38,19 @@ t.test('with them the kernel is asked about each node, and what it says changes 
   await untilSteps(t, 'vpn 1300', 'vxlan over IPv4 -50')
 })
 
+t.test('a rule for packets from the own address counts for tunnels, whose packets are from there', async (t) => {
+  await run('ip', 'rule', 'delete', 'priority', '5270')
+  await untilSteps(t, 'eth0 1500', 'vxlan over IPv4 -50')
+  await run('ip', 'rule', 'add', 'priority', '5270', 'from', '192.0.2.1', 'lookup', '52')
+  await untilSteps(t, 'vpn 1300', 'vxlan over IPv4 -50')
+  await run('ip', 'rule', 'delete', 'priority', '5270')
+  await run('ip', 'rule', 'add', 'priority', '5270', 'from', '192.0.2.99', 'lookup', '52')
+  await untilSteps(t, 'eth0 1500', 'vxlan over IPv4 -50')
+  await run('ip', 'rule', 'delete', 'priority', '5270')
+  await run('ip', 'rule', 'add', 'priority', '5270', 'lookup', '52')
+  await untilSteps(t, 'vpn 1300', 'vxlan over IPv4 -50')
+})
+
 t.test('a neighbour by a route of another table is reached directly', async (t) => {
   await run('ip', 'route', 'replace', PEER, 'dev', 'vpn', 'table', '52')
   await until('it is so', async () => (await route()).includes(`via ${PEER} dev vpn`))
