@@ -6,6 +6,20 @@ const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     describe: 'what is wrong with this node, why it matters, and the command that mends it; --fix',
     run: async (argv, version) => (await import('./doctor/command.ts')).main(argv, version),
   },
+  'connectivity test': {
+    describe: 'pods that speak to each other and to the rest, and are gone afterwards; --local without Kubernetes',
+    run: async (argv, version) => (await import('./connectivity/command.ts')).main(argv, version),
+  },
+  'connectivity serve': {
+    describe: 'the far end, in a pod of the test',
+    isHidden: true,
+    run: async (argv) => (await import('./connectivity/inside.ts')).serve(argv),
+  },
+  'connectivity probe': {
+    describe: 'the near end, in a pod of the test',
+    isHidden: true,
+    run: async () => (await import('./connectivity/inside.ts')).probe(),
+  },
   sysdump: {
     describe: 'one archive with what a maintainer needs to see of this node, secrets left out',
     run: async (argv, version) => (await import('./sysdump/command.ts')).main(argv, version),
