@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type AttachmentRecord, parseAlias } from './alias.ts'
 import { formatMac } from './kernel/mac.ts'
 
@@ -17,13 +17,18 @@ export function hostLinkName(containerId: string, ifname: string): string {
 
 /** A unicast, locally administered MAC (IEEE 802c), the same for the same attachment at any time. */
 export function podMacOf(containerId: string, ifname: string): string {
-  const bytes = digest(containerId, ifname).subarray(6, 12)
+  const bytes = Buffer.from(digest(containerId, ifname).subarray(6, 12))
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02
   return formatMac(bytes)
 }
 
+/** Of an attachment it is asked for several times in a row. */
+let last = { attachment: '', digest: Buffer.alloc(0) }
+
 function digest(containerId: string, ifname: string): Buffer {
-  return createHash('sha256').update(`${containerId}\0${ifname}`).digest()
+  const attachment = `${containerId}\0${ifname}`
+  if (last.attachment !== attachment) last = { attachment, digest: hash('sha256', attachment, 'buffer') }
+  return last.digest
 }
 
 /** Link groups (IFLA_GROUP): pods' links, and those that wait to be deleted together. "brm" in ASCII, then a digit. */

@@ -108,21 +108,38 @@ export class Answers {
       if (sequence === UNASKED) unasked?.({ type, body })
       else if (this.#awaited.get(sequence)?.receive(type, datagram.readUInt16LE(offset + 6), body))
         this.#awaited.delete(sequence)
-      offset += (length + 3) & ~3
+      offset += aligned(length)
     }
   }
 }
 
-/** The request as a message. @param flags NLM_F_* beyond those of its own and REQUEST */
-export function encodeRequest(request: NetlinkRequest, flags: number, sequence: number): Buffer {
-  const bytes = HEADER_BYTES + request.body.length
-  const message = Buffer.alloc((bytes + 3) & ~3)
-  message.writeUInt32LE(bytes, 0)
-  message.writeUInt16LE(request.type, 4)
-  message.writeUInt16LE(NLM_F_REQUEST | flags | (request.flags ?? 0), 6)
-  message.writeUInt32LE(sequence, 8)
-  message.set(request.body, HEADER_BYTES)
-  return message
+/** Of each the number by which its answer is known, and NLM_F_* beyond those of its own and REQUEST. */
+export interface NumberedRequest {
+  readonly request: NetlinkRequest
+  readonly sequence: number
+  readonly flags: number
+}
+
+/** The requests as messages, one behind the other. */
+export function encodeRequests(requests: readonly NumberedRequest[]): Buffer {
+  const bytes = requests.reduce((sum, { request }) => sum + aligned(HEADER_BYTES + request.body.length), 0)
+  const messages = Buffer.alloc(bytes)
+  let offset = 0
+  for (const { request, sequence, flags } of requests) {
+    const length = HEADER_BYTES + request.body.length
+    messages.writeUInt32LE(length, offset)
+    messages.writeUInt16LE(request.type, offset + 4)
+    messages.writeUInt16LE(NLM_F_REQUEST | flags | (request.flags ?? 0), offset + 6)
+    messages.writeUInt32LE(sequence, offset + 8)
+    messages.set(request.body, offset + HEADER_BYTES)
+    offset += aligned(length)
+  }
+  return messages
+}
+
+/** NLMSG_ALIGN of include/uapi/linux/netlink.h */
+function aligned(bytes: number): number {
+  return (bytes + 3) & ~3
 }
 
 /** What the kernel says about a refusal (extended acknowledgement), where it says anything. */

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs'
-import { Answers, encodeRequest, type Outcome } from './answers.ts'
+import { Answers, encodeRequests, type Outcome } from './answers.ts'
 import { KernelError } from './errors.ts'
 import { receiveNow, sendNow } from './exchange.ts'
 import { bind } from './libc.ts'
@@ -47,10 +47,12 @@ export class DirectNetlink implements NetlinkRequests {
   /** Like send, but tells each request's outcome. @throws SystemError when nothing can be sent at all */
   async trySend(requests: readonly NetlinkRequest[]): Promise<Outcome[]> {
     const answers = requests.map(({ name }) => this.#answers.expect(name))
-    const messages = answers.map(({ sequence }, index) =>
-      encodeRequest(requests[index] as NetlinkRequest, NLM_F_ACK, sequence),
-    )
-    sendNow(this.#fd, Buffer.concat(messages))
+    const numbered = answers.map(({ sequence }, index) => ({
+      request: requests[index] as NetlinkRequest,
+      sequence,
+      flags: NLM_F_ACK,
+    }))
+    sendNow(this.#fd, encodeRequests(numbered))
     for (;;) {
       const received = receiveNow(this.#fd)
       for (const datagram of received) this.#answers.receive(datagram)

@@ -1,4 +1,4 @@
-import { attribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
+import { attribute, forEachAttribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
 import type { NetlinkMessage, NetlinkRequest } from './message.ts'
 import type { Netlink } from './netlink.ts'
@@ -159,26 +159,43 @@ export function generatesAddresses({ body }: NetlinkMessage): boolean {
   return mode !== undefined && mode[0] !== IN6_ADDR_GEN_MODE_NONE
 }
 
+/** Whether what is sent is not dropped, without reading the rest: see Link. */
+export function isRunningLink({ body }: NetlinkMessage): boolean {
+  return (body.readUInt32LE(8) & IFF_RUNNING) !== 0
+}
+
 export function parseLink(message: NetlinkMessage): Link {
   const { body } = message
   const flags = body.readUInt32LE(8)
-  const attributes = readAttributes(body.subarray(INFO_BYTES))
+  const attributes = wantedAttributes(body)
   const info = attributes.get(IFLA_LINKINFO)
+  const infos = info && readAttributes(info)
   const address = attributes.get(IFLA_ADDRESS)
   return {
     index: linkIndexOf(message),
     name: readText(attributes.get(IFLA_IFNAME)) ?? '',
-    kind: (info && readText(readAttributes(info).get(IFLA_INFO_KIND))) ?? '',
+    kind: readText(infos?.get(IFLA_INFO_KIND)) ?? '',
     mtuBytes: readU32(attributes.get(IFLA_MTU)) ?? 0,
     mac: address ? formatMac(address) : '',
     isUp: (flags & IFF_UP) !== 0,
-    isRunning: (flags & IFF_RUNNING) !== 0,
+    isRunning: isRunningLink(message),
     isPointToPoint: (flags & IFF_POINTOPOINT) !== 0,
     group: readU32(attributes.get(IFLA_GROUP)) ?? 0,
     alias: readText(attributes.get(IFLA_IFALIAS)) ?? '',
     peerIndex: readU32(attributes.get(IFLA_LINK)) ?? 0,
-    parameters: (info && readAttributes(info).get(IFLA_INFO_DATA)) ?? Buffer.alloc(0),
+    parameters: infos?.get(IFLA_INFO_DATA) ?? Buffer.alloc(0),
   }
+}
+
+const WANTED = [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP]
+
+/** A link has some sixty attributes, and each pod that starts three messages about its link. */
+function wantedAttributes(body: Buffer): Map<number, Buffer> {
+  const wanted = new Map<number, Buffer>()
+  forEachAttribute(body, INFO_BYTES, (type, start, end) => {
+    if (WANTED.includes(type)) wanted.set(type, body.subarray(start, end))
+  })
+  return wanted
 }
 
 /** struct ifinfomsg */

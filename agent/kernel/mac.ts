@@ -8,7 +8,9 @@ export function parseMac(text: string): Buffer {
 }
 
 export function formatMac(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':')
+  let text = ''
+  for (const byte of bytes) text += `${text === '' ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`
+  return text
 }
 
 /** The link-local address that belongs to a MAC by EUI-64. RFC 4291, appendix A. */

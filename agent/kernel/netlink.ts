@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { parseMessages } from 'netlink/dist/structs.js'
-import { type Answer, Answers, encodeRequest, type Outcome } from './answers.ts'
+import { type Answer, Answers, encodeRequests, type NumberedRequest, type Outcome } from './answers.ts'
 import { KernelError } from './errors.ts'
 import { receiveNow, sendNow } from './exchange.ts'
 import { errnoName, SystemError } from './libc.ts'
@@ -154,15 +154,17 @@ export class Netlink implements NetlinkRequests {
     requests: readonly NetlinkRequest[],
     batch?: { readonly begin: NetlinkRequest; readonly end: NetlinkRequest },
   ): Promise<Outcome[]> {
-    const answers = requests.map(({ name }) => this.#answers.expect(name))
-    const messages = answers.map(({ sequence }, index) =>
-      encodeRequest(requests[index] as NetlinkRequest, NLM_F_ACK, sequence),
-    )
+    const answers: Answer[] = []
+    const numbered = requests.map((request): NumberedRequest => {
+      const answer = this.#answers.expect(request.name)
+      answers.push(answer)
+      return { request, sequence: answer.sequence, flags: NLM_F_ACK }
+    })
     // What is wrong with all of it the kernel says to the beginning, which has the number of the first.
-    const first = answers[0]?.sequence ?? 0
-    if (batch) messages.unshift(encodeRequest(batch.begin, 0, first))
-    if (batch) messages.push(encodeRequest(batch.end, 0, first))
-    if (this.#transmit(messages, answers)) this.#receiveAll(answers)
+    const sequence = answers[0]?.sequence ?? 0
+    if (batch) numbered.unshift({ request: batch.begin, sequence, flags: 0 })
+    if (batch) numbered.push({ request: batch.end, sequence, flags: 0 })
+    if (this.#transmit(numbered, answers)) this.#receiveAll(answers)
     if (answers.some(({ outcome }) => outcome === undefined)) this.#watch()
     return Promise.all(answers.map((answer) => answer.outcome ?? answer.settled))
   }
@@ -170,7 +172,7 @@ export class Netlink implements NetlinkRequests {
   /** A listing may be long: it comes by way of the event loop, part by part. */
   #list(request: NetlinkRequest, take?: (message: NetlinkMessage) => void): Promise<Outcome> {
     const answer = this.#answers.expect(request.name, take)
-    this.#transmit([encodeRequest(request, NLM_F_DUMP, answer.sequence)], [answer])
+    this.#transmit([{ request, sequence: answer.sequence, flags: NLM_F_DUMP }], [answer])
     this.#watch()
     return answer.settled
   }
@@ -193,11 +195,11 @@ export class Netlink implements NetlinkRequests {
   }
 
   /** @returns whether they are sent; their answers say why not */
-  #transmit(messages: readonly Buffer[], answers: readonly Answer[]): boolean {
+  #transmit(requests: readonly NumberedRequest[], answers: readonly Answer[]): boolean {
     let errno = 'EBADF'
     if (this.#open)
       try {
-        sendNow(this.#socket.fd, Buffer.concat(messages))
+        sendNow(this.#socket.fd, encodeRequests(requests))
         return true
       } catch (error) {
         errno = error instanceof SystemError ? errnoName(error.errno) : 'EIO'

@@ -8,6 +8,7 @@ import { DirectNetlink } from '../kernel/direct-netlink.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
 import {
   getLink,
+  isRunningLink,
   type Link,
   parseLink,
   setLinkAddressGenerationOff,
@@ -99,7 +100,7 @@ async function takeBack(network: PodNetwork, linkIndex: number): Promise<void> {
  * question itself (rtnl_getlink), older ones within milliseconds.
  */
 function isRunning(linkName: string): Condition {
-  return { request: getLink(linkName), isMet: (answer) => parseLink(answer).isRunning }
+  return { request: getLink(linkName), isMet: isRunningLink }
 }
 
 /** An IPv6 address is taken for a stranger's until a work queue has made its route (addrconf_dad_work), DAD or not. */
