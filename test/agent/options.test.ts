@@ -65,6 +65,7 @@ const defaults = (stateDir = '/run/bramble') => ({
   policyWaitSeconds: 5,
   policyFailsOpen: false,
   metricsAddress: { host: '127.0.0.1', port: 9739 },
+  sysctlDir: '/proc/sys/net',
 })
 
 t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
@@ -110,6 +111,9 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     policyWaitSeconds: 2,
     policyFailsOpen: true,
     metricsAddress: { host: '::', port: 9000 },
+    cniBinDir: '/host/bin',
+    cniConfDir: '/host/conf',
+    sysctlDir: '/host/sys',
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
@@ -121,6 +125,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     ...['--no-masquerade-cidr=10.0.0.0/8', '--no-masquerade-cidr=fc00::/7'],
     ...['--policy-mode=always', '--policy-wait=2', '--policy-fail-open=true'],
     '--metrics-address=[::]:9000',
+    ...['--cni-bin-dir=/host/bin', '--cni-conf-dir=/host/conf', '--sysctl-dir=/host/sys'],
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -136,6 +141,9 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_LOG_LEVEL: 'debug',
     BRAMBLE_NODE_IP: '192.168.1.4,fd00::4',
     BRAMBLE_METRICS_ADDRESS: '[::]:9000',
+    BRAMBLE_CNI_BIN_DIR: '/host/bin',
+    BRAMBLE_CNI_CONF_DIR: '/host/conf',
+    BRAMBLE_SYSCTL_DIR: '/host/sys',
     BRAMBLE_CLUSTER_CIDR: '10.42.0.0/16',
     BRAMBLE_NODE_MASK: '25',
     BRAMBLE_NODE_MASK_IPV6: '80',
@@ -177,6 +185,9 @@ policy-mode: always
 policy-wait: 2
 policy-fail-open: true
 metrics-address: '[::]:9000'
+cni-bin-dir: /host/bin
+cni-conf-dir: /host/conf
+sysctl-dir: /host/sys
 `
   const json = JSON.stringify({
     datastore: 'local',
@@ -205,6 +216,9 @@ metrics-address: '[::]:9000'
     'policy-wait': 2,
     'policy-fail-open': true,
     'metrics-address': '[::]:9000',
+    'cni-bin-dir': '/host/bin',
+    'cni-conf-dir': '/host/conf',
+    'sysctl-dir': '/host/sys',
   })
   t.same(await parse({ argv: flags }), expected)
   t.same(await parse({ argv: [], env }), expected)
@@ -251,6 +265,13 @@ t.test('a pod CIDR that is missing or cannot be read is named', async (t) => {
   t.equal(
     await refusal({ argv: ['--pod-cidr', '10.42.0.9/24'] }),
     '--pod-cidr: Cannot use CIDR "10.42.0.9/24": it is an address inside 10.42.0.0/24; write 10.42.0.0/24',
+  )
+})
+
+t.test('a network configuration is written only where it is known which plugins are there', async (t) => {
+  t.match(
+    await refusal({ argv: [...ENOUGH, '--cni-conf-dir=/etc/cni/net.d'] }),
+    /^--cni-conf-dir needs --cni-bin-dir, like \/opt\/cni\/bin/,
   )
 })
 
