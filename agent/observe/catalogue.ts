@@ -14,7 +14,7 @@ export const METRICS = {
     help: 'Always 1; the labels tell what runs.',
     labels: ['version', 'node_version', 'datastore'],
   },
-  bramble_ready: { type: 'gauge', help: '1 when the agent serves container calls.', labels: [] },
+  bramble_ready: { type: 'gauge', help: 'Whether the agent serves container calls: 1 or 0.', labels: [] },
   bramble_problems: { type: 'gauge', help: 'Problems that bramblectl status tells.', labels: [] },
   bramble_cni_call_duration_seconds: {
     type: 'histogram',
@@ -78,7 +78,7 @@ export const METRICS = {
   },
   bramble_nft_elements: { type: 'gauge', help: 'Elements of sets and maps in the table of policies.', labels: [] },
   bramble_nft_chains: { type: 'gauge', help: 'Chains in the table of policies.', labels: [] },
-  bramble_nft_unreadable: { type: 'gauge', help: '1 when the kernel did not tell what it has counted.', labels: [] },
+  bramble_nft_unreadable: { type: 'gauge', help: 'Whether the kernel kept to itself what it has counted: 1 or 0.', labels: [] },
   bramble_series_left_out: {
     type: 'gauge',
     help: 'Series that are not shown, since there are too many of their kind.',
