@@ -80,6 +80,9 @@ node_modules/.tap-built: .taprc node_modules/.package-lock.json
 test-vm: setup build ## the tests that need another kernel than this machine's, in virtual machines (not as root, no KVM)
 	node test/vm/run.ts
 
+manifests: ## the Kustomize overlay and the Helm chart, from deploy/bramble.yaml
+	node deploy/generate.ts
+
 demo: build ## two pods in scratch namespaces: wired, shown, pinged, timed, gone again
 	@$(SUDO) env PATH="$$PATH" node test/demo.ts
 
