@@ -5,7 +5,13 @@ import type { Architecture } from './architecture.ts'
 import type { TarEntry } from './tar.ts'
 import { readTree } from './tree.ts'
 
-const RELEASE = { codename: 'trixie', version: '13' }
+/**
+ * The oldest that many run: libnftables 1.1.2 and newer leave notes in tables that older `nft` crashes upon when it lists
+ * anything (docs/decisions/0017), and the node's own, or kube-proxy's, may be older than ours.
+ */
+const RELEASE = { codename: 'bookworm', version: '12' }
+/** /lib is a link to /usr/lib, as on every Debian since 12. */
+const MERGED_USR = '/usr/share/mmdebstrap/hooks/merged-usr'
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** With what these depend on. `nft` is for people: the agent asks libnftables. */
@@ -74,6 +80,7 @@ export function debianRoot(
     '--format=tar',
     `--architectures=${architecture.name}`,
     `--keyring=${KEYRING}`,
+    `--hook-directory=${MERGED_USR}`,
     '--aptopt=APT::Install-Recommends "false"',
     `--include=${PACKAGES.join(',')}`,
     `--extract-hook=${note}`,
