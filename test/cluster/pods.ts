@@ -12,6 +12,10 @@ const IMAGE = process.env.POD_IMAGE ?? manifest.match(/image: (\S+)/)?.[1] ?? ''
 const NODE = process.env.POD_NODE ?? '/opt/bramble/lib/node'
 /** Every kubelet has it. */
 const PLAIN_IMAGE = process.env.PLAIN_IMAGE ?? 'registry.k8s.io/pause:3.10'
+const PLAIN_SPEC = {
+  containers: [{ name: 'pause', image: PLAIN_IMAGE, imagePullPolicy: 'IfNotPresent' }],
+  terminationGracePeriodSeconds: 0,
+}
 const PROGRAM = '/pod/pod-program.mjs'
 
 /** As much of a running pod as is looked at. */
@@ -63,8 +67,13 @@ export function hostPods(app: string): object {
 
 /** A pod that is Ready as soon as it runs, and does nothing. */
 export function plainPod(name: string): object {
-  const containers = [{ name: 'pause', image: PLAIN_IMAGE, imagePullPolicy: 'IfNotPresent' }]
-  return named('v1', 'Pod', name, { containers, terminationGracePeriodSeconds: 0 })
+  return named('v1', 'Pod', name, PLAIN_SPEC)
+}
+
+/** So many of them. */
+export function idlePods(app: string, replicas: number): object {
+  const template = { metadata: { labels: { app } }, spec: PLAIN_SPEC }
+  return named('apps/v1', 'Deployment', app, { replicas, ...selecting(app), template })
 }
 
 /** @returns the pods, as soon as so many of them are ready */

@@ -19,6 +19,7 @@ import {
   fetchFrom,
   hostPods,
   hostUrlOf,
+  idlePods,
   makeNamespace,
   NAMESPACE,
   ready,
@@ -136,8 +137,9 @@ await trial('a node is removed and comes again', async () => {
   return [all[0] && now.some((pod) => pod.node === node), `Ready after ${tookS.toFixed(1)} s; ${all[1]}`]
 })
 await trial('agents when nothing happens, 200 pods in the cluster', async () => {
-  await kubectl(['scale', '-n', NAMESPACE, 'deployment/web', `--replicas=${200 - 2 * nodeCount}`])
-  await ready('web', 200 - 2 * nodeCount, 400)
+  await kubectl(['delete', '-n', NAMESPACE, 'deployment/web', 'deployment/stream', 'daemonset/host', '--timeout=110s'])
+  await apply(idlePods('idle', 200))
+  await ready('idle', 200, 400)
   await sleep(10_000)
   const [before, startedMs] = [await agentFootprints(), performance.now()]
   await sleep(IDLE_MS)
