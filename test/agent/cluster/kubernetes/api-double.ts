@@ -37,7 +37,7 @@ export type Fault =
   | { readonly kind: 'slow'; readonly ms: number }
 
 export interface SeenRequest {
-  readonly verb: 'get' | 'list' | 'watch' | 'patch' | 'create'
+  readonly verb: 'get' | 'list' | 'watch' | 'patch' | 'create' | 'delete'
   readonly resource: string
   readonly path: string
   readonly query: Readonly<Record<string, string>>
@@ -62,6 +62,8 @@ export class ApiDouble {
   /** `list nodes` */
   readonly forbidden = new Set<string>()
   tokens: ReadonlySet<string> | undefined
+  /** Of containers, by `NAMESPACE/POD`, as kubelet hands them on. */
+  readonly logs = new Map<string, string>()
   /** How too old a version is told: older servers answer the request, newer ones begin a watch. */
   goneAs: 'event' | 'status' = 'event'
   readonly #server: http.Server
@@ -141,6 +143,8 @@ export class ApiDouble {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://double')
+    const [, logOf] = /^\/api\/v1\/namespaces\/([^/]+\/pods\/[^/]+)\/log$/.exec(url.pathname) ?? []
+    if (logOf !== undefined) return this.#log(request, response, logOf.replace('/pods/', '/'))
     const told = discovered(url.pathname, this.objects.resources)
     const target = targetOf(url.pathname) ?? { resource: url.pathname, namespace: undefined, name: '' }
     const query = Object.fromEntries(url.searchParams)
@@ -193,11 +197,23 @@ export class ApiDouble {
     if (verb === 'watch') return this.#watch(response, target, query)
     if (verb === 'create') return answer(await this.#create(request, response, target))
     const key = target.namespace ? `${target.namespace}/${target.name}` : String(target.name)
+    if (verb === 'delete') {
+      const gone = this.objects.get(target.resource, key)
+      this.objects.delete(target.resource, key)
+      return gone ? answer(gone) : status(response, 404, 'NotFound', `${plural} "${target.name}" not found`)
+    }
     const object =
       verb === 'patch' ? await this.#patch(request, response, target, key) : this.objects.get(target.resource, key)
     if (response.headersSent) return
     if (object) answer(object)
     else status(response, 404, 'NotFound', `${plural} "${target.name}" not found`)
+  }
+
+  #log(request: IncomingMessage, response: ServerResponse, key: string): void {
+    if (!this.#knows(request)) return status(response, 401, 'Unauthorized', 'Unauthorized')
+    const text = this.logs.get(key)
+    if (text === undefined) return status(response, 400, 'BadRequest', `container in pod "${key}" is waiting to start`)
+    plain(response, 200, text)
   }
 
   #knows(request: IncomingMessage): boolean {
@@ -386,6 +402,7 @@ function discovered(path: string, resources: readonly string[]): object | undefi
 function verbOf(method: string | undefined, { name }: Target, query: SeenRequest['query']): SeenRequest['verb'] {
   if (method === 'PATCH') return 'patch'
   if (method === 'POST') return 'create'
+  if (method === 'DELETE') return 'delete'
   if (name !== undefined) return 'get'
   return query.watch === 'true' ? 'watch' : 'list'
 }
