@@ -21,6 +21,11 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
     return new LayeredMap<K, V>(new Map(), new Map(), 0)
   }
 
+  /** @param base not changed from here on */
+  static over<K, V>(base: ReadonlyMap<K, V>): LayeredMap<K, V> {
+    return base instanceof LayeredMap ? base : new LayeredMap<K, V>(base, new Map(), base.size)
+  }
+
   /** @param changes undefined: the entry goes; of several for one key the last one counts */
   with(changes: Iterable<readonly [K, V | undefined]>): LayeredMap<K, V> {
     const layer = new Map(this.#layer)

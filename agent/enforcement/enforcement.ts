@@ -9,14 +9,17 @@ import { type ChangedState, DesiredPolicy } from '../ruleset/desired.ts'
 import { type CounterValue, isNoChange } from '../ruleset/table.ts'
 import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
-import { isSamePod, type Knowledge, localPod, withBarePods } from './local-pods.ts'
+import { type Knowledge, localPod } from './local-pods.ts'
 import { Newcomers } from './newcomers.ts'
 import { PodsWaitedFor } from './wait-for-pod.ts'
+import { WiredPods } from './wired-pods.ts'
 
 /** Changes of the cluster come in bursts; a pod that starts does not wait for it. */
 const SETTLE_MS = 10
 /** From one pass to the next, unless a pod starts: where pods come and go all the time, ninety a second are too many. */
 const REST_MS = 30
+/** A pod that has gone is in nobody's way, and others go with it. */
+const FORGET_MS = 100
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
 /** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
@@ -57,8 +60,7 @@ export class PolicyEnforcement {
   readonly #newcomers: Newcomers
   #workloads: Workloads | undefined
   #nodes: ReadonlyMap<string, ClusterNode> | undefined
-  /** As the kernel has them, or soon will. */
-  #localPods: ReadonlyMap<string, LocalPod> = new Map()
+  readonly #wired: WiredPods
   /** undefined: nothing of the cluster is in the kernel yet, or it is not known what is. */
   #desired: DesiredPolicy | undefined
   /** Since the last pass; undefined: anything may have. */
@@ -71,6 +73,7 @@ export class PolicyEnforcement {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #dueAtMs = 0
   #restUntilMs = 0
   #canLog: Promise<boolean> = Promise.resolve(true)
   #isStarted = false
@@ -84,6 +87,7 @@ export class PolicyEnforcement {
       (lease) => !localPod(lease, this.#knowledge).isUnknown,
       ({ pod }, reason) => parts.log.warn({ pod, reason }, 'a pod starts that cannot be asked for'),
     )
+    this.#wired = new WiredPods(parts.leases)
     this.#drops = new DropLog(() => this, parts.log)
     this.#newcomers = new Newcomers(parts.settings, parts.table)
     if (!parts.source) this.#workloads = NO_WORKLOADS
@@ -92,7 +96,7 @@ export class PolicyEnforcement {
 
   /** From here on the kernel follows the cluster. The leases must be whole, those of an earlier agent among them. */
   start(): void {
-    this.#localPods = this.#wired()
+    this.#wired.update(this.#knowledge)
     this.#isStarted = true
     this.#canLog = this.#drops.start()
     this.#parts.source?.start((change) => this.#setWorkloads(change))
@@ -115,15 +119,21 @@ export class PolicyEnforcement {
     const { waitMs, failsOpen } = settings
     if (!(await this.#waitedFor.untilKnown(lease, waitMs, signal)))
       log.warn({ pod: lease.pod, waitMs, failsOpen }, 'a pod starts of which the cluster has said nothing in time')
+    if (this.#wired.isLeaving(lease.addresses)) await this.#flush().catch(() => {}) // told, and tried again
     await connections.settled(lease.addresses)
+    this.#wired.note(lease)
     const isIn = this.#flush()
     if (source) await isIn
     else await isIn.catch(() => {}) // there are no policies to hold to; what fails is told
   }
 
-  /** Some leases are gone. What the kernel has for them does no harm while their addresses rest. */
-  forget(): void {
-    this.#soon()
+  /**
+   * What the kernel has for it does no harm while its addresses rest.
+   * @param lease that is gone; undefined: any may have come or gone
+   */
+  forget(lease?: Lease): void {
+    this.#wired.note(lease)
+    this.#soon(FORGET_MS)
   }
 
   /** Somebody else may have changed the table. */
@@ -136,8 +146,8 @@ export class PolicyEnforcement {
   get input(): PolicyInput | undefined {
     if (!this.#workloads || !this.#nodes) return undefined
     const { isComplete } = this.#knowledge
-    const workloads = isComplete ? withBarePods(this.#workloads, this.#localPods.values()) : this.#workloads
-    return { ...this.#parts.settings, workloads, nodes: this.#nodes, localPods: this.#localPods }
+    const workloads = isComplete ? this.#wired.workloadsWith(this.#workloads) : this.#workloads
+    return { ...this.#parts.settings, workloads, nodes: this.#nodes, localPods: this.#wired.all }
   }
 
   /** Policies that are known. */
@@ -163,7 +173,7 @@ export class PolicyEnforcement {
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
     const word = this.#parts.settings.failsOpen ? 'open' : 'closed'
-    const unknown = [...this.#localPods.values()].filter(({ isUnknown }) => isUnknown)
+    const unknown = [...this.#wired.all.values()].filter(({ isUnknown }) => isUnknown)
     const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
     return [
       ...this.#sourceProblems.map(({ object, reason }) => `${object}: ${reason}`),
@@ -203,6 +213,7 @@ export class PolicyEnforcement {
     this.#sourceProblems = problems
     if (!workloads) return
     this.#note(changed && { ...NOTHING, ...changed })
+    if (!changed || changed.pods.size + changed.namespaces.size > 0) this.#wired.note()
     this.#workloads = workloads
     this.#waitedFor.look()
     this.#soon()
@@ -223,21 +234,17 @@ export class PolicyEnforcement {
     return { workloads: this.#workloads, isComplete: this.#parts.source?.isComplete ?? true }
   }
 
-  #wired(): Map<string, LocalPod> {
-    const knowledge = this.#knowledge
-    return new Map(
-      this.#parts.leases.list().map((lease) => {
-        const pod = localPod(lease, knowledge)
-        const before = this.#localPods.get(pod.link)
-        return [pod.link, before && isSamePod(before, pod) ? before : pod]
-      }),
-    )
+  #soon(settleMs = SETTLE_MS): void {
+    if (!this.#isStarted || this.#isClosed) return
+    const dueAtMs = Math.max(performance.now() + settleMs, this.#restUntilMs)
+    if (this.#timer && this.#dueAtMs <= dueAtMs) return
+    this.#passIn(dueAtMs - performance.now())
   }
 
-  #soon(): void {
-    if (!this.#isStarted || this.#isClosed) return
-    const waitMs = Math.max(SETTLE_MS, this.#restUntilMs - performance.now())
-    this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), waitMs).unref() // told, and tried again
+  #passIn(waitMs: number): void {
+    clearTimeout(this.#timer)
+    this.#dueAtMs = performance.now() + waitMs
+    this.#timer = setTimeout(() => this.#flush().catch(() => {}), waitMs).unref() // told, and tried again
   }
 
   /** Brings about all that is known by now, in one pass with whatever comes until it begins. @throws NftablesError */
@@ -261,7 +268,7 @@ export class PolicyEnforcement {
     table.canLog = await this.#canLog
     const { activity = UNCOUNTED } = this.#parts
     const startedAtMs = performance.now()
-    const [before, look] = [this.#localPods, this.#look]
+    const [before, look] = [this.#wired.all, this.#look]
     try {
       await this.#bringAbout()
       activity.passed('policies', performance.now() - startedAtMs, false)
@@ -270,12 +277,12 @@ export class PolicyEnforcement {
     } catch (error) {
       activity.passed('policies', performance.now() - startedAtMs, true)
       // Of what was to be done, nothing is known to be: not who has come and gone, nor what somebody may have broken.
-      this.#localPods = before
+      this.#wired.revert(before)
       this.#desired = undefined
       this.#look = look === 'everything' ? look : (this.#look ?? look)
       if (!this.#failure) log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
       this.#failure = `policies cannot be brought into the kernel: ${(error as Error).message}`
-      this.#timer ??= setTimeout(() => this.#flush().catch(() => {}), this.#retryMs).unref()
+      if (!this.#timer) this.#passIn(this.#retryMs)
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
       throw error
     }
@@ -283,20 +290,17 @@ export class PolicyEnforcement {
 
   async #bringAbout(): Promise<void> {
     const { connections } = this.#parts
-    const [before, changed, look] = [this.#localPods, this.#changed, this.#look]
-    const after = this.#wired()
-    this.#localPods = after
+    const [before, changed, look] = [this.#wired.all, this.#changed, this.#look]
+    const others = this.#wired.update(this.#knowledge)
+    const after = this.#wired.all
     this.#changed = NOTHING
     this.#look = undefined
     const { input } = this
     const concerned = input
-      ? await this.#follow(input, changed && { ...changed, localPods: differing(before, after) }, look)
+      ? await this.#follow(input, changed && { ...changed, localPods: new Set(others.keys()) }, look)
       : await this.#waitForCluster(before, after, look)
-    connections.freed(
-      Array.from(before.values()).flatMap(({ link, addresses }) =>
-        after.get(link)?.addresses === addresses ? [] : addresses,
-      ),
-    )
+    for (const [link, was] of others)
+      if (was && after.get(link)?.addresses !== was.addresses) connections.freed(was.addresses)
     const older = [...concerned].filter((link) => before.has(link) && after.has(link))
     if (input && older.length > 0) connections.rulesChanged(input, new Set(older))
   }
@@ -388,8 +392,4 @@ const NOTHING: Changes = { pods: new Set(), namespaces: new Set(), policies: new
 
 function both(a: ReadonlySet<string>, b: ReadonlySet<string>): ReadonlySet<string> {
   return a.size === 0 ? b : b.size === 0 ? a : new Set([...a, ...b])
-}
-
-function differing<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): Set<string> {
-  return new Set([...before.keys(), ...after.keys()].filter((key) => before.get(key) !== after.get(key)))
 }

@@ -1,6 +1,5 @@
 import type { Lease } from '../../ipam/leases.ts'
 import { mayBeCut } from '../alias.ts'
-import type { Labels } from '../cluster/policy.ts'
 import type { ClusterPod, Workloads } from '../cluster/workloads.ts'
 import { hostLinkName, podMacOf } from '../ownership.ts'
 import type { LocalPod } from '../policy/input.ts'
@@ -18,10 +17,8 @@ const links = new WeakMap<Lease, { readonly link: string; readonly mac: string }
 
 /** A pod that this node has wired, as policies see it: who it is the cluster says, and where it is its lease. */
 export function localPod(lease: Lease, { workloads, isComplete }: Knowledge): LocalPod {
-  const { containerId, ifname, addresses, podUid } = lease
-  const link = links.get(lease) ??
-    lease.found ?? { link: hostLinkName(containerId, ifname), mac: podMacOf(containerId, ifname) }
-  links.set(lease, link)
+  const { addresses, podUid } = lease
+  const link = linkOf(lease)
   // Of a container there is nothing to know; but it may be any pod whose record cannot be read.
   if (lease.pod === '')
     return { ...link, addresses, pod: undefined, uid: undefined, isUnknown: lease.found !== undefined && !isComplete }
@@ -31,6 +28,16 @@ export function localPod(lease: Lease, { workloads, isComplete }: Knowledge): Lo
   const isKnown = isComplete || (found !== undefined && workloads?.namespaces.has(found[1].namespace))
   const isUnknown = workloads === undefined || !isKnown
   return { ...link, addresses, pod, uid: found ? found[1].uid : isComplete ? '' : podUid, isUnknown }
+}
+
+/** The node's end of its pair, and the MAC of its own. */
+export function linkOf(lease: Lease): { readonly link: string; readonly mac: string } {
+  const known = links.get(lease) ?? lease.found
+  if (known) return known
+  const { containerId, ifname } = lease
+  const link = { link: hostLinkName(containerId, ifname), mac: podMacOf(containerId, ifname) }
+  links.set(lease, link)
+  return link
 }
 
 /** @returns undefined where the cluster has no such pod, or another one of that name */
@@ -50,18 +57,16 @@ function find(lease: Lease, { pods }: Workloads): [string, ClusterPod] | undefin
  * their namespace all the same.
  */
 export function withBarePods(workloads: Workloads, localPods: Iterable<LocalPod>): Workloads {
-  const bare = [...localPods].flatMap(({ pod, isUnknown }) => {
-    if (pod === undefined || isUnknown || workloads.pods.has(pod)) return []
-    const [namespace = '', name = ''] = pod.split('/')
-    const labels: Labels = {}
-    return [
-      [
-        pod,
-        { namespace, name, uid: '', nodeName: '', labels, addresses: [], isHostNetwork: false, ports: [] },
-      ] as const,
-    ]
-  })
+  const bare = [...localPods].flatMap(({ pod, isUnknown }) =>
+    pod === undefined || isUnknown || workloads.pods.has(pod) ? [] : [[pod, barePod(pod)] as const],
+  )
   return bare.length === 0 ? workloads : { ...workloads, pods: new Map([...workloads.pods, ...bare]) }
+}
+
+/** @param key namespace/name */
+export function barePod(key: string): ClusterPod {
+  const [namespace = '', name = ''] = key.split('/')
+  return { namespace, name, uid: '', nodeName: '', labels: {}, addresses: [], isHostNetwork: false, ports: [] }
 }
 
 export function isSamePod(a: LocalPod, b: LocalPod): boolean {

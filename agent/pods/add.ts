@@ -55,7 +55,7 @@ export async function addPod(
       return summarize(attachment, addresses, request.netns)
     } catch (error) {
       network.leases.release(containerId, ifname)
-      network.gate.forget()
+      network.gate.forget(lease)
       throw explain(error, `set up ${ifname} of container ${containerId}`)
     }
   } finally {

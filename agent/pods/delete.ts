@@ -39,8 +39,11 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   }
   if (netns) await enterAndDeleteRules(netns, ifname)
   faultPoint('del:unruled')
-  network.leases.release(owner.containerId, owner.ifname)
-  network.gate.forget()
+  const lease = network.leases.get(owner.containerId, owner.ifname)
+  if (lease) {
+    network.leases.release(owner.containerId, owner.ifname)
+    network.gate.forget(lease)
+  }
   faultPoint('del:released')
 }
 

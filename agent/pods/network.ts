@@ -10,8 +10,8 @@ export interface PodGate {
    * links are made after that. @throws Error when the kernel does not take it; the signal's reason
    */
   admit(lease: Lease, signal: AbortSignal): Promise<void>
-  /** Some leases are gone: what was in the kernel for them may go, too. */
-  forget(): void
+  /** A lease is gone: what was in the kernel for it may go, too. */
+  forget(lease: Lease): void
 }
 
 /** What the calls of a runtime work on: one per agent. */

@@ -56,7 +56,8 @@ function forgetLink(network: PodNetwork, index: number): void {
   if (!attachment) return // not a pod's, or its DEL was here before
   const { containerId, ifname } = attachment
   network.links.delete(index)
+  const lease = network.leases.get(containerId, ifname)
   network.leases.release(containerId, ifname)
-  network.gate.forget()
+  if (lease) network.gate.forget(lease)
   network.log.info({ containerId, ifname }, 'the link of a pod is gone without a DEL; its addresses are free again')
 }
