@@ -19,7 +19,8 @@ export interface Sources {
   readonly version: string
 }
 
-const TIMEOUT_MS = 8_000
+/** A Pi that is busy is slow; nobody waits longer. */
+const TIMEOUT_MS = 15_000
 /** Packets to every node, and to those that do not answer a few more. */
 const PATHS_TIMEOUT_MS = 25_000
 

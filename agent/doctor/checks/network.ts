@@ -58,7 +58,7 @@ export const NETWORK_CHECKS = [
               severity: 'warning' as const,
               what: 'NetworkManager runs, and was not told to leave our links alone',
               why: 'it may set addresses and routes on links of pods, or take them down',
-              advice: 'the agent tells it so when it starts, where it may write below /run; by hand:',
+              advice: 'the agent tells it so where it installs its plugin (--cni-bin-dir); this does it by hand',
               remedies: [
                 command(
                   "printf '[keyfile]\\nunmanaged-devices=interface-name:brm*;interface-name:bramble.*\\n' > /etc/NetworkManager/conf.d/bramble.conf",
@@ -74,7 +74,7 @@ export const NETWORK_CHECKS = [
               severity: 'warning' as const,
               what: 'systemd-networkd runs, and was not told to leave our links and routes alone',
               why: 'when it is restarted, it removes routes and rules that it did not make',
-              advice: 'the agent tells it so when it starts, where it may write below /run; by hand:',
+              advice: 'the agent tells it so where it installs its plugin (--cni-bin-dir); this does it by hand',
               remedies: [
                 command(
                   "mkdir -p /etc/systemd/networkd.conf.d && printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/bramble.conf",

@@ -1,39 +1,40 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Severity } from '../../../agent/doctor/finding.ts'
+import type { Diagnosis } from '../../../agent/doctor/check.ts'
+import { examine } from '../../../agent/doctor/doctor.ts'
+import { version } from '../../../agent/version.ts'
+import { ask } from '../../../ctl/ask.ts'
 import { capture, type Output } from '../scratch.ts'
 
+const VERSION = version()
 const BRAMBLECTL = fileURLToPath(new URL('../../../bin/bramblectl.ts', import.meta.url))
-
-/** As `-o json` prints it. */
-export interface Printed {
-  readonly findings: readonly {
-    readonly check: string
-    readonly severity: Severity
-    readonly what: string
-    readonly why: string
-    readonly advice?: string
-    readonly commands: readonly string[]
-    readonly fixable: readonly string[]
-  }[]
-  readonly good: readonly string[]
-  readonly unknown: readonly { readonly check: string; readonly reason: string }[]
-  readonly fixed?: readonly { readonly command: string; readonly error?: string }[]
-}
 
 /** Files of the node that a test has other ones of than this machine. */
 export const ROOT = '/run/root'
 
-/** The real doctor, in this scratch node or in one of its network namespaces. */
-export function doctor(netns: string | undefined, ...args: readonly string[]): Promise<Output> {
-  const command = [process.execPath, BRAMBLECTL, 'doctor', '--root', ROOT, ...args]
-  return netns ? capture('nsenter', [`--net=/run/netns/${netns}`, ...command]) : capture('env', command)
+const SOCKET = '/run/bramble/agent.sock'
+
+/** bramblectl, as people start it. */
+export function doctor(...args: readonly string[]): Promise<Output> {
+  return capture(process.execPath, [BRAMBLECTL, 'doctor', '--root', ROOT, ...args])
+}
+
+/** The same in this process, which is in the scratch node as well: where machines are slow, starting a program is most of it. */
+export function diagnosed(socket = SOCKET): Promise<Diagnosis> {
+  return examine({ ask: (call) => ask(socket, call), socket, version: VERSION, root: ROOT })
+}
+
+/** What bramblectl prints as JSON in a network namespace that is a node. */
+export interface Printed extends Omit<Diagnosis, 'findings'> {
+  readonly findings: readonly (Diagnosis['findings'][number] & { readonly commands: readonly string[] })[]
 }
 
 /** @throws Error with what it said where that is no diagnosis */
-export async function diagnosed(netns?: string, ...args: readonly string[]): Promise<Printed> {
-  const { stdout, stderr } = await doctor(netns, '-o', 'json', ...args)
+export async function diagnosedOn(node: string): Promise<Printed> {
+  const command = [process.execPath, BRAMBLECTL, 'doctor', '-o', 'json', '--root', ROOT]
+  const socket = `/run/bramble-${node}/agent.sock`
+  const { stdout, stderr } = await capture('nsenter', [`--net=/run/netns/${node}`, ...command, '--socket', socket])
   try {
     return JSON.parse(stdout)
   } catch {
@@ -41,12 +42,24 @@ export async function diagnosed(netns?: string, ...args: readonly string[]): Pro
   }
 }
 
-/** What one check found. @throws Error where it could not be made */
-export async function found(check: string, netns?: string, ...args: readonly string[]): Promise<Printed['findings']> {
-  const { findings, unknown } = await diagnosed(netns, ...args)
+/** What `--fix` did, by its command. @throws Error with what it said */
+export async function fixed(): Promise<readonly { readonly command: string; readonly error?: string }[]> {
+  const { stdout, stderr } = await doctor('--fix', '--yes', '-o', 'json')
+  try {
+    return JSON.parse(stdout).fixed
+  } catch {
+    throw new Error(`no diagnosis: ${stdout}${stderr}`)
+  }
+}
+
+/** What one check found, with its commands. @throws Error where it could not be made */
+export async function found(check: string) {
+  const { findings, unknown } = await diagnosed()
   const reason = unknown.find((one) => one.check === check)
   if (reason) throw new Error(`${check} could not be made: ${reason.reason}`)
-  return findings.filter((finding) => finding.check === check)
+  return findings
+    .filter((finding) => finding.check === check)
+    .map((finding) => ({ ...finding, commands: finding.remedies.map(({ command }) => command) }))
 }
 
 /** What a person does who copies them. @throws Error when one fails */

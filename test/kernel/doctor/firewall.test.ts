@@ -85,12 +85,10 @@ t.test('iptables-legacy mixed with nft, and a FORWARD DROP that only the older o
   await run('iptables-legacy', '-t', 'nat', '-S')
   t.same(await found('iptables-mixed'), [], 'a table that somebody has looked at is no mixture')
   await run('iptables-legacy', '-P', 'FORWARD', 'DROP')
-  const { findings } = await diagnosed()
-  t.match(
-    findings.filter(({ check }) => check === 'iptables-mixed'),
-    [{ severity: 'warning', what: 'iptables-legacy has ip filter, and iptables-nft has ip filter' }],
-  )
-  const dropped = findings.filter(({ check }) => check === 'forward-drop')
+  t.match(await found('iptables-mixed'), [
+    { severity: 'warning', what: 'iptables-legacy has ip filter, and iptables-nft has ip filter' },
+  ])
+  const dropped = await found('forward-drop')
   t.match(dropped, [{ what: /FORWARD of ip filter \(iptables-legacy\)/ }])
   await carryOut(dropped.flatMap(({ commands }) => commands))
   t.same(await found('forward-drop'), [])
