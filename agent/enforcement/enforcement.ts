@@ -362,7 +362,7 @@ export class PolicyEnforcement {
   /** @returns all pods: nobody knows what began while the kernel had another table */
   async #replace(desired: DesiredPolicy, input: PolicyInput): Promise<ReadonlySet<string>> {
     this.#desired = undefined
-    await this.#parts.table.replace(desired.table)
+    await this.#parts.table.takeOver(desired.table)
     this.#desired = desired
     return new Set(input.localPods.keys())
   }

@@ -1,6 +1,6 @@
 import { IdleMemory } from '../idle-memory.ts'
 import type { Nftables } from '../kernel/nftables.ts'
-import { listedElement, outline } from '../ruleset/outline.ts'
+import { chainOutlines, listedElement, outline } from '../ruleset/outline.ts'
 import { renderChange, renderNewSet, renderTable, withoutLogs } from '../ruleset/render.ts'
 import { type CounterValue, POLICY_TABLE, type PolicyChange, type PolicyTable } from '../ruleset/table.ts'
 import { type TableInKernel, takeover } from '../ruleset/takeover.ts'
@@ -34,14 +34,14 @@ export class KernelTable {
   }
 
   /**
-   * In the place of what an earlier agent left: what is the same stays, the rest is changed piece by piece, and no packet gets
-   * through that neither of the two tables lets through. Where that cannot be done (an agent of another version had other
-   * base chains, somebody has changed something), the whole is made anew. @throws NftablesError
+   * In the place of what an earlier agent left, or of what somebody has spoilt: what is the same stays, the rest is changed
+   * piece by piece, and no packet gets through that neither of the two tables lets through. Where that cannot be done
+   * (base chains are hooked elsewhere, a set is of another type), the whole is made anew. @throws NftablesError
    */
   async takeOver(table: PolicyTable): Promise<void> {
     const there = await this.#present()
     if (!there) return this.replace(table)
-    const change = takeover(there, table)
+    const change = takeover(there, table, chainOutlines(this.#text(renderTable(table))))
     const isTaken = await this.change(change).then(
       () => true,
       () => false,
@@ -57,7 +57,7 @@ export class KernelTable {
       sets.set(name, new Set((await this.elements('set', name)).map(([key]) => key)))
     const maps = new Map<string, ReadonlyMap<string, string>>()
     for (const name of namesIn(text, 'map')) maps.set(name, new Map(await this.elements('map', name)))
-    return { chains: new Set(namesIn(text, 'chain')), counters: new Set(namesIn(text, 'counter')), sets, maps }
+    return { chains: chainOutlines(text), counters: new Set(namesIn(text, 'counter')), sets, maps }
   }
 
   /** @throws NftablesError, and the rules are as they were: perhaps somebody has changed the table */

@@ -10,6 +10,31 @@ const PROTOCOL_NUMBERS: Readonly<Record<string, string>> = { tcp: '6', udp: '17'
  * @returns '' for no table
  */
 export function outline(text: string): string {
+  const { table, blocks } = parse(text)
+  return [...table, ...blocks.map((lines) => lines.join('\n')).sort()].join('\n')
+}
+
+/** A chain's part of it. */
+export interface ChainOutline {
+  /** '' for one that is jumped to. */
+  readonly hook: string
+  readonly rules: string
+}
+
+/** By the names of the chains. Pure. */
+export function chainOutlines(text: string): Map<string, ChainOutline> {
+  return new Map(
+    parse(text).blocks.flatMap(([head = '', ...lines]) => {
+      const [, name] = /^chain (\S+) \{$/.exec(head) ?? []
+      if (name === undefined) return []
+      const hook = lines.filter((line) => line.startsWith('type ')).join()
+      return [[name, { hook, rules: lines.filter((line) => !line.startsWith('type ')).join('\n') }]]
+    }),
+  )
+}
+
+/** Each block with its head; and what is in none. */
+function parse(text: string): { readonly table: readonly string[]; readonly blocks: readonly (readonly string[])[] } {
   const table: string[] = []
   const blocks: string[][] = []
   let block = table
@@ -20,7 +45,7 @@ export function outline(text: string): string {
     else if (line === '}') block = table
     else if (isCompared(line, block)) block.push(MARK.exec(line)?.[1] ?? line)
   }
-  return [...table, ...blocks.map((lines) => lines.join('\n')).sort()].join('\n')
+  return { table, blocks }
 }
 
 /** A set cannot be changed while rules look into it, and what else is printed of one depends on the version. */

@@ -45,12 +45,25 @@ export function withoutPolicy(): string[] {
  * @returns '' for no change
  */
 export function renderChange(change: PolicyChange): string {
-  const { addedCounters, addedSets, addedChains, removedChains, removedSets, removedCounters } = change
+  const {
+    addedCounters,
+    addedSets,
+    addedChains,
+    rewrittenChains = [],
+    removedChains,
+    removedSets,
+    removedCounters,
+  } = change
   return [
     ...addedCounters.map(({ name }) => `add counter ${POLICY_TABLE} ${name}`),
     ...addedSets.map(renderNewSet),
-    ...addedChains.map(({ name }) => `add chain ${POLICY_TABLE} ${name}`),
-    ...addedChains.flatMap(({ name, rules }) => rules.map((rule) => `add rule ${POLICY_TABLE} ${name} ${rule}`)),
+    ...addedChains.map(
+      ({ name, hook }) => `add chain ${POLICY_TABLE} ${name}${hook === undefined ? '' : ` { ${hook} }`}`,
+    ),
+    ...rewrittenChains.map(({ name }) => `flush chain ${POLICY_TABLE} ${name}`),
+    ...[...addedChains, ...rewrittenChains].flatMap(({ name, rules }) =>
+      rules.map((rule) => `add rule ${POLICY_TABLE} ${name} ${rule}`),
+    ),
     ...Array.from(change.removedElements, ([set, elements]) => renderElements('delete', set, elements)),
     ...Array.from(change.addedElements, ([set, elements]) => renderElements('add', set, elements)),
     // Chains go to each other: first none of them does.

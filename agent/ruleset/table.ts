@@ -26,7 +26,7 @@ export interface PolicyMap {
   readonly elements: ReadonlyMap<string, string>
 }
 
-/** Never changed: other rules make a chain of another name. */
+/** Never changed: other rules make a chain of another name. Base chains have the names of their tasks. */
 export interface PolicyChain {
   readonly name: string
   /** Each with a comment, at the end of which there is a mark of the rule's own. */
@@ -70,6 +70,8 @@ export interface PolicyChange {
   readonly addedSets: readonly PolicySet[]
   readonly removedSets: readonly string[]
   readonly addedChains: readonly PolicyChain[]
+  /** That are there and have other rules: somebody has changed them. */
+  readonly rewrittenChains?: readonly PolicyChain[]
   readonly removedChains: readonly string[]
   readonly addedCounters: readonly PolicyCounter[]
   readonly removedCounters: readonly string[]

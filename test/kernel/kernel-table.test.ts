@@ -23,6 +23,10 @@ const SETS: readonly PolicySet[] = [
 ]
 const CHAIN = { name: 'in-1', rules: SETS.map(({ name }) => marked(`ip saddr @${name} return`, name)) }
 
+/** Of the base chain through which all packets go. */
+const forwardHandle = async () =>
+  (await run('nft', '-a', 'list', 'table', 'inet', 'bramble-policy')).match(/chain forward .*handle (\d+)/)?.[1]
+
 function change(base: PolicyTable): { readonly made: PolicyChange; readonly after: PolicyTable } {
   const made: PolicyChange = {
     addedSets: SETS,
@@ -71,28 +75,48 @@ t.test('an agent that takes over changes what is different, and nothing else', a
   const table = new KernelTable(nft)
   const before = new DesiredPolicy(SETTINGS).table
   const { after } = change(before)
-  const generation = async () =>
-    (await run('nft', '-a', 'list', 'table', 'inet', 'bramble-policy')).match(/chain forward .*handle (\d+)/)?.[1]
   await table.replace(before)
-  const handle = await generation()
+  const handle = await forwardHandle()
   await table.takeOver(after)
   t.equal(await table.damage(after, 'everything'), undefined)
-  t.equal(await generation(), handle, 'the base chain is the one that was there')
+  t.equal(await forwardHandle(), handle, 'the base chain is the one that was there')
   await table.takeOver(before)
   t.equal(await table.damage(before, 'everything'), undefined)
-  t.equal(await generation(), handle)
+  t.equal(await forwardHandle(), handle)
   await table.takeOver(before)
-  t.equal(await generation(), handle)
+  t.equal(await forwardHandle(), handle)
 })
 
-t.test('an agent that takes over a table that is spoilt, or from another version, makes it anew', async (t) => {
+t.test('what somebody has spoilt is put right in place: packets meet base chains at each moment', async (t) => {
   const table = new KernelTable(nft)
   const { after } = change(new DesiredPolicy(SETTINGS).table)
+  await table.replace(after)
+  const handle = await forwardHandle()
   for (const harm of [
     'flush chain inet bramble-policy forward',
     'insert rule inet bramble-policy forward accept',
+    'flush chain inet bramble-policy in-1; add rule inet bramble-policy in-1 accept',
+    'flush map inet bramble-policy ingress4; flush set inet bramble-policy pods4-2',
+    'add chain inet bramble-policy mine; add rule inet bramble-policy forward jump mine',
+    'add set inet bramble-policy theirs { type ipv4_addr; }; add rule inet bramble-policy forward ip saddr @theirs accept',
+    'add chain inet bramble-policy theirs { type filter hook forward priority -7; policy drop; }',
+    'delete element inet bramble-policy ingress4 { 10.42.0.5 }; add element inet bramble-policy ingress4 { 10.42.0.5 : drop }',
+  ]) {
+    await run('nft', harm)
+    t.not(await table.damage(after, 'everything'), undefined, harm)
+    await table.takeOver(after)
+    t.equal(await table.damage(after, 'everything'), undefined, harm)
+    t.equal(await forwardHandle(), handle, `${harm}: the base chain is the one that was there`)
+  }
+})
+
+t.test('what cannot be put right in place is made anew', async (t) => {
+  const table = new KernelTable(nft)
+  const { after } = change(new DesiredPolicy(SETTINGS).table)
+  for (const harm of [
     'delete table inet bramble-policy; add table inet bramble-policy; add chain inet bramble-policy forward { type filter hook forward priority 7; policy accept; }',
-    'add chain inet bramble-policy mine; add set inet bramble-policy theirs { type ipv4_addr; }',
+    'delete table inet bramble-policy; add table inet bramble-policy; add set inet bramble-policy links4 { type ipv4_addr; }',
+    'add table inet bramble-policy { flags dormant; }',
     'delete table inet bramble-policy',
   ]) {
     await table.replace(after)
