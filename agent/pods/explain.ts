@@ -25,6 +25,8 @@ function remedy({ errno, request }: KernelError): string {
       return `another program has made the same: look with ip ${request.split(' ').slice(0, 1)} show, and remove it`
     case 'EPERM':
       return 'the agent needs CAP_NET_ADMIN and CAP_SYS_ADMIN'
+    case 'EROFS':
+      return "kernel settings are read-only in the agent's container: mount the node's /proc/sys/net and name it by --sysctl-dir"
     case 'EOPNOTSUPP':
       return 'the kernel lacks something that is needed; try: modprobe veth'
     case 'ENODEV':
