@@ -79,13 +79,12 @@ export function debianRoot(
     '--variant=extract',
     '--format=tar',
     `--architectures=${architecture.name}`,
-    `--keyring=${KEYRING}`,
     `--hook-directory=${MERGED_USR}`,
     '--aptopt=APT::Install-Recommends "false"',
     `--include=${PACKAGES.join(',')}`,
     `--extract-hook=${note}`,
   ]
-  execFileSync('mmdebstrap', [...options, RELEASE.codename, archive, ...sources(snapshot ?? aptMirrors())], {
+  execFileSync('mmdebstrap', [...options, RELEASE.codename, archive, ...debianSources(snapshot)], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   mkdirSync(root)
@@ -117,16 +116,20 @@ function aptMirrors(): Mirrors {
   }
 }
 
-/** Lines of sources.list. A snapshot's word that it is new enough has run out long ago. */
-export function sources(from: Mirrors | string): string[] {
-  const archive = (name: string) => `http://snapshot.debian.org/archive/${name}/${from}`
-  const isSnapshot = typeof from === 'string'
-  const { debian, security } = isSnapshot ? { debian: archive('debian'), security: archive('debian-security') } : from
-  const deb = isSnapshot ? 'deb [check-valid-until=no]' : 'deb'
+/**
+ * Lines of sources.list for a release, by default the one that images are made of.
+ * @param snapshot as of debianRoot; the word of an old one that it is new enough has run out
+ */
+export function debianSources(snapshot?: string, codename = RELEASE.codename): string[] {
+  const archive = (name: string) => `http://snapshot.debian.org/archive/${name}/${snapshot}`
+  const { debian, security } = snapshot
+    ? { debian: archive('debian'), security: archive('debian-security') }
+    : aptMirrors()
+  const deb = `deb [signed-by=${KEYRING}${snapshot ? ' check-valid-until=no' : ''}]`
   return [
-    `${deb} ${debian} ${RELEASE.codename} main`,
-    `${deb} ${debian} ${RELEASE.codename}-updates main`,
-    `${deb} ${security} ${RELEASE.codename}-security main`,
+    `${deb} ${debian} ${codename} main`,
+    `${deb} ${debian} ${codename}-updates main`,
+    `${deb} ${security} ${codename}-security main`,
   ]
 }
 

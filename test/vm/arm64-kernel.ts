@@ -7,10 +7,12 @@ import { debianSources } from '../../deploy/image/debian.ts'
 import type { Kernel } from './kernel.ts'
 
 /**
- * Debian's own kernels for arm64, from the release that images are made of; kept as kernel.ts keeps the other. They are
- * run by `qemu-system-aarch64`, whatever this machine is.
+ * Debian's own kernels for arm64, kept as kernel.ts keeps the other. They are run by `qemu-system-aarch64`, whatever this
+ * machine is.
  */
 
+/** The first one that has a kernel with pages of 16 KiB. */
+const RELEASE = 'trixie'
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/vm', import.meta.url))
 /** Of the modules, what a node of pods needs. */
 const MODULES = [
@@ -56,7 +58,7 @@ async function make(meta: string, kept: string): Promise<void> {
 /** By apt, as on a machine of that architecture with nothing installed. @returns the path of the package */
 async function download(meta: string, folder: string): Promise<string> {
   for (const name of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(folder, name), { recursive: true })
-  writeFileSync(join(folder, 'sources.list'), `${debianSources().join('\n')}\n`)
+  writeFileSync(join(folder, 'sources.list'), `${debianSources(undefined, RELEASE).join('\n')}\n`)
   writeFileSync(join(folder, 'status'), '')
   const settings = {
     'APT::Architecture': 'arm64',
