@@ -209,7 +209,7 @@ export class ApiDouble {
     else status(response, 404, 'NotFound', `${plural} "${target.name}" not found`)
   }
 
-  #log(request: IncomingMessage, response: ServerResponse, key: string): void {
+  #log(request: IncomingMessage, response: ServerResponse, key: string) {
     if (!this.#knows(request)) return status(response, 401, 'Unauthorized', 'Unauthorized')
     const text = this.logs.get(key)
     if (text === undefined) return status(response, 400, 'BadRequest', `container in pod "${key}" is waiting to start`)
@@ -277,7 +277,8 @@ export class ApiDouble {
       return status(response, 400, 'BadRequest', 'the namespace of the object is not that of the request')
     if (this.objects.get(resource, namespace ? `${namespace}/${name}` : name))
       return status(response, 409, 'AlreadyExists', `${resource.split('/').at(-1)} "${name}" already exists`)
-    return this.objects.put(resource, object)
+    const metadata = { creationTimestamp: new Date().toISOString(), ...object.metadata }
+    return this.objects.put(resource, { ...object, metadata })
   }
 
   async #patch(request: IncomingMessage, response: ServerResponse, { resource, isStatus }: Target, key: string) {
