@@ -1,7 +1,18 @@
 // include/uapi/linux/bpf_common.h, filter.h: classic BPF, struct sock_filter
 const LOAD_HALF_ABSOLUTE = 0x28
 const LOAD_WORD_ABSOLUTE = 0x20
+const LOAD_WORD_INDEXED = 0x40
+const LOAD_BYTE_INDEXED = 0x50
 const LOAD_LENGTH = 0x80
+const X_IS = 0x01
+const LOAD_X = 0x61
+const STORE_A = 0x02
+const STORE_X = 0x03
+const A_TO_X = 0x07
+const ADD = 0x04
+const ADD_X = 0x0c
+const AND = 0x54
+const SHIFT_LEFT = 0x64
 const JUMP_IF_EQUAL = 0x15
 const RETURN = 0x06
 const INSTRUCTION_BYTES = 8
@@ -31,13 +42,40 @@ export function onlyMessagesOf(type: number): Buffer {
   ])
 }
 
-/** Lets a datagram through when these four ASCII characters are at the offset. */
+/** Each message that is looked at takes 300 bytes of what a socket may have (net.core.optmem_max), for two filters at a time. */
+const MESSAGES_MAX = 24
+
+/**
+ * Lets a datagram through when any of its messages has these four ASCII characters at the offset, or when there are more
+ * messages in it than are looked at.
+ */
 export function onlyWithText(offset: number, characters: string): Buffer {
-  return Buffer.concat([
-    instruction(LOAD_WORD_ABSOLUTE, offset),
-    instruction(JUMP_IF_EQUAL, Buffer.from(characters, 'latin1').readUInt32BE(0), { onFalse: 1 }),
+  const text = Buffer.from(characters, 'latin1').readUInt32BE(0)
+  const [REST, SHIFTED] = [0, 1] // words of the filter's memory
+  // X is where the message begins. Where there is none any more, a load ends the filter: nothing is let through.
+  const look = [
+    instruction(LOAD_WORD_INDEXED, offset),
+    instruction(JUMP_IF_EQUAL, text, { onFalse: 1 }),
     instruction(RETURN, ALL_BYTES),
-    instruction(RETURN, 0),
+    // Its length, rounded up to a multiple of four, in the order of the machine: the lower byte comes first.
+    instruction(STORE_X, REST),
+    instruction(LOAD_BYTE_INDEXED, 1),
+    instruction(SHIFT_LEFT, 8),
+    instruction(STORE_A, SHIFTED),
+    instruction(LOAD_BYTE_INDEXED, 0),
+    instruction(LOAD_X, SHIFTED),
+    instruction(ADD_X),
+    instruction(ADD, 3),
+    instruction(AND, 0xffff_fffc),
+    instruction(LOAD_X, REST),
+    instruction(ADD_X),
+    instruction(A_TO_X),
+  ]
+  return Buffer.concat([
+    instruction(X_IS, 0),
+    ...Array.from({ length: MESSAGES_MAX }, () => look).flat(),
+    instruction(LOAD_WORD_INDEXED, offset),
+    instruction(RETURN, ALL_BYTES),
   ])
 }
 
@@ -85,7 +123,7 @@ function swapped32(value: number): number {
 }
 
 /** @param jumps how many instructions are passed over when the comparison holds, and when it fails */
-function instruction(code: number, value: number, jumps: { onTrue?: number; onFalse?: number } = {}): Buffer {
+function instruction(code: number, value = 0, jumps: { onTrue?: number; onFalse?: number } = {}): Buffer {
   const bytes = Buffer.alloc(INSTRUCTION_BYTES)
   bytes.writeUInt16LE(code, 0)
   bytes.writeUInt8(jumps.onTrue ?? 0, 2)

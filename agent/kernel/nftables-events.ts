@@ -8,7 +8,8 @@ const NFNLGRP_NFTABLES = 7
 const NFNL_SUBSYS_NFTABLES = 10
 const NFT_MSG_NEWGEN = 15
 /** struct nlmsghdr, struct nfgenmsg, struct nlattr: of all objects the table's name comes first (nf_tables_fill_*_info in nf_tables_api.c). */
-const TABLE_NAME_OFFSET = 16 + 4 + 4
+const HEADER_BYTES = 16
+const TABLE_NAME_OFFSET = HEADER_BYTES + 4 + 4
 /** The last message of each transaction: the ruleset has a new generation. */
 const NEW_GENERATION = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN
 
@@ -20,12 +21,12 @@ const NEW_GENERATION = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN
  */
 export function watchNftables(isOurs: (port: number) => boolean, onForeignChange: () => void): NetlinkEvents {
   // A transaction of ten thousand rules has as many messages, and of interest is only that it was.
-  return watch(onlyMessagesOf(NEW_GENERATION), isOurs, onForeignChange)
+  return watch(onlyMessagesOf(NEW_GENERATION), isOurs, () => true, onForeignChange)
 }
 
 /**
  * The same for changes in tables whose names begin like this, however they were made: of what other programs do to their
- * own tables nothing is heard. A transaction that begins with another table's objects may hide what it does to these.
+ * own tables nothing is heard.
  * @param beginning of the names, four ASCII characters
  */
 export function watchTables(
@@ -33,14 +34,22 @@ export function watchTables(
   isOurs: (port: number) => boolean,
   onForeignChange: () => void,
 ): NetlinkEvents {
-  return watch(onlyWithText(TABLE_NAME_OFFSET, beginning), isOurs, onForeignChange)
+  // One datagram has messages about several tables, where one transaction is about them.
+  const [start, end] = [TABLE_NAME_OFFSET - HEADER_BYTES, TABLE_NAME_OFFSET - HEADER_BYTES + beginning.length]
+  const isMeant = (body: Buffer) => body.toString('latin1', start, end) === beginning
+  return watch(onlyWithText(TABLE_NAME_OFFSET, beginning), isOurs, isMeant, onForeignChange)
 }
 
 /** Of each of our own ports, which are few and known late, the first message is the last that is heard. */
-function watch(filter: Buffer, isOurs: (port: number) => boolean, onForeignChange: () => void): NetlinkEvents {
+function watch(
+  filter: Buffer,
+  isOurs: (port: number) => boolean,
+  isMeant: (body: Buffer) => boolean,
+  onForeignChange: () => void,
+): NetlinkEvents {
   const ours = new Set<number>()
-  const onMessage = ({ type }: NetlinkMessage, causer: number) => {
-    if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return
+  const onMessage = ({ type, body }: NetlinkMessage, causer: number) => {
+    if (type >> 8 !== NFNL_SUBSYS_NFTABLES || !isMeant(body)) return
     if (!isOurs(causer)) onForeignChange()
     else if (!ours.has(causer)) events.accept(notCausedByAny(ours.add(causer), filter))
   }

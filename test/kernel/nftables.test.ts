@@ -177,9 +177,15 @@ t.test(
     t.teardown(() => events.close())
     await nft.run(`add table ${TABLE}; add set ${TABLE} pods { type ipv4_addr; elements = { 10.42.1.0 }; }`)
     await run('nft', 'add table inet foreign; add set inet foreign pods { type ipv4_addr; elements = { 10.42.1.0 }; }')
+    const foreign = (count: number) =>
+      Array.from({ length: count }, (_, n) => `add element inet foreign pods { 10.43.0.${n + 1} }`).join('; ')
     for (const harm of [
       `delete element ${TABLE} pods { 10.42.1.0 }`,
       `add element ${TABLE} pods { 10.42.2.0 }`,
+      // In one transaction with others: in one datagram, or in the last of many.
+      `${foreign(1)}; flush set ${TABLE} pods; ${foreign(2)}`,
+      `${foreign(20)}; add element ${TABLE} pods { 10.42.3.0 }; ${foreign(3)}`,
+      `${foreign(250)}; add element ${TABLE} pods { 10.42.4.0 }`,
       `add chain ${TABLE} mine`,
       `add rule ${TABLE} mine accept`,
       `delete table ${TABLE}`,
@@ -190,6 +196,7 @@ t.test(
     }
     await nft.run(`add table ${TABLE}`)
     const before = changes
+    await run('nft', `${foreign(250)}; flush set inet foreign pods`)
     await run('nft', 'delete table inet foreign')
     await run('nft', `add chain ${TABLE} last`)
     await until('the last one is heard of', async () => changes > before)
