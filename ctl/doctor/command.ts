@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import yargs from 'yargs'
 import type { Diagnosis } from '../../agent/doctor/check.ts'
@@ -84,7 +85,8 @@ async function mend(diagnosis: Diagnosis, isAgreed: boolean): Promise<Fixed[]> {
 async function agrees(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return /^\s*y(es)?\s*$/i.test(await terminal.question(question))
+    const hungUp = once(terminal, 'close').then(() => '')
+    return /^\s*y(es)?\s*$/i.test(await Promise.race([terminal.question(question), hungUp]))
   } finally {
     terminal.close()
   }
@@ -130,7 +132,6 @@ async function parse(argv: readonly string[], version: string) {
   }
   for (const option of ['output', 'socket', 'root'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
-  if (given._.length > 0) throw new UsageError(`"${printable(given._.join(' '))}": doctor takes no words`)
   if (given.yes && !given.fix) throw new UsageError('--yes goes with --fix: bramblectl doctor --fix --yes')
   if (given.fix && !given.yes && !process.stdin.isTTY)
     throw new UsageError('--fix asks first, and there is no terminal to ask on: say --fix --yes')

@@ -1,6 +1,9 @@
 import { check } from '../check.ts'
 import { command } from '../finding.ts'
 
+/** What another check says of the same thing, with a command that mends it (agent/forwarding.ts). */
+const TOLD_BETTER = /^net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is /
+
 /** The agent, and what it says of itself. Pure, as are all checks. */
 export const AGENT_CHECKS = [
   check({
@@ -60,12 +63,14 @@ export const AGENT_CHECKS = [
     symptom: '`bramblectl status` ends with exit code 1',
     needs: ['agent'],
     find: ({ agent: { answers } }) =>
-      (answers?.isServing ? answers.problems : []).map((problem) => ({
-        severity: 'error',
-        what: problem,
-        why: 'so says the agent, which tries again by itself: bramblectl status',
-        remedies: [],
-      })),
+      (answers?.isServing ? answers.problems : [])
+        .filter((problem) => !TOLD_BETTER.test(problem))
+        .map((problem) => ({
+          severity: 'error',
+          what: problem,
+          why: 'so says the agent, which tries again by itself: bramblectl status',
+          remedies: [],
+        })),
   }),
   check({
     name: 'leases-differ',

@@ -8,7 +8,7 @@ import { ask } from '../../../ctl/ask.ts'
 import { capture, type Output } from '../scratch.ts'
 
 const VERSION = version()
-const BRAMBLECTL = fileURLToPath(new URL('../../../bin/bramblectl.ts', import.meta.url))
+export const BRAMBLECTL = fileURLToPath(new URL('../../../bin/bramblectl.ts', import.meta.url))
 
 /** Files of the node that a test has other ones of than this machine. */
 export const ROOT = '/run/root'

@@ -3,7 +3,7 @@ import t from 'tap'
 import { Agent } from '../agent.ts'
 import { addUplink, setSysctl, sysctl } from '../node.ts'
 import { capture, enterScratchNode, run } from '../scratch.ts'
-import { carryOut, diagnosed, doctor, fixed, found, putFile } from './doctor.ts'
+import { BRAMBLECTL, carryOut, diagnosed, doctor, fixed, found, putFile, ROOT } from './doctor.ts'
 
 /* Links, routes, settings and file systems of a node, each broken on purpose; then mended as the doctor says. */
 await enterScratchNode()
@@ -67,10 +67,24 @@ t.test('forwarding that somebody sets back: --fix sets it, and says so', async (
   t.match(await found('forwarding'), [
     { severity: 'error', what: 'net/ipv4/ip_forward is 0', commands: ['sysctl -w net/ipv4/ip_forward=1'] },
   ])
+  t.same(await found('agent-problems'), [], 'the agent says so, too, and once is enough')
   t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '0', 'without --fix nothing is changed')
   t.same(await fixed(), [{ command: 'sysctl -w net/ipv4/ip_forward=1' }])
   t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '1')
   t.same(await found('forwarding'), [])
+})
+
+t.test('--fix asks on a terminal first: no, nothing and a closed one change nothing', async (t) => {
+  await setSysctl(undefined, 'ipv4/ip_forward', '0')
+  const command = `${process.execPath} ${BRAMBLECTL} doctor --root ${ROOT} --fix`
+  for (const answer of ['n\n', '\n', '\x04']) {
+    const { stdout } = await capture('script', ['-qec', command, '/dev/null'], answer)
+    t.match(stdout, 'do that, until the next reboot? [y/N]')
+    t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '0')
+  }
+  const { stdout } = await capture('script', ['-qec', command, '/dev/null'], 'y\n')
+  t.match(stdout, 'done: sysctl -w net/ipv4/ip_forward=1')
+  t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '1')
 })
 
 t.test('Ethernet and Wi-Fi in one network, with strict rp_filter', async (t) => {
@@ -157,7 +171,7 @@ t.test('for people: findings by weight, what was good, a count; the exit code te
 t.test('whoever is not root is told what could not be looked at', async (t) => {
   const { exitCode, stdout } = await capture('setpriv', [
     ...['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath],
-    ...[new URL('../../../bin/bramblectl.ts', import.meta.url).pathname, 'doctor', '-o', 'json'],
+    ...[BRAMBLECTL, 'doctor', '-o', 'json'],
   ])
   t.equal(exitCode, 1)
   const { unknown } = JSON.parse(stdout)
