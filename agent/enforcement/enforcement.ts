@@ -11,6 +11,7 @@ import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { type Knowledge, localPod } from './local-pods.ts'
 import { Newcomers } from './newcomers.ts'
+import { ProblemLog } from './problem-log.ts'
 import { PodsWaitedFor } from './wait-for-pod.ts'
 import { WiredPods } from './wired-pods.ts'
 
@@ -58,6 +59,7 @@ export class PolicyEnforcement {
   readonly #waitedFor: PodsWaitedFor
   readonly #drops: DropLog
   readonly #newcomers: Newcomers
+  readonly #problemLog: ProblemLog
   #workloads: Workloads | undefined
   #nodes: ReadonlyMap<string, ClusterNode> | undefined
   readonly #wired: WiredPods
@@ -90,6 +92,7 @@ export class PolicyEnforcement {
     this.#wired = new WiredPods(parts.leases)
     this.#drops = new DropLog(() => this, parts.log)
     this.#newcomers = new Newcomers(parts.settings, parts.table)
+    this.#problemLog = new ProblemLog(parts.log)
     if (!parts.source) this.#workloads = NO_WORKLOADS
     this.#sometimes = setInterval(() => this.lookAgain(), LOOK_EVERY_MS).unref()
   }
@@ -205,11 +208,7 @@ export class PolicyEnforcement {
   }
 
   #setWorkloads({ workloads, changed, problems }: WorkloadChange): void {
-    const textOf = ({ object, reason }: ViewProblem) => `${object}: ${reason}`
-    const told = new Set(this.#sourceProblems.map(textOf))
-    for (const { object, reason } of problems)
-      if (!told.has(textOf({ object, reason })))
-        this.#parts.log.warn({ object, reason }, 'a policy, or what policies are about, cannot be used as it is')
+    this.#problemLog.tell(problems)
     this.#sourceProblems = problems
     if (!workloads) return
     this.#note(changed && { ...NOTHING, ...changed })
