@@ -9,8 +9,10 @@
  *     /tick?to=ADDRESS&stream=NAME&perSecond=N   sends numbered datagrams from now on
  *     /stop?stream=NAME                     no more; how many were sent
  *     /counted?stream=NAME                  how many of them came, each number once
+ *     /missed                               how many datagrams came to the pod while its socket was full
  */
 import { createSocket } from 'node:dgram'
+import { readFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 
 const PORT = Number(process.env.PORT ?? 8080)
@@ -31,6 +33,7 @@ function serve() {
       '/fetch': () => Promise.all(urls.split(',').map(fetchOne)),
       '/tick': () => tick(query),
       '/stop': () => streams.get(query.stream)?.(),
+      '/missed': missed,
       '/counted': () => counts.get(query.stream)?.size ?? 0,
     }
     const answer = answers[url.pathname]
@@ -60,6 +63,18 @@ function tick({ to, stream, perSecond }) {
     return told
   })
   return told
+}
+
+/** The kernel's word: a busy machine lets this program wait for longer than its socket takes datagrams. */
+function missed() {
+  const port = `:${DATAGRAMS_PORT.toString(16).toUpperCase().padStart(4, '0')}`
+  const lines = readFileSync('/proc/self/net/udp6', 'utf8').split('\n')
+  return Number(
+    lines
+      .map((line) => line.trim().split(/\s+/))
+      .find(([, local]) => local?.endsWith(port))
+      ?.at(-1),
+  )
 }
 
 function fetchOne(url) {

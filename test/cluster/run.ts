@@ -26,7 +26,7 @@ import {
   type TrialPod,
   urlOf,
 } from './pods.ts'
-import { streamsDuring } from './streams.ts'
+import { type Arrived, streamsDuring } from './streams.ts'
 
 const DEPLOY = fileURLToPath(new URL('../../deploy/', import.meta.url))
 const API_SERVER_AWAY_MS = 60_000
@@ -89,7 +89,7 @@ await trial('a policy closes pods, and its end opens them', async () => {
   return [before, `closed seen after ${closedS.toFixed(1)} s, open after ${openS.toFixed(1)} s`]
 })
 await trial('rolling restart under traffic, pods coming and going', async () => {
-  const { sent, lost } = await streamsDuring(senders, async () => {
+  const arrived = await streamsDuring(senders, async () => {
     await kubectl(['rollout', 'restart', '-n', 'kube-system', 'daemonset/bramble'])
     await kubectl(['scale', '-n', NAMESPACE, 'deployment/web', '--replicas=90'])
     await kubectl(['rollout', 'status', '-n', 'kube-system', 'daemonset/bramble', '--timeout=110s'])
@@ -98,13 +98,13 @@ await trial('rolling restart under traffic, pods coming and going', async () => 
     await ready('web', 60, 180)
   })
   const sandboxes = await failedSandboxes(NAMESPACE)
-  return [lost === 0 && sandboxes === 0, `${lost} of ${sent} datagrams lost; ${sandboxes} ADDs or DELs failed`]
+  return [arrived.lost === 0 && sandboxes === 0, `${inWords(arrived)}; ${sandboxes} ADDs or DELs failed`]
 })
 await trial('the API server stops for a minute', async () => {
   const pid = Number(process.env.API_SERVER_PID)
   if (!pid) return ['left out', 'API_SERVER_PID is not given']
   const restarts = await agentRestarts()
-  const { sent, lost } = await streamsDuring(senders, async () => {
+  const arrived = await streamsDuring(senders, async () => {
     process.kill(pid, 'SIGSTOP')
     await sleep(API_SERVER_AWAY_MS)
     process.kill(pid, 'SIGCONT')
@@ -112,7 +112,7 @@ await trial('the API server stops for a minute', async () => {
   })
   await until('all nodes are Ready', async () => (await readyNodes()).length === nodeCount)
   const more = (await agentRestarts()) - restarts
-  return [lost === 0 && more === 0, `${lost} of ${sent} datagrams lost; agents restarted ${more} times`]
+  return [arrived.lost === 0 && more === 0, `${inWords(arrived)}; agents restarted ${more} times`]
 })
 await trial('a node is removed and comes again', async () => {
   const program = process.env.RESTART_KUBELET
@@ -190,6 +190,10 @@ async function trial(what: string, work: () => Promise<Outcome>): Promise<void> 
   const [isGood, figures] = outcome
   if (isGood === false) failures++
   process.stdout.write(`${isGood === true ? 'ok' : isGood || 'NOT OK'}: ${what}: ${figures}\n`)
+}
+
+function inWords({ sent, lost, tooLate }: Arrived): string {
+  return `${lost} of ${sent} datagrams lost (${tooLate} more came to a pod that was too slow)`
 }
 
 async function allReached(from: readonly TrialPod[], urls: readonly string[]): Promise<readonly [boolean, string]> {

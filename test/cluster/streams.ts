@@ -15,21 +15,30 @@ interface Stream {
 
 export interface Arrived {
   readonly sent: number
+  /** On the way. */
   readonly lost: number
+  /** Came to the pod, whose program was not given the processor in time to take them. */
+  readonly tooLate: number
 }
 
 /** What becomes of datagrams between pods of one node and of two, in each family that there is, while something goes on. */
 export async function streamsDuring(pods: readonly TrialPod[], work: () => Promise<unknown>): Promise<Arrived> {
   const streams = pairs(pods)
+  const missed = async () => sum(await Promise.all(pods.map((pod) => ask<number>(pod, '/missed'))))
+  const before = await missed()
   for (const { name, from, address } of streams)
     await ask(from, `/tick?to=${address}&stream=${name}&perSecond=${DATAGRAMS_PER_S}`)
   await work()
   const sent = await Promise.all(streams.map(({ name, from }) => ask<{ sent: number }>(from, `/stop?stream=${name}`)))
   await sleep(ARRIVE_MS)
   const came = await Promise.all(streams.map(({ name, to }) => ask<number>(to, `/counted?stream=${name}`)))
-  const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
   const total = sum(sent.map((stream) => stream.sent))
-  return { sent: total, lost: total - sum(came) }
+  const tooLate = (await missed()) - before
+  return { sent: total, lost: total - sum(came) - tooLate, tooLate }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 /** Every pod sends to the next one, the last of a node to the first of the next node. */
