@@ -26,6 +26,7 @@ export class FragileNft {
   failures = 0
   /** The same of looks. */
   lookFailures = 0
+  /** That have seen what there is. */
   looks = 0
   /** Before each writing. */
   meanwhile: () => Promise<void> | void = () => {}
@@ -49,9 +50,10 @@ export class FragileNft {
   }
 
   async show(command: Parameters<Nftables['show']>[0]): Promise<string> {
-    this.looks++
     if (this.lookFailures > 0 && this.lookFailures--) throw new Error('the kernel is busy')
-    return this.#nft.show(command)
+    const text = await this.#nft.show(command)
+    this.looks++
+    return text
   }
 
   async #fail(): Promise<void> {
