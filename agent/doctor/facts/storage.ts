@@ -2,6 +2,8 @@ import { statfsSync } from 'node:fs'
 import type { FileSystem, Storage } from '../facts.ts'
 import type { Places } from '../places.ts'
 
+/** In the agent's pod this alone is the node's /run. */
+const STATE = '/run/bramble'
 const WATCHED = ['/run', '/', '/var/log', '/var/lib']
 
 /** @param agentPid absent: the agent is away */
@@ -32,7 +34,9 @@ function deviceOf(places: Places, path: string): string {
 
 function fileSystem(places: Places, path: string): FileSystem[] {
   try {
-    const { bavail, bsize, blocks, files, ffree } = statfsSync(places.path(path))
+    const { bavail, bsize, blocks, files, ffree } = statfsSync(
+      places.path(path === '/run' && places.has(STATE) ? STATE : path),
+    )
     // A squashfs or an image's root has no room by nature.
     return blocks === 0 || (path === '/' && bavail === 0 && ffree === 0)
       ? []
