@@ -22,11 +22,11 @@ export function desiredNotrack(links: readonly TunnelLink[]): readonly DefinedTa
   const definition = block(`table ${NOTRACK_TABLE}`, [
     ...block('chain prerouting', [
       hook('prerouting'),
-      rule(`${header} daddr ${local} udp dport ${port} notrack`, 'VXLAN, from other nodes'),
+      rule(`udp dport ${port} ${header} daddr ${local} notrack`, 'VXLAN, from other nodes'),
     ]),
     ...block('chain output', [
       hook('output'),
-      rule(`${header} saddr ${local} udp dport ${port} notrack`, 'VXLAN, to other nodes'),
+      rule(`udp dport ${port} ${header} saddr ${local} notrack`, 'VXLAN, to other nodes'),
     ]),
   ]).join('\n')
   return [{ definition }]

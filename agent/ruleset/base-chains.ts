@@ -23,13 +23,13 @@ const TUNNEL_PROTOCOLS = [4, 41, 47]
 export function baseChains(tunnelPorts: TunnelPorts): PolicyChain[] {
   return [
     { name: 'from-pods', hook: 'type filter hook prerouting priority raw; policy accept;', rules: FROM_PODS },
-    {
-      name: 'tunnel-ports',
-      hook: 'type filter hook prerouting priority dstnat + 1; policy accept;',
-      rules: toTunnelPorts(tunnelPorts),
-    },
     { name: 'tunnels', rules: TUNNELS },
-    { name: 'forward', hook: 'type filter hook forward priority filter - 5; policy accept;', rules: FORWARD },
+    { name: 'input', hook: 'type filter hook input priority filter - 5; policy accept;', rules: input(tunnelPorts) },
+    {
+      name: 'forward',
+      hook: 'type filter hook forward priority filter - 5; policy accept;',
+      rules: forward(tunnelPorts),
+    },
     { name: 'output', hook: 'type filter hook output priority filter - 5; policy accept;', rules: output(tunnelPorts) },
   ]
 }
@@ -58,18 +58,20 @@ const FROM_PODS = [
   marked('counter name "spoofed" drop', 'forged'),
 ]
 
+const FROM_POD = `iifname "brm*" iifgroup ${LINK_GROUPS}`
+
 /**
  * Behind the translation of Services: anybody who may make one can let it lead to a port of a node. A node unpacks
  * VXLAN whoever sends it to whichever of its addresses, those among them that the cluster does not know (a second
  * network, IPv6 of the moment); so no pod sends any. WireGuard asks for a key, and VPNs in pods use it as well: to
  * nodes alone, and answers pass, since its port is one from which programs call.
  */
-function toTunnelPorts({ vxlan, wireguard }: TunnelPorts): string[] {
-  const fromPod = `iifname "brm*" iifgroup ${LINK_GROUPS}`
-  return [
-    marked(`udp dport ${vxlan} ${fromPod} counter name "tunnelled" drop`, 'VXLAN'),
-    marked(`udp dport ${wireguard} ct state new,untracked ${fromPod} jump tunnels`, 'WireGuard'),
-  ]
+function toVxlan({ vxlan }: TunnelPorts): string {
+  return marked(`udp dport ${vxlan} ${FROM_POD} counter name "tunnelled" drop`, 'VXLAN')
+}
+
+function toWireguard({ wireguard }: TunnelPorts): string {
+  return marked(`udp dport ${wireguard} ct state new,untracked ${FROM_POD} jump tunnels`, 'WireGuard')
 }
 
 /** To nodes alone: what a pod tunnels to somebody outside, as a VPN's client does, is its own affair. */
@@ -82,13 +84,10 @@ const TUNNELS = [
 
 const CUT_BIT = `ct mark & 0x${CUT_CONNECTION_MARK.toString(16)}`
 
-/**
- * The forward hook sees neither what a node says to its pods nor what they say to it: those always reach each other.
- * Who calls is asked about the first packet of a connection alone; what is established goes on, unless it was cut.
- */
-const FORWARD = [
-  marked(`${CUT_BIT} != 0 counter name "cut" drop`, 'a policy was tightened'),
-  marked('ct state established,related accept', 'replies, and errors about what was allowed'),
+const CUT = marked(`${CUT_BIT} != 0 counter name "cut" drop`, 'a policy was tightened')
+
+/** Who calls, and whom: asked about the first packet of a connection alone. */
+const WHO_CALLS = [
   marked('ip saddr . ip daddr @self4 accept', 'a pod and itself'),
   marked('ip6 saddr . ip6 daddr @self6 accept', 'a pod and itself'),
   marked('ip daddr vmap @ingress4', 'what comes in'),
@@ -97,15 +96,38 @@ const FORWARD = [
   marked('ip6 saddr vmap @egress6', 'what goes out'),
 ]
 
+/** Pods and their node always reach each other, but for tunnels. */
+function input(ports: TunnelPorts): string[] {
+  return [marked('iifname != "brm*" return', 'from elsewhere'), toVxlan(ports), toWireguard(ports)]
+}
+
+/**
+ * This hook sees neither what a node says to its pods nor what they say to it. What is established goes on, unless it was
+ * cut: nearly all packets end at the second rule, which is why it asks for both.
+ */
+function forward(ports: TunnelPorts): string[] {
+  return [
+    toVxlan(ports),
+    marked(`ct state established,related ${CUT_BIT} == 0 accept`, 'replies, and errors about what was allowed'),
+    CUT,
+    toWireguard(ports),
+    ...WHO_CALLS,
+  ]
+}
+
 /**
  * Where kube-proxy uses IPVS, what goes to a Service comes in to the node, and goes out again to a pod: never by the
- * forward hook. It is known by its source, which is not the node's own.
+ * forward hook. It is known by its source, which is not the node's own. Of each packet that a tunnel sends this is asked,
+ * and a set tells faster than the routes.
  */
 function output({ vxlan }: TunnelPorts): string[] {
   return [
-    marked(`${CUT_BIT} == 0 ct state established,related return`, 'replies, and what has begun'),
-    marked('fib saddr type local return', 'the node itself'),
+    marked(`ct state established,related ${CUT_BIT} == 0 return`, 'replies, and what has begun'),
+    marked('ip saddr @here4 return', 'the node itself'),
+    marked('ip6 saddr @here6 return', 'the node itself'),
+    marked('fib saddr type local return', 'the node itself, by another address'),
     marked(`udp dport ${vxlan} counter name "tunnelled" drop`, 'VXLAN'),
-    ...FORWARD,
+    CUT,
+    ...WHO_CALLS,
   ]
 }

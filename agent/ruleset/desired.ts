@@ -7,6 +7,7 @@ import { selectsPod } from '../policy/selects.ts'
 import { BASE_COUNTERS, baseChains, NODE_SETS } from './base-chains.ts'
 import { elementDifference, withElements } from './element-difference.ts'
 import { unknownEnd } from './ends.ts'
+import { HERE_SETS, hereElements } from './here.ts'
 import { LOCAL_MAPS, LOCAL_SETS } from './local-elements.ts'
 import { LocalElementsInUse } from './local-elements-in-use.ts'
 import { isKnownAs, LocalPods } from './local-pods.ts'
@@ -54,6 +55,7 @@ export class DesiredPolicy {
   /** By link. */
   readonly #keys = new Map<string, PodKeys>()
   readonly #elements = new LocalElementsInUse()
+  #here = hereElements(undefined)
 
   constructor(settings: PolicySettings) {
     this.#settings = settings
@@ -67,6 +69,9 @@ export class DesiredPolicy {
     const { workloads, nodes, localPods } = state
     const { tunnelEnds } = this.#membership
     const endsBefore = tunnelEnds.version
+    const { nodeName } = this.#settings
+    const here = this.#here
+    if (changed.nodes.has(nodeName)) this.#here = hereElements(nodes.get(nodeName))
     for (const name of changed.nodes) this.#membership.takeNode(name, nodes.get(name))
     for (const id of changed.policies) this.#takePolicy(id, state, dirty)
     for (const name of changed.namespaces)
@@ -78,14 +83,15 @@ export class DesiredPolicy {
     for (const key of pods) this.#takePod(key, workloads.pods.get(key), dirty)
     if (tunnelEnds.version !== endsBefore)
       for (const [link, local] of this.#locals) if (this.#isRuledOtherwise(link, local)) dirty.add(link)
-    return this.#settle(dirty)
+    const { change, concerned } = this.#settle(dirty)
+    return { change: withElements(change, elementDifference(here, this.#here)), concerned }
   }
 
   /** All of it, as it is now: what is in it goes on changing. */
   get table(): PolicyTable {
     const chains = baseChains(this.#settings.tunnelPorts)
-    const local = this.#elements.all
-    const sets = Object.entries(LOCAL_SETS).map(([name, type]) => {
+    const local = new Map([...this.#here, ...this.#elements.all])
+    const sets = Object.entries({ ...LOCAL_SETS, ...HERE_SETS }).map(([name, type]) => {
       const elements = new Set(local.get(name)?.keys())
       return { name, type, isInterval: false, comment: '', elements }
     })

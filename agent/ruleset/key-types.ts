@@ -1,7 +1,8 @@
+import { HERE_SETS } from './here.ts'
 import { LOCAL_MAPS, LOCAL_SETS } from './local-elements.ts'
 import { type Selection, typeOf } from './selection.ts'
 
-const OWN: Readonly<Record<string, string>> = { ...LOCAL_SETS, ...LOCAL_MAPS }
+const OWN: Readonly<Record<string, string>> = { ...HERE_SETS, ...LOCAL_SETS, ...LOCAL_MAPS }
 /** As useOf() names them. */
 const SELECTION = /^([a-z]+)([46])-/
 

@@ -329,7 +329,8 @@ t.test('a program of the node that calls from the port of WireGuard, as any prog
 })
 
 t.test('without the rules, all of these would get through', async (t) => {
-  for (const chain of ['from-pods', 'tunnel-ports']) await run('nft', 'flush', 'chain', 'inet', 'bramble-policy', chain)
+  for (const chain of ['from-pods', 'input', 'forward'])
+    await run('nft', 'flush', 'chain', 'inet', 'bramble-policy', chain)
   await setSysctl(undefined, `ipv4/conf/${liar.hostLink}/rp_filter`, '0')
   await setSysctl(undefined, `ipv4/conf/all/rp_filter`, '0')
   for (const { name, frames } of ATTACKS.filter(({ isKernelsToo }) => !isKernelsToo)) {

@@ -20,8 +20,8 @@ const vxlan = (local: string, mtuBytes: number, family: 'ip' | 'ip6') => `
   link bramble.vxlan UP mtu ${mtuBytes} lladdr ${MAC.pi1} vxlan id 4096 local ${local} dstport 4789 nolearning
   inet 10.42.1.0/32 dev bramble.vxlan
   inet fd42:0:0:1::/128 dev bramble.vxlan
-  ${family} daddr ${local} udp dport 4789 notrack
-  ${family} saddr ${local} udp dport 4789 notrack`
+  udp dport 4789 ${family} daddr ${local} notrack
+  udp dport 4789 ${family} saddr ${local} notrack`
 const VXLAN = vxlan('192.168.1.1', 1450, 'ip')
 
 const FAR_BY_VXLAN = `

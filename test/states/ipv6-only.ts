@@ -10,8 +10,8 @@ const OWN = 'blackhole fd42:0:0:1::/64'
 const VXLAN = `
   link bramble.vxlan UP mtu 1430 lladdr ${MAC.pi1} vxlan id 4096 local 2001:db8:1::1 dstport 4789 nolearning
   inet fd42:0:0:1::/128 dev bramble.vxlan
-  ip6 daddr 2001:db8:1::1 udp dport 4789 notrack
-  ip6 saddr 2001:db8:1::1 udp dport 4789 notrack`
+  udp dport 4789 ip6 daddr 2001:db8:1::1 notrack
+  udp dport 4789 ip6 saddr 2001:db8:1::1 notrack`
 
 const FAR_BY_VXLAN = `
   neigh ${LINK_LOCAL.pi3} dev bramble.vxlan lladdr ${MAC.pi3} PERMANENT

@@ -23,11 +23,11 @@ delete table inet bramble-notrack
 table inet bramble-notrack {
 	chain prerouting {
 		type filter hook prerouting priority raw; policy accept;
-		ip daddr 192.168.1.1 udp dport 8472 notrack comment "VXLAN, from other nodes #MARK"
+		udp dport 8472 ip daddr 192.168.1.1 notrack comment "VXLAN, from other nodes #MARK"
 	}
 	chain output {
 		type filter hook output priority raw; policy accept;
-		ip saddr 192.168.1.1 udp dport 8472 notrack comment "VXLAN, to other nodes #MARK"
+		udp dport 8472 ip saddr 192.168.1.1 notrack comment "VXLAN, to other nodes #MARK"
 	}
 }`,
   )
@@ -35,8 +35,8 @@ table inet bramble-notrack {
 
 t.test('over IPv6 the rules look at IPv6 headers', async (t) => {
   const [table] = desiredNotrack([vxlan('2001:db8:1::1')])
-  t.match(table?.definition, 'ip6 daddr 2001:db8:1::1 udp dport 8472 notrack')
-  t.match(table?.definition, 'ip6 saddr 2001:db8:1::1 udp dport 8472 notrack')
+  t.match(table?.definition, 'udp dport 8472 ip6 daddr 2001:db8:1::1 notrack')
+  t.match(table?.definition, 'udp dport 8472 ip6 saddr 2001:db8:1::1 notrack')
   t.notMatch(table?.definition, /\bip (saddr|daddr)/)
 })
 

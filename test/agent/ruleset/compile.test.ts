@@ -61,6 +61,13 @@ table inet bramble-policy {
 	set self6 {
 		type ipv6_addr . ipv6_addr
 	}
+	set here4 {
+		type ipv4_addr
+		elements = { 192.168.1.1 }
+	}
+	set here6 {
+		type ipv6_addr
+	}
 	set nodes4-B {
 		type ipv4_addr
 		comment "nodes: all"
@@ -101,20 +108,23 @@ table inet bramble-policy {
 		ip6 saddr :: return comment "on the link alone"
 		counter name "spoofed" drop comment "forged"
 	}
-	chain tunnel-ports {
-		type filter hook prerouting priority dstnat + 1; policy accept;
-		udp dport 4789 iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } counter name "tunnelled" drop comment "VXLAN"
-		udp dport 51820 ct state new,untracked iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } jump tunnels comment "WireGuard"
-	}
 	chain tunnels {
 		ip daddr @nodes4-B counter name "tunnelled" drop comment "to a node"
 		ip6 daddr @nodes6-B counter name "tunnelled" drop comment "to a node"
 		fib daddr type local counter name "tunnelled" drop comment "to this node, by whatever address"
 	}
+	chain input {
+		type filter hook input priority filter - 5; policy accept;
+		iifname != "brm*" return comment "from elsewhere"
+		udp dport 4789 iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } counter name "tunnelled" drop comment "VXLAN"
+		udp dport 51820 ct state new,untracked iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } jump tunnels comment "WireGuard"
+	}
 	chain forward {
 		type filter hook forward priority filter - 5; policy accept;
+		udp dport 4789 iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } counter name "tunnelled" drop comment "VXLAN"
+		ct state established,related ct mark & 0x10000000 == 0 accept comment "replies, and errors about what was allowed"
 		ct mark & 0x10000000 != 0 counter name "cut" drop comment "a policy was tightened"
-		ct state established,related accept comment "replies, and errors about what was allowed"
+		udp dport 51820 ct state new,untracked iifname "brm*" iifgroup { 0x62726d01, 0x62726d02 } jump tunnels comment "WireGuard"
 		ip saddr . ip daddr @self4 accept comment "a pod and itself"
 		ip6 saddr . ip6 daddr @self6 accept comment "a pod and itself"
 		ip daddr vmap @ingress4 comment "what comes in"
@@ -124,11 +134,12 @@ table inet bramble-policy {
 	}
 	chain output {
 		type filter hook output priority filter - 5; policy accept;
-		ct mark & 0x10000000 == 0 ct state established,related return comment "replies, and what has begun"
-		fib saddr type local return comment "the node itself"
+		ct state established,related ct mark & 0x10000000 == 0 return comment "replies, and what has begun"
+		ip saddr @here4 return comment "the node itself"
+		ip6 saddr @here6 return comment "the node itself"
+		fib saddr type local return comment "the node itself, by another address"
 		udp dport 4789 counter name "tunnelled" drop comment "VXLAN"
 		ct mark & 0x10000000 != 0 counter name "cut" drop comment "a policy was tightened"
-		ct state established,related accept comment "replies, and errors about what was allowed"
 		ip saddr . ip daddr @self4 accept comment "a pod and itself"
 		ip6 saddr . ip6 daddr @self6 accept comment "a pod and itself"
 		ip daddr vmap @ingress4 comment "what comes in"

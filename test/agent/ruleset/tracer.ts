@@ -39,11 +39,12 @@ const RTN_UNICAST = 1
 const RTN_LOCAL = 2
 /** A chain within a chain, as deep as the kernel goes (NFT_JUMP_STACK_SIZE in include/net/netfilter/nf_tables.h). */
 const DEPTH_MAX = 16
-/** To a packet that is forwarded. */
-const HOOKS = ['prerouting', 'forward']
+/** To a packet that is forwarded, and to one that is for the node. */
+const HOOKS = { forwarded: ['prerouting', 'forward'], toNode: ['prerouting', 'input'] } as const
 
 /** @throws TracerError where the ruleset asks what the tracer cannot tell */
-export function trace(ruleset: Ruleset, packet: Packet, hooks: readonly string[] = HOOKS): Trace {
+export function trace(ruleset: Ruleset, packet: Packet): Trace {
+  const hooks = packet.isToNode ? HOOKS.toNode : HOOKS.forwarded
   const walk = new Walk(packet)
   for (const hook of hooks) {
     const chains = ruleset.tables
