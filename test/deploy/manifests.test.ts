@@ -106,7 +106,7 @@ t.test('uninstalling reaches all that the agent can write to, under the same sel
   const [before, after] = [one('DaemonSet'), one('DaemonSet', UNINSTALL)]
   t.strictSame(after.metadata, before.metadata)
   t.strictSame(after.spec.selector, before.spec.selector)
-  t.strictSame(after.spec.template.metadata, before.spec.template.metadata)
+  t.strictSame(after.spec.template.metadata.labels, before.spec.template.metadata.labels)
   const [uninstall] = podSpec(UNINSTALL).initContainers
   t.strictSame(uninstall.securityContext, agent().securityContext)
   t.strictSame(uninstall.env, agent().env)
