@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -86,6 +87,32 @@ static void set_address_generation_off(struct batch *batch, int index) {
   end_nest(batch, spec);
 }
 
+/* rp_filter, forwarding, proxy_arp: IPV4_DEVCONF_* of linux/ip.h */
+static void set_ipv4_settings(struct batch *batch, int index) {
+  struct ifinfomsg *link = request(batch, RTM_SETLINK, 0, sizeof *link);
+  link->ifi_index = index;
+  struct rtattr *spec = begin_nest(batch, IFLA_AF_SPEC);
+  struct rtattr *inet = begin_nest(batch, AF_INET);
+  struct rtattr *conf = begin_nest(batch, IFLA_INET_CONF);
+  attribute_u32(batch, IPV4_DEVCONF_RP_FILTER, 1);
+  attribute_u32(batch, IPV4_DEVCONF_FORWARDING, 1);
+  attribute_u32(batch, IPV4_DEVCONF_PROXY_ARP, 1);
+  end_nest(batch, conf);
+  end_nest(batch, inet);
+  end_nest(batch, spec);
+}
+
+static void set_proxy_delay(struct batch *batch, int index) {
+  uint64_t none_ms = 0;
+  struct ndtmsg *table = request(batch, RTM_SETNEIGHTBL, 0, sizeof *table);
+  table->ndtm_family = AF_INET;
+  attribute_text(batch, NDTA_NAME, "arp_cache");
+  struct rtattr *parameters = begin_nest(batch, NDTA_PARMS);
+  attribute_u32(batch, NDTPA_IFINDEX, (uint32_t)index);
+  attribute(batch, NDTPA_PROXY_DELAY, &none_ms, sizeof none_ms);
+  end_nest(batch, parameters);
+}
+
 static void set_up(struct batch *batch, int index) {
   struct ifinfomsg *link = request(batch, RTM_SETLINK, 0, sizeof *link);
   link->ifi_index = index;
@@ -143,22 +170,21 @@ static void set_sysctl(const char *directory, const char *link, const char *key,
 static int open_netlink_inside(int netns, int home) {
   if (setns(netns, CLONE_NEWNET) < 0) die("setns into the pod");
   int fd = open_netlink();
+  set_sysctl("ipv6/conf", "eth0", "disable_ipv6", "0");
   set_sysctl("ipv6/conf", "eth0", "accept_ra", "0");
   if (setns(home, CLONE_NEWNET) < 0) die("setns home");
   return fd;
 }
 
+/* The others are so by default on a node that forwards, or are set with the link. */
 static void set_host_sysctls(const char *name) {
-  set_sysctl("ipv4/conf", name, "rp_filter", "1");
-  set_sysctl("ipv4/conf", name, "forwarding", "1");
-  set_sysctl("ipv4/conf", name, "proxy_arp", "1");
-  set_sysctl("ipv4/neigh", name, "proxy_delay", "0");
   set_sysctl("ipv6/conf", name, "accept_ra", "0");
-  set_sysctl("ipv6/conf", name, "forwarding", "1");
   set_sysctl("ipv6/conf", name, "proxy_ndp", "1");
 }
 
 static void wire_host(struct batch *host, int index, const struct pod *pod) {
+  set_ipv4_settings(host, index);
+  set_proxy_delay(host, index);
   set_address_generation_off(host, index);
   set_up(host, index);
   add_address(host, index, AF_INET6, GATEWAY6, 64, RT_SCOPE_LINK);

@@ -7,7 +7,7 @@ import type { Netlink } from './netlink.ts'
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 const RTM_GETLINK = 18
-const RTM_SETLINK = 19
+export const RTM_SETLINK = 19
 const IFLA_ADDRESS = 1
 const IFLA_IFNAME = 3
 const IFLA_MTU = 4

@@ -6,6 +6,7 @@ import { faultPoint, faultPointAfter } from '../fault.ts'
 import { addAddress } from '../kernel/addresses.ts'
 import { DirectNetlink } from '../kernel/direct-netlink.ts'
 import { isAlreadyExists, KernelError } from '../kernel/errors.ts'
+import { settle } from '../kernel/link-conf.ts'
 import {
   getLink,
   isRunningLink,
@@ -45,7 +46,8 @@ export async function wire(
   signal: AbortSignal,
 ): Promise<void> {
   const { host, pod } = attachment
-  const link = await createPair(network, netns, attachment)
+  const shown = await createPair(network, netns, attachment)
+  const link = parseLink(shown)
   network.links.set(link.index, lease)
   let podNetlink: DirectNetlink | undefined
   try {
@@ -56,10 +58,12 @@ export async function wire(
       return new DirectNetlink()
     })
     faultPoint('add:entered')
-    for (const sysctl of host.sysctls) putSysctl(sysctl)
+    const settings = settle(shown, host.sysctls)
+    for (const sysctl of settings.sysctls) putSysctl(sysctl)
     // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
     await deletePodRules(podNetlink, pod.linkName)
-    const onHost = network.netlink.send(sideRequests(link.index, host, attachment.hasIpv6))
+    const hostRequests = sideRequests(link.index, host, attachment.hasIpv6)
+    const onHost = network.netlink.send([...settings.requests, ...hostRequests])
     await faultPointAfter('add:host-wired', onHost)
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
@@ -142,7 +146,8 @@ export function objectRequests(linkIndex: number, side: LinkSide): NetlinkReques
   ]
 }
 
-async function createPair(network: PodNetwork, netns: Netns, attachment: Attachment): Promise<Link> {
+/** @returns what the kernel says of the node's end */
+async function createPair(network: PodNetwork, netns: Netns, attachment: Attachment): Promise<NetlinkMessage> {
   const { host, pod, mtuBytes } = attachment
   const create = addVethPair({
     name: host.linkName,
@@ -163,7 +168,7 @@ async function createPair(network: PodNetwork, netns: Netns, attachment: Attachm
     if (shown instanceof KernelError) throw shown
     const [message] = shown ?? []
     if (!message) throw new KernelError(`link show ${host.linkName}`, 'ENODEV')
-    return parseLink(message)
+    return message
   }
 }
 
