@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Agent } from './agent.ts'
 import { until } from './agent.ts'
 import { announce, inside, type LabNode, makeLans, plugIn, startNode } from './cluster.ts'
@@ -54,7 +54,7 @@ t.test('a node that is well: every line is good, but for an Internet that the no
   t.match(stdout, /^nothing is left behind +- +good$/m)
   t.match(stdout, /^all is well: \d+ tried$/m)
   t.match(stderr, /^two pods on n1: bramble-test-[0-9a-f]{6}-a, bramble-test-[0-9a-f]{6}-b$/m)
-  await isClean()
+  await isClean(t)
 })
 
 /** What is wrong, all at once, in IPv4 alone; and what is said of each. */
@@ -104,7 +104,7 @@ t.test('where something stops packets, each line is named, with what to look at,
   }
   t.match(stdout, /^pod to pod on its node: UDP +IPv6 +good/m, 'the other family goes on')
   t.match(stdout, /^5 of \d+ failed$/m)
-  await isClean()
+  await isClean(t)
 })
 
 t.test('a plugin that refuses is told by its words, in JSON too', async (t) => {
@@ -137,7 +137,7 @@ t.test('interrupted, it takes its pods away and ends with 130; killed, they go b
     child.kill(signal)
     const [exitCode, killedBy] = await ended
     t.equal(exitCode ?? killedBy, end)
-    await isClean()
+    await isClean(t)
   }
 })
 
@@ -173,7 +173,7 @@ function test(...more: readonly string[]): Promise<Output> {
 }
 
 /** No link of a pod, no route, no address; links go a moment after the DEL. */
-async function isClean(): Promise<void> {
+async function isClean(t: Test): Promise<void> {
   await until('the links of the pods are gone', async () => !(await run('ip', '-n', 'n1', 'link')).includes('brm'))
   const [n1] = agents
   t.same(await n1?.ask('pods'), [])
