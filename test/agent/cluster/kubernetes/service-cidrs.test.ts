@@ -4,6 +4,7 @@ import { KubernetesSource } from '../../../../agent/cluster/kubernetes/nodes.ts'
 import { ServiceCidrs } from '../../../../agent/cluster/kubernetes/service-cidrs.ts'
 import type { ViewProblem } from '../../../../agent/cluster/problem.ts'
 import type { ViewChange } from '../../../../agent/cluster/view.ts'
+import { startRealServer } from './real-server.ts'
 import { DoubleServer } from './server.ts'
 import { until } from './until.ts'
 
@@ -123,3 +124,20 @@ t.test('one that is added or changed is heard of; one that is none is a problem,
   await until('that', () => textsOf(cidrs.cidrs).includes('10.201.0.0/24'))
   t.same(cidrs.problems, [])
 })
+
+const { KUBEBUILDER_ASSETS: assets } = process.env
+if (assets)
+  t.test('a real API server tells the addresses that it was started with', async (t) => {
+    const server = await startRealServer(assets)
+    t.teardown(() => server.close())
+    const client = new ApiClient(server.access)
+    const cidrs = new ServiceCidrs(client, () => {}, EAGER, { quiet: 100, troubled: 100 })
+    t.teardown(async () => {
+      await cidrs.close()
+      client.close()
+    })
+    cidrs.start()
+    await until('they are there', () => cidrs.cidrs.length > 0)
+    t.same(textsOf(cidrs.cidrs), ['10.96.0.0/16'])
+    t.same(cidrs.problems, [])
+  })
