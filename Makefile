@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
 
-DEBIAN_PACKAGES := gcc libc6-dev iproute2 iptables iputils-ping procps busybox-static containerd runc \
+DEBIAN_PACKAGES := gcc libc6-dev prometheus iproute2 iptables iputils-ping procps busybox-static containerd runc \
   containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static \
   qemu-system-x86 kmod xz-utils mmdebstrap debian-archive-keyring qemu-system-arm
 

@@ -8,6 +8,7 @@ import { KINDS, type NodeObjects } from '../desired/objects.ts'
 import type { NetlinkMessage } from '../kernel/message.ts'
 import type { EventListener, Netlink } from '../kernel/netlink.ts'
 import { apply, type Outcome } from '../reconcile/apply.ts'
+import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import { listKernel, localFacts, type ThisNode } from './facts.ts'
 import { Known } from './known.ts'
@@ -239,7 +240,7 @@ export class NodeNetwork implements EventListener {
       activity.passed('nodes', performance.now() - startedAtMs, false)
       // It was all there, and nothing else is wanted: so somebody has changed it.
       const [first] = [...outcome.put, ...outcome.removed]
-      if (first !== undefined && before?.view === view && before.desired === this.#desired)
+      if (first !== undefined && before?.view === view && this.#isAsBefore(before.desired))
         activity.repaired('nodes', first)
       this.#settled = { view, desired: this.#desired }
     } catch (error) {
@@ -279,6 +280,16 @@ export class NodeNetwork implements EventListener {
     this.#heard = undefined
     for (const message of heard) this.#hear(message)
     return outcome
+  }
+
+  /** What was worked out anew, since the node has a new address or the like, may come to the same. */
+  #isAsBefore(before: DesiredNetwork | undefined): boolean {
+    const [then, now] = [before?.objects, this.#desired?.objects]
+    return KINDS.every((kind) => {
+      const subsystem = this.#input.subsystems[kind] as Subsystem<unknown>
+      const { missing, changed, extra } = diff<unknown>(now?.[kind] ?? [], then?.[kind] ?? [], subsystem)
+      return missing.length + changed.length + extra.length === 0
+    })
   }
 
   #sayMissing(remedies: readonly string[]): void {
