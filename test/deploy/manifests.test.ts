@@ -75,17 +75,14 @@ t.test('the agent gets the rights that it needs, and may delete nothing', (t) =>
     for (const resource of resources) verbs.set(`${apiGroups[0]}/${resource}`, some)
   t.strictSame(verbs.get('/nodes'), ['get', 'list', 'watch', 'patch'])
   t.strictSame(verbs.get('/nodes/status'), ['patch'])
+  t.strictSame(verbs.get('/events'), ['create'])
   for (const resource of ['/pods', '/namespaces']) t.strictSame(verbs.get(resource), ['get', 'list', 'watch'])
-  for (const [resource, some] of verbs) {
-    const most =
-      resource.startsWith('/nodes') || resource === '/events'
-        ? ['get', 'list', 'watch', 'patch', 'create']
-        : ['get', 'list', 'watch']
-    t.ok(
-      some.every((verb) => most.includes(verb)),
-      resource,
-    )
-  }
+  for (const [resource, some] of verbs)
+    if (!/^\/(nodes|events)/.test(resource))
+      t.ok(
+        some.every((verb) => ['get', 'list', 'watch'].includes(verb)),
+        `${resource} is only read`,
+      )
   t.end()
 })
 

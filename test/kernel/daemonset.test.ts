@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { parseAllDocuments } from 'yaml'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
 import { CertificateAuthority } from '../agent/cluster/kubernetes/certificates.ts'
 import { until } from './agent.ts'
@@ -26,6 +27,7 @@ const READY = { type: 'Ready', status: 'True' }
 const UNAVAILABLE = { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated' }
 const ANSWERED = { exitCode: 0 }
 
+t.setTimeout(300_000)
 await enterScratchNode()
 await run('mount', '-t', 'tmpfs', 'tmpfs', '/opt')
 for (const folder of ['/run/etc/upper', '/run/etc/work', '/run/udev/rules.d']) mkdirSync(folder, { recursive: true })
@@ -43,6 +45,11 @@ api.objects.put('/api/v1/nodes', {
   spec: { podCIDRs: ['10.42.1.0/24', 'fd42:0:0:1::/64'] },
   status: { addresses: [{ type: 'InternalIP', address: ADDRESS }], conditions: [READY, UNAVAILABLE] },
 })
+for (const [resource, apiVersion, kind] of [
+  ['servicecidrs', 'networking.k8s.io/v1', 'ServiceCIDR'],
+  ['clusternetworkpolicies', 'policy.networking.k8s.io/v1alpha2', 'ClusterNetworkPolicy'],
+] as const)
+  api.objects.install(`/apis/${apiVersion}/${resource}`, { apiVersion, kind })
 api.objects.put('/api/v1/namespaces', { metadata: { name: 'shop' } })
 const surroundings = {
   nodeName: 'pi-1',
@@ -171,6 +178,20 @@ t.test('to uninstall waits for pods that have their network by Bramble, and then
   t.strictSame(node().status.conditions, [READY])
 })
 
+t.test('whatever was asked of the API server, the ClusterRole permits', (t) => {
+  const permitted = permissions()
+  const asked = new Set(
+    api.requests.flatMap(({ verb, path }) => (permission(verb, path) ? [permission(verb, path)] : [])),
+  )
+  t.strictSame(
+    [...asked].filter((one) => !permitted.has(one)),
+    [],
+  )
+  for (const one of ['patch /nodes/status', 'list networking.k8s.io/servicecidrs', 'watch /pods'])
+    t.ok(asked.has(one), one)
+  t.end()
+})
+
 t.test('what runs when a node is clean has no rights at all, and ends when it is told to', async (t) => {
   await daemon.remove()
   daemon = await startDaemonPod(containerd, UNINSTALL, surroundings)
@@ -211,6 +232,24 @@ async function ctl(...words: string[]) {
   const { stdout, stderr } = await daemon.exec('bramblectl', ...words, '-o', 'json')
   if (stdout === '') throw new Error(stderr)
   return JSON.parse(stdout)
+}
+
+/** `patch /nodes/status`; what is about no resource (discovery) everybody may. */
+function permission(verb: string, path: string): string | undefined {
+  const [, group = '', rest = ''] = /^\/(?:api|apis\/([^/]+))\/v[^/]+\/(.+)$/.exec(path) ?? []
+  const [plural, , ...subresource] = rest.replace(/^namespaces\/[^/]+\/(?=.)/, '').split('/')
+  return plural ? `${verb} ${[`${group}/${plural}`, ...subresource].join('/')}` : undefined
+}
+
+function permissions(): Set<string> {
+  const { rules } = parseAllDocuments(MANIFEST)
+    .map((document) => document.toJS())
+    .find(({ kind }) => kind === 'ClusterRole')
+  return new Set(
+    rules.flatMap(({ apiGroups, resources, verbs }: Record<'apiGroups' | 'resources' | 'verbs', string[]>) =>
+      apiGroups.flatMap((group) => resources.flatMap((one) => verbs.map((verb) => `${verb} ${group}/${one}`))),
+    ),
+  )
 }
 
 function messages(): string[] {
