@@ -85,7 +85,7 @@ export function debianRoot(
     `--extract-hook=${note}`,
   ]
   execFileSync('mmdebstrap', [...options, RELEASE.codename, archive, ...debianSources(snapshot)], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'], // what it says of its errors is in the error
   })
   mkdirSync(root)
   execFileSync('tar', ['-xf', archive, '-C', root, '--no-same-owner', '--exclude=./dev'])

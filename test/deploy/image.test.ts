@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { ARCHITECTURES } from '../../deploy/image/architecture.ts'
@@ -86,13 +86,15 @@ for (const { name: architecture } of ARCHITECTURES)
         for (const path of ['etc/resolv.conf', 'etc/hostname', 'etc/apt', 'var/cache', 'var/log', 'root', 'dev/null'])
           t.notOk(existsSync(join(image.root, path)), path)
         t.same(readdirSync(join(image.root, 'opt/bramble/bin')).sort(), ['bramble', 'bramble-agent', 'bramblectl'])
-        for (const entry of files)
-          if (entry.type === 'symlink' && !entry.path.startsWith('usr/share/doc/'))
-            t.notOk(entry.target.startsWith('/'), `${entry.path} stays in the image`)
         for (const name of ['sh', 'dirname', 'basename', 'readlink'])
           t.ok(existsSync(join(image.root, 'usr/bin', name)), name)
+        // A link's / is that of the image.
+        const place = (path: string, target: string) =>
+          join(image.root, target.startsWith('/') ? '' : dirname(path), target)
+        const links = files.flatMap((entry) => (entry.type === 'symlink' ? [entry] : []))
+        t.ok(links.length > 50)
         t.same(
-          files.filter((entry) => entry.type === 'symlink' && !existsSync(join(image.root, entry.path))),
+          links.filter(({ path, target }) => !existsSync(place(path, target))),
           [],
         )
       },
