@@ -64,6 +64,8 @@ export interface Storage {
   readonly swaps: readonly string[]
   /** What the agent has written to disks since it started; undefined where it is away or nobody knows. */
   readonly agentWrittenBytes: number | undefined
+  /** How much of its memory is paged out. */
+  readonly agentSwappedBytes: number | undefined
 }
 
 export interface FileSystem {
@@ -211,6 +213,15 @@ export interface AgentState {
 
 export interface Paths {
   readonly peers: MtuReport['peers']
-  /** By node: what became of packets whose checksum a NIC was to fill in, through the tunnel. */
-  readonly checksums: ReadonlyMap<string, 'good' | 'broken' | 'unknown'>
+  readonly tunnelEnds: readonly TunnelEnd[]
+}
+
+/** Another node's end of a tunnel, to which packets were sent through it. */
+export interface TunnelEnd {
+  readonly node: string
+  /** `vxlan` */
+  readonly way: string
+  readonly address: string
+  /** spoilt: only packets got there whose checksum no network card had to fill in. */
+  readonly outcome: 'reached' | 'spoilt' | 'silent'
 }

@@ -1,9 +1,8 @@
+import { TUNNEL_LINKS } from '../../ownership.ts'
 import { check } from '../check.ts'
 import { command, type Finding, type Remedy } from '../finding.ts'
 
 /** The ways to other nodes, by packets that were sent there. */
-
-const TUNNEL = 'bramble.vxlan'
 
 export const PATH_CHECKS = [
   check({
@@ -40,20 +39,40 @@ export const PATH_CHECKS = [
         ),
   }),
   check({
+    name: 'tunnel-silent',
+    symptom: 'nodes reach each other, and their pods do not',
+    needs: ['paths'],
+    find: ({ paths: { peers, tunnelEnds } }) =>
+      tunnelEnds
+        .filter(({ outcome }) => outcome === 'silent')
+        // One that does not answer at all is no matter of the tunnel.
+        .filter((end) => peers.some(({ node, measuredBytes }) => node === end.node && measuredBytes !== undefined))
+        .map(({ node, way, address }): Finding => {
+          const { what, rule, port } = CARRIERS[way] ?? CARRIER_UNKNOWN
+          return {
+            severity: 'error',
+            what: `${node} answers, but its end of ${way} (${address}) does not`,
+            why: `${what} is dropped between the two nodes, by a firewall on one of them or on the way: their pods do not reach each other`,
+            advice: `on both nodes${port ? `; by ufw: ufw allow ${port}; by firewalld: firewall-cmd --permanent --add-port=${port}, then --reload` : ''}`,
+            remedies: [command(`iptables -I INPUT ${rule} -j ACCEPT`)],
+          }
+        }),
+  }),
+  check({
     name: 'checksum-offload',
     symptom: 'ping between pods of two nodes works, TCP hangs for 63 s or for ever',
     needs: ['paths'],
-    find: ({ paths: { checksums } }) => {
-      const broken = [...checksums].filter(([, outcome]) => outcome === 'broken').map(([node]) => node)
+    find: ({ paths: { tunnelEnds } }) => {
+      const broken = tunnelEnds.filter(({ way, outcome }) => way === 'vxlan' && outcome === 'spoilt')
       if (broken.length === 0) return []
       const remedy: Remedy = {
-        command: `ethtool -K ${TUNNEL} tx-checksum-ip-generic off`,
-        act: { kind: 'offload', link: TUNNEL },
+        command: `ethtool -K ${TUNNEL_LINKS.vxlan} tx-checksum-ip-generic off`,
+        act: { kind: 'offload', link: TUNNEL_LINKS.vxlan },
       }
       return [
         {
           severity: 'error',
-          what: `packets through ${TUNNEL} get to ${broken.join(', ')} with wrong checksums`,
+          what: `packets through ${TUNNEL_LINKS.vxlan} get to ${broken.map(({ node }) => node).join(', ')} with wrong checksums`,
           why: 'the network card does not fill them in for packets inside of VXLAN: TCP and UDP between pods of these nodes do not work',
           advice: 'until the next start of the tunnel; a newer kernel or firmware may help for good',
           remedies: [remedy],
@@ -62,3 +81,20 @@ export const PATH_CHECKS = [
     },
   }),
 ]
+
+interface Carrier {
+  readonly what: string
+  /** For iptables. */
+  readonly rule: string
+  /** For firewalls that know ports alone. */
+  readonly port?: string
+}
+
+/** By what each tunnel goes; the ports are those of the agent's options where nobody says otherwise. */
+const CARRIERS: Readonly<Record<string, Carrier>> = {
+  vxlan: { what: 'UDP 4789 (--vxlan-port)', rule: '-p udp --dport 4789', port: '4789/udp' },
+  wireguard: { what: 'UDP 51820 (--wireguard-port)', rule: '-p udp --dport 51820', port: '51820/udp' },
+  ipip: { what: 'IP protocol 4', rule: '-p 4' },
+  gre: { what: 'IP protocol 47', rule: '-p 47' },
+}
+const CARRIER_UNKNOWN: Carrier = { what: 'what carries it', rule: '-s NODE' }

@@ -90,4 +90,22 @@ export const STORAGE_CHECKS = [
             },
           ],
   }),
+  check({
+    name: 'agent-paged-out',
+    symptom: 'the first pod after a quiet time takes seconds to start',
+    needs: ['storage'],
+    find: ({ storage: { agentSwappedBytes = 0 } }) =>
+      agentSwappedBytes < 8 * MIB
+        ? []
+        : [
+            {
+              severity: 'warning',
+              what: `${(agentSwappedBytes / MIB).toFixed(0)} MiB of the agent are paged out`,
+              why: 'the next ADD waits until they are read back',
+              advice:
+                'memory is short, or the agent has a limit that is too small for it: give it none, and the node less to do',
+              remedies: [command('free -m'), command('systemctl set-property bramble-agent MemorySwapMax=0')],
+            },
+          ],
+  }),
 ]

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { STARTING_SOCKET } from '../../../plugin/frame.ts'
 import type { ControlAnswers, ControlCall } from '../../api/control.ts'
 import type { AgentState } from '../facts.ts'
@@ -22,13 +23,27 @@ export async function agent(places: Places, ask: Ask, socket: string): Promise<A
   }
 }
 
+/** Three of them in the time that a fact may take. */
+const ANSWER_MS = 4_000
+
 const NO_LOG = { lastWords: [], logCommand: 'journalctl -u bramble-agent -n 50 --no-pager' } as const
 
 async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<AgentState['answers']>> {
-  const { version, podCidrs, problems, pid, uptimeSeconds } = await ask('status')
-  const peers = isServing ? await ask('nodes') : []
-  const differences = isServing ? await ask('ipam check') : []
+  const { version, podCidrs, problems, pid, uptimeSeconds } = await inTime(ask('status'))
+  // One of another version may not know what this one asks.
+  const peers = isServing ? await inTime(ask('nodes')).catch(() => []) : []
+  const differences = isServing ? await inTime(ask('ipam check')).catch(() => []) : []
   return { version, isServing, podCidrs, problems, pid, uptimeSeconds, peers, differences }
+}
+
+/** @throws Error when the agent is there, and says nothing */
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const late = sleep(ANSWER_MS, undefined, { ref: false }).then(() => {
+    throw new Error(
+      `it does not answer within ${ANSWER_MS / 1000} s; has it been stopped, or is the node out of memory?`,
+    )
+  })
+  return await Promise.race([answer, late])
 }
 
 /** Its folder, or the socket itself, lets root in alone. */

@@ -1,36 +1,54 @@
-import { formatAddress, parseCidr } from '../../../ipam/address.ts'
+import { type Cidr, formatAddress, parseCidr } from '../../../ipam/address.ts'
+import { EchoSocket } from '../../kernel/icmp.ts'
+import { EchoError } from '../../kernel/icmp-socket.ts'
 import { echoesUdp } from '../../kernel/udp-probe.ts'
-import type { AgentState, Paths } from '../facts.ts'
+import type { AgentState, Paths, TunnelEnd } from '../facts.ts'
 import type { Ask } from './agent.ts'
 
 /** A cluster that is larger is not asked whole: what breaks checksums is this node's card. */
 const MOST_NODES = 16
+/** Any path carries that. */
+const ECHO_BYTES = 84
+const ECHO_TRIES = 3
+const ECHO_TIMEOUT_MS = 700
 
 /** @throws Error where the agent cannot be asked */
 export async function paths(ask: Ask, { answers }: AgentState): Promise<Paths> {
   if (!answers) throw new Error('the agent is away, and so nobody knows the other nodes')
-  if (!answers.isServing || answers.peers.length === 0) return { peers: [], checksums: new Map() }
-  const { peers } = await ask('mtu probe')
-  return { peers, checksums: await checksums(answers.peers) }
-}
-
-async function checksums(peers: NonNullable<AgentState['answers']>['peers']): Promise<Paths['checksums']> {
-  const outcomes = new Map<string, 'good' | 'broken' | 'unknown'>()
-  const tunnelled = peers.filter(({ ways }) => ways.includes('vxlan')).slice(0, MOST_NODES)
-  await Promise.all(
-    tunnelled.map(async ({ node, podCidrs }) => {
-      const cidr = podCidrs.find((text) => !text.includes(':')) // only IPv4 has packets without a checksum
-      if (cidr) outcomes.set(node, await checksum(cidr))
-    }),
-  )
-  return outcomes
+  if (!answers.isServing || answers.peers.length === 0) return { peers: [], tunnelEnds: [] }
+  const ends = answers.peers.slice(0, MOST_NODES).flatMap(({ node, ways, podCidrs }) => {
+    const way = ways.find((kind) => kind !== 'direct' && kind !== 'none')
+    return way === undefined ? [] : podCidrs.map((cidr) => ({ node, way, cidr: parseCidr(cidr) }))
+  })
+  const [{ peers }, ...tunnelEnds] = await Promise.all([ask('mtu probe'), ...ends.map(tunnelEnd)])
+  return { peers, tunnelEnds }
 }
 
 /** The other node's own end of the tunnel has the first address of its pod CIDR. */
-async function checksum(cidr: string): Promise<'good' | 'broken' | 'unknown'> {
-  const { family, first } = parseCidr(cidr)
-  const address = formatAddress(family, first)
-  if (await echoesUdp(address, { hasChecksum: true })) return 'good'
-  // Without one, nothing is left for the card to do wrong.
-  return (await echoesUdp(address, { hasChecksum: false })) ? 'broken' : 'unknown'
+async function tunnelEnd({ node, way, cidr }: { node: string; way: string; cidr: Cidr }): Promise<TunnelEnd> {
+  const address = formatAddress(cidr.family, cidr.first)
+  const outcome = cidr.family === 4 ? await reachByUdp(address) : undefined
+  return { node, way, address, outcome: outcome ?? ((await echoes(address)) ? 'reached' : 'silent') }
+}
+
+/** @returns undefined where no packet of UDP gets there */
+async function reachByUdp(address: string): Promise<'reached' | 'spoilt' | undefined> {
+  if (await echoesUdp(address, { hasChecksum: true })) return 'reached'
+  // Without one, which IPv4 alone allows, nothing is left for the card to do wrong.
+  return (await echoesUdp(address, { hasChecksum: false })) ? 'spoilt' : undefined
+}
+
+async function echoes(address: string): Promise<boolean> {
+  let socket: EchoSocket | undefined
+  try {
+    socket = new EchoSocket(address)
+    for (let count = 0; count < ECHO_TRIES; count++)
+      if ((await socket.echo(ECHO_BYTES, ECHO_TIMEOUT_MS)) === 'answered') return true
+    return false
+  } catch (error) {
+    if (error instanceof EchoError) return false
+    throw error
+  } finally {
+    socket?.close()
+  }
 }

@@ -16,7 +16,7 @@ export function storage(places: Places, agentPid: number | undefined): Storage {
       .split('\n')
       .slice(1)
       .flatMap((line) => line.split(/\s+/)[0] || []),
-    agentWrittenBytes: agentPid === undefined ? undefined : writtenBytes(places, agentPid),
+    ...(agentPid === undefined ? NOBODY : processFacts(places, agentPid)),
   }
 }
 
@@ -57,9 +57,18 @@ function journal(places: Places): Storage['journal'] {
   return storage === 'persistent' || (storage === 'auto' && places.has('/var/log/journal')) ? 'persistent' : 'volatile'
 }
 
-/** What went to the block layer for it: tmpfs does not count. @returns undefined where that process is not the agent */
-function writtenBytes(places: Places, pid: number): number | undefined {
-  if (!places.read(`/proc/${pid}/cmdline`)?.includes('bramble-agent')) return undefined
-  const [, bytes] = /^write_bytes: (\d+)/m.exec(places.read(`/proc/${pid}/io`) ?? '') ?? []
-  return bytes === undefined ? undefined : Number(bytes)
+const NOBODY = { agentWrittenBytes: undefined, agentSwappedBytes: undefined }
+
+/** @param pid by the agent's word, which in a container is another one than here */
+function processFacts(places: Places, pid: number): typeof NOBODY | Record<keyof typeof NOBODY, number | undefined> {
+  if (!places.read(`/proc/${pid}/cmdline`)?.includes('bramble-agent')) return NOBODY
+  // What went to the block layer for it: tmpfs does not count.
+  const written = numberIn(places.read(`/proc/${pid}/io`), /^write_bytes: (\d+)/m)
+  const swappedKib = numberIn(places.read(`/proc/${pid}/status`), /^VmSwap:\s*(\d+) kB/m)
+  return { agentWrittenBytes: written, agentSwappedBytes: swappedKib === undefined ? undefined : swappedKib * 1024 }
+}
+
+function numberIn(text: string | undefined, line: RegExp): number | undefined {
+  const [, number] = line.exec(text ?? '') ?? []
+  return number === undefined ? undefined : Number(number)
 }

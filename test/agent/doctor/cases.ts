@@ -1,4 +1,4 @@
-import type { Facts } from '../../../agent/doctor/facts.ts'
+import type { Facts, TunnelEnd } from '../../../agent/doctor/facts.ts'
 import type { Severity } from '../../../agent/doctor/finding.ts'
 import { HEALTHY, PLACE, UPLINK } from './healthy.ts'
 
@@ -28,6 +28,13 @@ const link = (name: string, change: Partial<typeof UPLINK> = {}) => ({
 })
 const forwardDrop = { table: 'ip filter', name: 'FORWARD', hook: 'forward', policy: 'drop' }
 const chains = (...names: string[]) => names.map((name) => ({ table: 'ip filter', name }))
+
+const end = (node: string, outcome: TunnelEnd['outcome']): TunnelEnd => ({
+  node,
+  way: 'vxlan',
+  address: '10.42.2.0',
+  outcome,
+})
 
 export const CASES: readonly Case[] = [
   {
@@ -504,17 +511,27 @@ export const CASES: readonly Case[] = [
     commands: ['ping -c 3 192.168.2.2', 'ip route get 192.168.2.2'],
   },
   {
-    title: 'a card that spoils checksums inside of VXLAN',
-    check: 'checksum-offload',
+    title: 'a firewall that lets no VXLAN in',
+    check: 'tunnel-silent',
+    facts: { paths: { ...paths, tunnelEnds: [end('pi-2', 'silent')] } },
+    says: [['error', /pi-2 answers, but its end of vxlan \(10\.42\.2\.0\) does not/]],
+    commands: ['iptables -I INPUT -p udp --dport 4789 -j ACCEPT'],
+  },
+  {
+    title: 'a node that is away as a whole has no silent tunnel besides',
+    check: 'tunnel-silent',
     facts: {
       paths: {
-        ...paths,
-        checksums: new Map([
-          ['pi-2', 'broken'],
-          ['pi-3', 'unknown'],
-        ]),
+        peers: [{ node: 'pi-2', way: 'vxlan', address: '192.168.2.2', neededBytes: 1500, problem: 'does not answer' }],
+        tunnelEnds: [end('pi-2', 'silent')],
       },
     },
+    says: [],
+  },
+  {
+    title: 'a card that spoils checksums inside of VXLAN',
+    check: 'checksum-offload',
+    facts: { paths: { ...paths, tunnelEnds: [end('pi-2', 'spoilt'), end('pi-3', 'reached')] } },
     says: [['error', /bramble\.vxlan get to pi-2 with wrong checksums/]],
     commands: ['ethtool -K bramble.vxlan tx-checksum-ip-generic off'],
   },
@@ -626,5 +643,11 @@ export const CASES: readonly Case[] = [
     check: 'agent-writes',
     facts: { storage: { ...storage, agentWrittenBytes: 3 * 2 ** 20 } },
     says: [['warning', /has written 3\.0 MiB/]],
+  },
+  {
+    title: 'an agent that is paged out',
+    check: 'agent-paged-out',
+    facts: { storage: { ...storage, agentSwappedBytes: 30 * 2 ** 20 } },
+    says: [['warning', /^30 MiB of the agent are paged out/]],
   },
 ]

@@ -84,10 +84,11 @@ t.test('storage: what the agent has written, and of no other process', async (t)
   const places = tree(t, {
     '/proc/7/cmdline': '/opt/bramble/lib/node\0/opt/bramble/lib/bramble-agent.mjs\0',
     '/proc/7/io': 'rchar: 9\nwchar: 9\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n',
+    '/proc/7/status': 'VmRSS:\t   90 kB\nVmSwap:\t   12 kB\n',
     '/proc/8/cmdline': '/sbin/init\0',
     '/proc/8/io': 'write_bytes: 4096\n',
   })
-  t.equal(storage(places, 7).agentWrittenBytes, 4096)
+  t.match(storage(places, 7), { agentWrittenBytes: 4096, agentSwappedBytes: 12_288 })
   t.equal(storage(places, 8).agentWrittenBytes, undefined)
   t.equal(storage(places, 9).agentWrittenBytes, undefined)
 })

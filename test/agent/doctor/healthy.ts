@@ -36,6 +36,7 @@ export const HEALTHY: Facts = {
     journal: 'volatile',
     swaps: ['/dev/zram0'],
     agentWrittenBytes: 0,
+    agentSwappedBytes: 0,
   },
   kernel: { missingTunnels: new Map(), wantsTunnels: ['vxlan'], refused: [] },
   settings: {
@@ -86,7 +87,7 @@ export const HEALTHY: Facts = {
   },
   paths: {
     peers: [{ node: 'pi-2', way: 'vxlan', address: '192.168.2.2', neededBytes: 1500, measuredBytes: 1500 }],
-    checksums: new Map([['pi-2', 'good']]),
+    tunnelEnds: [{ node: 'pi-2', way: 'vxlan', address: '10.42.2.0', outcome: 'reached' }],
   },
 }
 

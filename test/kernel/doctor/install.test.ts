@@ -1,8 +1,8 @@
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { renderConflist } from '../../../agent/install/conflist.ts'
-import { Agent } from '../agent.ts'
+import { Agent, until } from '../agent.ts'
 import { addUplink } from '../node.ts'
 import { capture, enterScratchNode } from '../scratch.ts'
 import { carryOut, diagnosed, found, putFile, ROOT } from './doctor.ts'
@@ -51,6 +51,29 @@ t.test('an agent that refuses the pod CIDR, as the home LAN has it', async (t) =
     findings.find(({ check }) => check === 'cidr-overlap')?.what,
     /192\.0\.2\.0\/26 of this node overlaps 192\.0\.2\.0\/24/,
   )
+})
+
+t.test('an agent that waits for Redis, which does not answer', async (t) => {
+  const agent = Agent.spawn({
+    podCidrs: [],
+    args: ['--datastore', 'redis', '--redis-url', 'redis://127.0.0.1:1', '--cluster-cidr', '10.99.0.0/16'],
+  })
+  await until('it says that it waits', () => existsSync('/run/bramble/starting.sock'))
+  await until(
+    'it says what it waits for',
+    async () => (await found('agent-waits'))[0]?.what.includes('127.0.0.1:1') === true,
+  )
+  t.match(await found('agent-waits'), [{ severity: 'error', what: /does not serve yet: .*127\.0\.0\.1:1/ }])
+  t.same(await found('agent-away'), [])
+  await agent.stop()
+})
+
+t.test('an agent that is there, and says nothing', async (t) => {
+  const agent = await Agent.start()
+  agent.child.kill('SIGSTOP')
+  t.match(await found('agent-away'), [{ severity: 'error', what: /does not answer within 4 s/ }])
+  agent.child.kill('SIGCONT')
+  await agent.stop()
 })
 
 t.test('pods that went while the agent was away', async (t) => {

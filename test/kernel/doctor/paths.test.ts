@@ -22,7 +22,7 @@ t.after(() => Promise.all(agents.map((agent) => agent.stop())))
 await until('n1 has its way to n2', async () => (await agents[0]?.ask('nodes'))?.[0]?.ways.includes('vxlan') === true)
 await until('n2 has its way to n1', async () => (await agents[1]?.ask('nodes'))?.[0]?.ways.includes('vxlan') === true)
 
-const PATHS = ['path-mtu', 'peer-silent', 'checksum-offload']
+const PATHS = ['path-mtu', 'peer-silent', 'tunnel-silent', 'checksum-offload']
 
 const of = ({ findings }: Printed, check: string) => findings.filter((finding) => finding.check === check)
 
@@ -72,6 +72,38 @@ t.test('a firewall that drops all UDP is no broken card', async (t) => {
   )
   t.same(of(await diagnosedOn('n1'), 'checksum-offload'), [])
   await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'card')
+})
+
+t.test('a firewall that lets no VXLAN in', async (t) => {
+  await run(
+    'ip',
+    'netns',
+    'exec',
+    'n2',
+    'nft',
+    'add table ip wall; add chain ip wall in { type filter hook input priority 0; }; add rule ip wall in udp dport 4789 drop',
+  )
+  const diagnosis = await diagnosedOn('n1')
+  t.match(of(diagnosis, 'tunnel-silent'), [
+    { severity: 'error', what: 'n2 answers, but its end of vxlan (10.42.2.0) does not' },
+    { severity: 'error', what: 'n2 answers, but its end of vxlan (fd42:0:0:2::) does not' },
+  ])
+  t.same(of(diagnosis, 'checksum-offload'), [])
+  await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'wall')
+})
+
+t.test('a node that has another address than the cluster says', async (t) => {
+  announce(two, '192.168.2.77')
+  await until(
+    'n1 sends there',
+    async () => (await agents[0]?.ask('nodes'))?.[0]?.addresses.includes('192.168.2.77') === true,
+  )
+  t.match(of(await diagnosedOn('n1'), 'peer-silent'), [{ severity: 'warning', what: /^n2 \(192\.168\.2\.77\)/ }])
+  announce(two)
+  await until(
+    'n1 sends to n2',
+    async () => (await agents[0]?.ask('nodes'))?.[0]?.addresses.includes('192.168.2.2') === true,
+  )
 })
 
 t.test('a node that is switched off', async (t) => {
