@@ -10,6 +10,7 @@ export interface NodeObject extends ApiObject {
 }
 
 export interface PodObject extends ApiObject {
+  readonly spec?: { readonly nodeName?: string }
   readonly status?: {
     readonly phase?: string
     readonly reason?: string

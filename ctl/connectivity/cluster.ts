@@ -6,12 +6,13 @@ import {
   internalAddresses,
   isReady,
   type NodeObject,
+  type PodObject,
   serviceAddresses,
 } from './cluster-objects.ts'
 import { type Pace, runProbes, startServers } from './cluster-pods.ts'
 import { policy, SERVICE_NAME, service } from './objects.ts'
 import { type Place, plan, policyPlan, type ServerPod, type Target } from './plan.ts'
-import { type Row, withoutTheOffline } from './rows.ts'
+import { type Report, type Row, withoutTheOffline } from './rows.ts'
 import { isForgotten, otherTests, removeNamespace, TestNamespace } from './test-namespace.ts'
 import { userAccess } from './user-access.ts'
 
@@ -35,18 +36,21 @@ export class ClusterTestError extends Error {
 const NODES_MAX = 10
 const CLEAN_UP_MS = 180_000
 const DAEMON_SET = '/apis/apps/v1/namespaces/kube-system/daemonsets/bramble'
+const AGENT_PODS = '/api/v1/namespaces/kube-system/pods'
 const DNS_SERVICE = '/api/v1/namespaces/kube-system/services/kube-dns'
 
 /**
  * Pods in a namespace of their own, what they reach, and whether all of it went again.
  * @throws ClusterTestError, NoKubeconfigError, KubeconfigError; AbortError when the signal says so, and nothing is left then
  */
-export async function testCluster(settings: ClusterSettings): Promise<Row[]> {
+export async function testCluster(settings: ClusterSettings): Promise<Report> {
   const { path, access } = userAccess(settings.kubeconfig, settings.context)
   settings.say(`the API server is ${access.server}, by ${path}`)
   const api = new ApiClient(access)
   try {
-    return settings.isCleaning ? await clean(api, settings) : await testWith(api, settings)
+    const rows = settings.isCleaning ? await clean(api, settings) : await testWith(api, settings)
+    const hasFailed = rows.some(({ result }) => result === 'failed')
+    return { rows, agentPods: hasFailed ? await agentPodsOf(api, settings.signal) : new Map() }
   } catch (error) {
     const isServers = [ApiError, UnreachableError, ApiProtocolError].some((one) => error instanceof one)
     if (!isServers) throw error
@@ -196,6 +200,21 @@ async function removalOf(api: ApiClient, name: string): Promise<Row> {
   } catch (error) {
     return { ...row, result: 'failed', words: `namespace ${name}: ${(error as Error).message}` }
   }
+}
+
+/** By node; none where they may not be read. */
+async function agentPodsOf(api: ApiClient, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+  const pods = new Map<string, string>()
+  try {
+    await api.list(AGENT_PODS, signal, (pod: PodObject) => {
+      const { name, labels } = pod.metadata
+      const node = pod.spec?.nodeName
+      if (node !== undefined && labels?.['app.kubernetes.io/name'] === 'bramble') pods.set(node, name)
+    })
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+  }
+  return pods
 }
 
 async function isThere(api: ApiClient, path: string, signal: AbortSignal): Promise<boolean> {

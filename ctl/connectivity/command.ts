@@ -1,8 +1,8 @@
 import { printable, printableAnswer, printableJson } from '../printable.ts'
 import { nextStep } from './next-step.ts'
 import { parseTestOptions } from './options.ts'
-import { renderRows } from './render.ts'
-import type { Row } from './rows.ts'
+import { renderReport } from './render.ts'
+import type { Report } from './rows.ts'
 
 /**
  * @returns the exit code: 0 all is well, 1 something failed, 130 or 143 it was interrupted
@@ -23,18 +23,19 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   process.on('SIGINT', stop(130)).on('SIGTERM', stop(143))
   const { signal } = interrupted
   try {
-    const rows = options.isLocal
+    const report = options.isLocal
       ? await (await import('./local.ts')).testLocally({ ...options, say, signal })
       : await (await import('./cluster.ts')).testCluster({ ...options, say, signal })
-    print(rows, options.isJson)
-    return Number(rows.some(({ result }) => result === 'failed'))
+    print(report, options.isJson)
+    return Number(report.rows.some(({ result }) => result === 'failed'))
   } catch (error) {
     if (!signal.aborted) throw error
     return exitCode
   }
 }
 
-function print(rows: readonly Row[], isJson: boolean): void {
-  const answer = rows.map((row) => (row.result === 'failed' ? { ...row, look: nextStep(row) } : row))
-  process.stdout.write(`${isJson ? printableJson(answer) : renderRows(printableAnswer(rows))}\n`)
+function print({ rows, agentPods }: Report, isJson: boolean): void {
+  const answer = rows.map((row) => (row.result === 'failed' ? { ...row, look: nextStep(row, agentPods) } : row))
+  const text = isJson ? printableJson(answer) : renderReport({ rows: printableAnswer(rows), agentPods })
+  process.stdout.write(`${text}\n`)
 }

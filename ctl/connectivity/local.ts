@@ -7,7 +7,7 @@ import { LocalPod } from './local-pod.ts'
 import { type Check, type Place, plan, type Target } from './plan.ts'
 import type { Outcome } from './probe.ts'
 import { reach } from './reach.ts'
-import { type Row, rowsOf, withoutTheOffline } from './rows.ts'
+import { type Report, type Row, rowsOf, withoutTheOffline } from './rows.ts'
 
 export interface LocalSettings {
   readonly socket: string
@@ -22,7 +22,7 @@ export interface LocalSettings {
  * Two throwaway pods on this node, by the plugin: what they reach, and what of them is left afterwards.
  * @throws AskError where the agent is away; LocalPodError; AbortError when the signal says so, and nothing is left then
  */
-export async function testLocally(settings: LocalSettings): Promise<Row[]> {
+export async function testLocally(settings: LocalSettings): Promise<Report> {
   const { socket, plugin, say, signal } = settings
   const { nodeName } = await ask(socket, 'status')
   const run = `bramble-test-${randomBytes(3).toString('hex')}`
@@ -39,7 +39,7 @@ export async function testLocally(settings: LocalSettings): Promise<Row[]> {
     const rows = wired.result === 'good' ? await tried(nodeName, pods, settings) : []
     say('taking them away')
     const gone = await rowOf(nodeName, 'nothing is left behind', () => removed(pods, socket))
-    return withoutTheOffline([wired, ...rows, gone])
+    return { rows: withoutTheOffline([wired, ...rows, gone]), agentPods: new Map() }
   } finally {
     await Promise.allSettled(pods.map((pod) => pod.del()))
     for (const pod of pods) pod.end()

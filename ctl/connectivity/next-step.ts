@@ -1,8 +1,20 @@
 import type { Row } from './rows.ts'
 
-/** What a person looks at next: commands, on which node, and what they tell. Pure. */
-export function nextStep({ check, node, to, toNode = node, address }: Row): string[] {
-  const on = (name: string, command: string, why: string) => `on ${name}: sudo ${command}   # ${why}`
+/**
+ * What a person looks at next: commands, on which node, and what they tell. Pure.
+ * @param agentPods of kube-system by node: bramblectl is in them, and not on the node
+ */
+export function nextStep(
+  { check, node, to, toNode = node, address }: Row,
+  agentPods: ReadonlyMap<string, string> = new Map(),
+): string[] {
+  const on = (name: string, command: string, why: string) => {
+    const pod = agentPods.get(name)
+    const isOurs = command.startsWith('bramblectl ')
+    return pod && isOurs
+      ? `kubectl -n kube-system exec ${pod} -- ${command}   # on ${name}: ${why}`
+      : `on ${name}: sudo ${command}   # ${why}`
+  }
   switch (check) {
     case 'pod to pod on its node: TCP':
     case 'pod to pod on its node: UDP':

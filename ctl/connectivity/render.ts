@@ -1,19 +1,19 @@
 import { renderTable } from '../table.ts'
 import { nextStep } from './next-step.ts'
 import { CHECKS } from './plan.ts'
-import type { Row } from './rows.ts'
+import type { Report, Row } from './rows.ts'
 
 /** How many of one check are told one by one. */
 const TOLD_MAX = 12
 
 /** A table with a line for each check and family; then what failed, and what to look at. Pure. */
-export function renderRows(rows: readonly Row[]): string {
+export function renderReport({ rows, agentPods }: Report): string {
   const failed = rows.filter(({ result }) => result === 'failed')
   const skipped = rows.filter(({ result }) => result === 'skipped')
   return [
     table(rows),
     ...(failed.length > 0
-      ? [['failed, and what to look at:', ...CHECKS.flatMap((check) => told(failed, check))].join('\n')]
+      ? [['failed, and what to look at:', ...CHECKS.flatMap((check) => told(failed, check, agentPods))].join('\n')]
       : []),
     ...(skipped.length > 0 ? [['skipped:', ...skippedLines(skipped)].join('\n')] : []),
     failed.length > 0
@@ -41,7 +41,7 @@ function count(rows: readonly Row[]): string {
   return good.length === 1 && only ? `good  ${only.words}` : `good  ${good.length} of ${tried.length}`
 }
 
-function told(failed: readonly Row[], check: Row['check']): string[] {
+function told(failed: readonly Row[], check: Row['check'], agentPods: Report['agentPods']): string[] {
   const same = failed.filter((row) => row.check === check)
   const more = same.length - TOLD_MAX
   const lines = same.slice(0, TOLD_MAX).map((row) => {
@@ -49,7 +49,9 @@ function told(failed: readonly Row[], check: Row['check']): string[] {
     return `  ${check}, ${row.from} to ${row.to}${address}: ${row.words}`
   })
   // Once for what is the same: ten pods on a node whose tunnel is down have one trouble.
-  const steps = [...new Set(same.flatMap(nextStep))].slice(0, TOLD_MAX).map((step) => `      look: ${step}`)
+  const steps = [...new Set(same.flatMap((row) => nextStep(row, agentPods)))]
+    .slice(0, TOLD_MAX)
+    .map((step) => `      look: ${step}`)
   return [...lines, ...(more > 0 ? [`  … and ${more} more`] : []), ...steps]
 }
 

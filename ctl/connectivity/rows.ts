@@ -17,6 +17,13 @@ export interface Row {
   readonly words: string
 }
 
+/** What a test tells. */
+export interface Report {
+  readonly rows: readonly Row[]
+  /** Where bramblectl is asked, by node; empty: on the nodes themselves. */
+  readonly agentPods: ReadonlyMap<string, string>
+}
+
 /** In the order of the plan. What nobody told the outcome of has failed. Pure. */
 export function rowsOf(
   planned: readonly Planned[],

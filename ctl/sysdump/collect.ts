@@ -43,7 +43,7 @@ async function read(item: Item, { socket, programTimeoutMs, partBytesMax }: Coll
     case 'answer':
       return [{ path, text: `${printableJson(await ask(socket, item.call))}\n` }]
     case 'program':
-      return [{ path, ...(await output(item.command, programTimeoutMs, partBytesMax)) }]
+      return [{ path, ...(await plainOutput(item, programTimeoutMs, partBytesMax)) }]
     case 'self': {
       const command = [process.execPath, process.argv[1] ?? '', ...item.args, '--socket', socket]
       return [{ path, ...(await output(command, SELF_TIMEOUT_MS, partBytesMax)) }]
@@ -67,6 +67,18 @@ async function read(item: Item, { socket, programTimeoutMs, partBytesMax }: Coll
   }
 }
 
+type Program = Extract<Item, { kind: 'program' }>
+
+/** Where the full command is more than the program knows, the plain one. */
+async function plainOutput(
+  { command, plain }: Program,
+  timeoutMs: number,
+  bytesMax: number,
+): Promise<Omit<Read, 'path'>> {
+  const found = await output(command, timeoutMs, bytesMax)
+  return plain && found.isEmpty ? { ...(await output(plain, timeoutMs, bytesMax)), from: plain.join(' ') } : found
+}
+
 async function output(command: readonly string[], timeoutMs: number, bytesMax: number) {
   const { stdout, stderr, exitCode, isLate, isCut } = await runProgram(command, timeoutMs, bytesMax)
   const words = stderr.trim() === '' ? '' : `\n--- stderr ---\n${stderr}`
@@ -77,7 +89,12 @@ async function output(command: readonly string[], timeoutMs: number, bytesMax: n
       ? [`exit code ${exitCode}${stdout.length === 0 && stderr ? `: ${stderr.trim().split('\n')[0]}` : ''}`]
       : []),
   ]
-  return { text: `${stdout.toString('utf8')}${words}`, ...(remarks.length > 0 && { remark: remarks.join('; ') }) }
+  const isEmpty = stdout.length === 0 && exitCode !== 0
+  return {
+    isEmpty,
+    text: `${stdout.toString('utf8')}${words}`,
+    ...(remarks.length > 0 && { remark: remarks.join('; ') }),
+  }
 }
 
 function sourceOf(item: Item): string {

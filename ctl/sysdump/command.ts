@@ -19,7 +19,8 @@ Exit codes: 0 written, with whatever could be had; 1 not written; 2 wrong comman
 
 Examples:
   sudo bramblectl sysdump
-  ssh pi-1 sudo bramblectl sysdump --file - > pi-1.tar.gz`
+  ssh pi-1 sudo bramblectl sysdump --file - > pi-1.tar.gz
+  kubectl -n kube-system exec POD -- bramblectl sysdump --file - > pi-1.tar.gz   # POD: the agent's on that node`
 
 const OPTIONS = {
   file: {

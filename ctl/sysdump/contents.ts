@@ -3,8 +3,13 @@ import type { ControlCall } from '../../agent/api/control.ts'
 /** What goes into the archive, and how it is come by. A further thing is a further line. */
 export type Item = { readonly path: string } & (
   | { readonly kind: 'answer'; readonly call: ControlCall }
-  /** `debian`: the package that has it, where not all machines do. */
-  | { readonly kind: 'program'; readonly command: readonly string[]; readonly debian?: string }
+  /** `plain`: what busybox has, which is in our image; `debian`: the package that has it, where not all machines do. */
+  | {
+      readonly kind: 'program'
+      readonly command: readonly string[]
+      readonly plain?: readonly string[]
+      readonly debian?: string
+    }
   | { readonly kind: 'self'; readonly args: readonly string[] }
   | { readonly kind: 'file'; readonly file: string }
   /** Files in a folder and the folders below it, each below `path`; of one too long its end. */
@@ -21,11 +26,12 @@ const CONFIGURATION = /\.(conf|conflist|json|ya?ml)$/
 
 const answer = (call: ControlCall): Item => ({ path: `agent/${call.replaceAll(' ', '-')}.json`, kind: 'answer', call })
 
-const program = (path: string, command: string, debian?: string): Item => ({
+const program = (path: string, command: string, debian?: string, plain?: string): Item => ({
   path,
   kind: 'program',
   command: command.split(' '),
   ...(debian && { debian }),
+  ...(plain && { plain: plain.split(' ') }),
 })
 
 const file = (path: string, from: string): Item => ({ path, kind: 'file', file: from })
@@ -59,6 +65,10 @@ export const CONTENTS: readonly Item[] = [
   { path: 'config/net.d', kind: 'folder', folder: '/etc/cni/net.d', names: CONFIGURATION },
   { path: 'config/net.d.txt', kind: 'listing', folder: '/etc/cni/net.d' },
   { path: 'config/cni-bin.txt', kind: 'listing', folder: '/opt/cni/bin' },
+  // As the node's are seen in the agent's pod.
+  { path: 'config/host-net.d', kind: 'folder', folder: '/host/etc/cni/net.d', names: CONFIGURATION },
+  { path: 'config/host-net.d.txt', kind: 'listing', folder: '/host/etc/cni/net.d' },
+  { path: 'config/host-cni-bin.txt', kind: 'listing', folder: '/host/opt/cni/bin' },
   {
     path: 'config/k3s-net.d',
     kind: 'folder',
@@ -68,13 +78,13 @@ export const CONTENTS: readonly Item[] = [
   file('config/containerd.toml', '/etc/containerd/config.toml'),
   file('config/resolv.conf', '/etc/resolv.conf'),
 
-  program('network/links.txt', 'ip -d -s link', 'iproute2'),
-  program('network/addresses.txt', 'ip -d address', 'iproute2'),
-  program('network/routes-ipv4.txt', 'ip -d -4 route show table all', 'iproute2'),
-  program('network/routes-ipv6.txt', 'ip -d -6 route show table all', 'iproute2'),
+  program('network/links.txt', 'ip -d -s link', 'iproute2', 'ip link'),
+  program('network/addresses.txt', 'ip -d address', 'iproute2', 'ip address'),
+  program('network/routes-ipv4.txt', 'ip -d -4 route show table all', 'iproute2', 'ip -4 route show table all'),
+  program('network/routes-ipv6.txt', 'ip -d -6 route show table all', 'iproute2', 'ip -6 route show table all'),
   program('network/rules-ipv4.txt', 'ip -4 rule', 'iproute2'),
   program('network/rules-ipv6.txt', 'ip -6 rule', 'iproute2'),
-  program('network/neighbours.txt', 'ip -s neighbour', 'iproute2'),
+  program('network/neighbours.txt', 'ip -s neighbour', 'iproute2', 'ip neighbour'),
   program('network/fdb.txt', 'bridge fdb', 'iproute2'),
   program('network/namespaces.txt', 'ip netns', 'iproute2'),
   program('network/qdiscs.txt', 'tc -s qdisc', 'iproute2'),
