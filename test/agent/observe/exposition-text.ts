@@ -16,7 +16,7 @@ export function readExposition(text: string): ReadSample[] {
 }
 
 function readSample(line: string): ReadSample {
-  const [, name, , pairs = '', value] = /^([a-zA-Z_:][\w:]*)(\{(.*)\})? (\S+)$/.exec(line) ?? []
+  const [, name, , pairs = '', value] = /^([a-zA-Z_:][\w:]*)(\{(.*)\})? (\S+)$/s.exec(line) ?? []
   if (name === undefined || value === undefined) throw new Error(`no sample: ${line}`)
   return { name, labels: readLabels(pairs), value: numberOf(value) }
 }
@@ -28,7 +28,7 @@ function readLabels(pairs: string): Record<string, string> {
     const [whole, name, text] = /^([a-zA-Z_]\w*)="((?:[^"\\]|\\["\\n])*)"(?:,|$)/.exec(rest) ?? []
     if (whole === undefined || name === undefined || text === undefined) throw new Error(`no label: ${rest}`)
     if (name in labels) throw new Error(`the label ${name} twice`)
-    labels[name] = text.replace(/\\(.)/g, (_, one) => (one === 'n' ? '\n' : one))
+    labels[name] = text.replace(/\\(.)/gs, (_, one) => (one === 'n' ? '\n' : one))
     rest = rest.slice(whole.length)
   }
   return labels

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { renderExposition } from '../../../agent/observe/exposition.ts'
 import { family } from '../../../agent/observe/family.ts'
+import { capture } from '../../kernel/scratch.ts'
 import { readExposition } from './exposition-text.ts'
 
 t.test('a metric is its help, its type and a line for each series', async (t) => {
@@ -41,6 +42,17 @@ t.test('whatever a label says, it stays one label of one line', async (t) => {
       t.same(readExposition(text), [{ name: 'bramble_peer_way', labels: { peer, way: 'none' }, value: 1 }])
     }),
   )
+})
+
+t.test('Prometheus reads labels that want to be something else', async (t) => {
+  const hostile = ['"} 1\n# TYPE x counter\nx{y="', '\\', '\\"', '\r\n', '\u2028', '\0', 'a\ud800']
+  const text = renderExposition([
+    family(
+      'bramble_peer_way',
+      hostile.map((peer) => [{ peer, way: 'none' }, 1]),
+    ),
+  ])
+  t.same(await capture('promtool', ['check', 'metrics'], text), { exitCode: 0, stdout: '', stderr: '' })
 })
 
 t.test('half of a character becomes a whole one, since Prometheus refuses what is no UTF-8', async (t) => {
