@@ -18,6 +18,12 @@ export class Places {
     return paths.find((one) => existsSync(one)) ?? paths.at(-1) ?? path
   }
 
+  /** What is in files that the agent's pod does not have cannot be told there. @throws Error */
+  needNode(): void {
+    if (this.#roots.includes(MOUNTED) && existsSync(MOUNTED))
+      throw new Error('the pod does not see those files of the node: run bramblectl doctor on the node itself')
+  }
+
   has(path: string): boolean {
     return existsSync(this.path(path))
   }

@@ -131,6 +131,21 @@ t.test('a pod gets its network through them, hostPorts included', async (t) => {
   t.equal(await hostname(), 'web\n')
 })
 
+t.test(
+  'the doctor finds nothing wrong, and can look at all but files of the node that the pod does not have',
+  async (t) => {
+    const { findings, unknown } = await ctl('doctor')
+    t.strictSame(
+      findings.filter(({ severity }: { severity: string }) => severity === 'error'),
+      [],
+    )
+    t.strictSame(
+      unknown.map(({ check }: { check: string }) => check),
+      ['link-keepers', 'dns-loop', 'dns-search'],
+    )
+  },
+)
+
 t.test('an agent that is replaced leaves pods their network, and finds all in place', async (t) => {
   await daemon.remove()
   for (const address of web.addresses) t.match(await capture('busybox', ping(address)), ANSWERED)

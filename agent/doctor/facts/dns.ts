@@ -4,7 +4,9 @@ import type { Places } from '../places.ts'
 /** Where systemd-networkd keeps what DHCP gave, and which file each link was set up by. */
 const NETIF = '/run/systemd/netif'
 
+/** @throws Error in a pod */
 export function dns(places: Places): Dns {
+  places.needNode()
   const resolvConf = places.read('/etc/resolv.conf') ?? ''
   const leases = places.list(`${NETIF}/leases`)
   const leasedDomains = leases.flatMap((name) => {

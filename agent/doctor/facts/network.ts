@@ -48,7 +48,9 @@ export async function network(places: Places): Promise<Network> {
 const folders = (...below: readonly string[]) =>
   ['/usr/lib', '/etc', '/run'].flatMap((root) => below.map((one) => `${root}/${one}`))
 
+/** @throws Error in a pod */
 export function keepers(places: Places): LinkKeepers {
+  places.needNode()
   const says = (paths: readonly string[], words: RegExp) =>
     paths.some((folder) => places.list(folder).some((name) => words.test(places.read(`${folder}/${name}`) ?? '')))
   return {
