@@ -36,6 +36,7 @@ function readLabels(pairs: string): Record<string, string> {
 
 function numberOf(text: string): number {
   if (text === '+Inf') return Number.POSITIVE_INFINITY
+  if (text === '-Inf') return Number.NEGATIVE_INFINITY
   const number = Number(text)
   if (Number.isNaN(number) && text !== 'NaN') throw new Error(`no number: ${text}`)
   return number
