@@ -63,6 +63,9 @@ image: dist/image/bramble-amd64.tar dist/image/bramble-arm64.tar ## OCI images, 
 dist/image/bramble-%.tar: dist/bin/bramble-agent dist/bin/bramblectl plugin/shim.c plugin/cc-flags $(wildcard deploy/image/*.ts) | packages
 	node deploy/image/build.ts $*
 
+package: dist/bin/bramble-agent dist/bin/bramblectl | packages ## archives for hosts without Kubernetes, with their checksums
+	node deploy/package/build.ts
+
 check: setup ## types, lint, format, import rules
 	tsc -p .
 	biome check .
@@ -95,4 +98,4 @@ bench: build ## one table of timings and footprint; also bench/results.json
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build image check test test-vm demo demo-policy bench clean
+.PHONY: help setup packages build image package check test test-vm demo demo-policy bench clean

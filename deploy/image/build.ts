@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +6,7 @@ import { type Architecture, architectureOf } from './architecture.ts'
 import { layOutBundle, PROJECT, VERSION } from './bundle.ts'
 import { debianRoot } from './debian.ts'
 import { imageArchive } from './oci.ts'
+import { type Provenance, provenance } from './provenance.ts'
 import { imageReference } from './reference.ts'
 import { spdxDocument } from './sbom.ts'
 import type { TarEntry } from './tar.ts'
@@ -14,12 +14,6 @@ import { readTree } from './tree.ts'
 
 /** Where images find the bundle, as in the manifest and in the systemd unit. */
 const HOME = 'opt/bramble'
-
-export interface Provenance {
-  /** The commit. */
-  readonly revision: string
-  readonly createdAt: Date
-}
 
 export interface BuiltImage {
   readonly path: string
@@ -104,25 +98,6 @@ function labels(revision: string): Record<string, string> {
 function put(path: string, content: string | Buffer): void {
   writeFileSync(`${path}.new`, content)
   renameSync(`${path}.new`, path)
-}
-
-/**
- * Of the commit that is checked out, so that whoever builds it again gets the same image; SOURCE_DATE_EPOCH counts more
- * (https://reproducible-builds.org/specs/source-date-epoch). 1970 where there is no repository.
- */
-export function provenance(): Provenance {
-  const git = (...args: string[]) => {
-    try {
-      return execFileSync('git', args, { cwd: PROJECT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-    } catch {
-      return ''
-    }
-  }
-  const seconds = process.env.SOURCE_DATE_EPOCH ?? git('log', '-1', '--format=%ct')
-  return {
-    revision: git('describe', '--always', '--abbrev=40', '--dirty', '--exclude=*') || 'unknown',
-    createdAt: new Date(Number(seconds) * 1000),
-  }
 }
 
 if (import.meta.main) {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { architectureOf } from '../../deploy/image/architecture.ts'
-import { makeImage, provenance } from '../../deploy/image/build.ts'
+import { makeImage } from '../../deploy/image/build.ts'
+import { provenance } from '../../deploy/image/provenance.ts'
 
 t.test('who builds the same commit gets the same image, whatever the umask and the time are', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bramble-twice-'))
