@@ -54,7 +54,9 @@ function explain(error: NodeJS.ErrnoException, socketPath: string): Error {
   switch (error.code) {
     case 'ENOENT':
     case 'ECONNREFUSED':
-      return new AskError(`no agent listens on ${socketPath}; is it running? try: systemctl status bramble-agent`)
+      return new AskError(
+        `no agent listens on ${socketPath}; is it running? try: systemctl status bramble-agent, or kubectl -n kube-system get pods -o wide`,
+      )
     case 'EACCES':
       return new AskError(`${socketPath} is root's; try: sudo bramblectl …`)
     case 'EINVAL':

@@ -383,7 +383,7 @@ static int explain(const struct call *call, enum outcome outcome)
   if (outcome == GARBLED)
     fail(IO_FAILURE, "do the versions of plugin and agent differ? install both from one release",
          "the answer on %s is not understood", agent.sun_path);
-  fail(code, "is bramble-agent running? try: systemctl status bramble-agent",
+  fail(code, "is bramble-agent running? try: systemctl status bramble-agent, or kubectl -n kube-system get pods -o wide",
        "the bramble agent does not answer on %s: %s", agent.sun_path, strerror(errno));
 }
 

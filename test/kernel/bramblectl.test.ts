@@ -152,7 +152,8 @@ t.test('when the agent is away it ends with 1 and says how to see why', async (t
     t.match(await bramblectl(...command.split(' '), '--socket', '/run/nobody.sock'), {
       exitCode: 1,
       stdout: '',
-      stderr: 'bramblectl: no agent listens on /run/nobody.sock; is it running? try: systemctl status bramble-agent\n',
+      stderr:
+        'bramblectl: no agent listens on /run/nobody.sock; is it running? try: systemctl status bramble-agent, or kubectl -n kube-system get pods -o wide\n',
     })
   t.match(await capture('env', ['BRAMBLE_SOCKET=/run/other.sock', BRAMBLECTL, 'pods']), { stderr: '/run/other.sock' })
 })

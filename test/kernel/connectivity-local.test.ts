@@ -145,7 +145,8 @@ t.test('an agent that is away, and options that do not go together, are told in 
   t.match(await test('--socket', '/run/nobody.sock'), {
     exitCode: 1,
     stdout: '',
-    stderr: 'bramblectl: no agent listens on /run/nobody.sock; is it running? try: systemctl status bramble-agent\n',
+    stderr:
+      'bramblectl: no agent listens on /run/nobody.sock; is it running? try: systemctl status bramble-agent, or kubectl -n kube-system get pods -o wide\n',
   })
   for (const [words, reason] of Object.entries({
     '--kubeconfig /x': '--kubeconfig is for a cluster, and --local needs none',
