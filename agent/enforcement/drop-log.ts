@@ -6,12 +6,10 @@ import { DROP_LOG_GROUP } from '../ownership.ts'
 import { Identities, type Identity } from '../policy/identities.ts'
 import type { PolicyInput } from '../policy/input.ts'
 import { LOG_PREFIX, type PolicyCounter, type PolicyTable } from '../ruleset/table.ts'
+import { LineBudget } from './line-budget.ts'
 
-/** Logs end on SD cards: whatever is dropped, no more lines than these. */
-const LINES_PER_SECOND_MAX = 5
-/** Who is not heard calls again and again: the same is told once in this time. */
-const SAME_AGAIN_MS = 60_000
-const REMEMBERED_MAX = 500
+/** Many of them say the same: lines are far fewer. */
+const PACKETS_PER_SECOND_MAX = 200
 /** Anybody may isolate a pod of theirs by a thousand policies, with names of 253 characters. */
 const POLICIES_MAX = 4
 /** IPPROTO_* of include/uapi/linux/in.h */
@@ -29,8 +27,7 @@ export class DropLog {
   readonly #log: Logger
   #nflog: Nflog | undefined
   #identities: { readonly of: PolicyInput; readonly them: Identities } | undefined
-  /** When each was told last. */
-  readonly #told = new Map<string, number>()
+  readonly #budget = new LineBudget()
 
   constructor(context: () => DropContext, log: Logger) {
     this.#context = context
@@ -45,7 +42,7 @@ export class DropLog {
     try {
       this.#nflog = await Nflog.bind({
         group: DROP_LOG_GROUP,
-        packetsPerSecondMax: LINES_PER_SECOND_MAX,
+        packetsPerSecondMax: PACKETS_PER_SECOND_MAX,
         onPacket: (packet) => this.#tell(packet),
         onLost: () => {},
       })
@@ -65,11 +62,10 @@ export class DropLog {
     const counter = table?.counters.get(prefix.slice(LOG_PREFIX.length))
     if (!input || !counter) return
     const { source, destination, protocol, destinationPort } = header
-    const key = [counter.name, source, destination, protocol, destinationPort].join(' ')
-    const nowMs = performance.now()
-    if (nowMs - (this.#told.get(key) ?? Number.NEGATIVE_INFINITY) < SAME_AGAIN_MS) return
-    if (this.#told.size >= REMEMBERED_MAX) this.#told.clear()
-    this.#told.set(key, nowMs)
+    const what = [counter.name, source, destination, protocol, destinationPort].join(' ')
+    // Those whose rules drop it are pods of this node. Who sends it may have as many addresses as they like.
+    const who = `${counter.direction} ${counter.direction === 'ingress' ? destination : source}`
+    if (!this.#budget.mayTell(what, who, performance.now())) return
     const identities = this.#identitiesOf(input)
     this.#log.info(
       {

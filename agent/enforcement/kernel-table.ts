@@ -76,7 +76,8 @@ export class KernelTable {
     if (text === '') return 'the table is gone'
     if (outline(text) !== outline(this.#text(renderTable(table)))) return 'chains or sets are not as they were made'
     if (look === 'rules') return undefined
-    for (const { name, elements, isInterval } of table.sets.values()) {
+    for (const { name, elements, isInterval, isDynamic } of table.sets.values()) {
+      if (isDynamic) continue
       const there = await this.elements('set', name)
       // Of ranges the library makes prefixes and single addresses as it likes; they are never changed one by one.
       const isSame = isInterval ? there.length === elements.size : there.every(([one]) => elements.has(one))

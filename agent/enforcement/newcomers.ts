@@ -66,7 +66,8 @@ export class Newcomers {
       }
     const addedChains = [...wanted.chains.values()].filter(({ name }) => !chains.has(name))
     await this.#table.change({
-      addedSets: [],
+      // An agent of another version may have left no such sets; what is there already may be added.
+      addedSets: addedChains.length > 0 ? [...wanted.sets.values()].filter(({ isDynamic }) => isDynamic) : [],
       removedSets: [],
       addedChains,
       removedChains: [],

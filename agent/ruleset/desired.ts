@@ -6,7 +6,7 @@ import { PolicyIndex } from '../policy/policy-index.ts'
 import { selectsPod } from '../policy/selects.ts'
 import { BASE_COUNTERS, baseChains, NODE_SETS } from './base-chains.ts'
 import { elementDifference, withElements } from './element-difference.ts'
-import { unknownEnd } from './ends.ts'
+import { TOLD_SETS, unknownEnd } from './ends.ts'
 import { HERE_SETS, hereElements } from './here.ts'
 import { LOCAL_MAPS, LOCAL_SETS } from './local-elements.ts'
 import { LocalElementsInUse } from './local-elements-in-use.ts'
@@ -99,7 +99,7 @@ export class DesiredPolicy {
       return { name, type, elements: local.get(name) ?? new Map() }
     })
     return {
-      sets: new Map([...byName(sets), ...this.#rules.sets]),
+      sets: new Map([...byName([...sets, ...TOLD_SETS]), ...this.#rules.sets]),
       maps: byName(maps),
       chains: new Map([...byName(chains), ...this.#rules.chains]),
       counters: new Map([...byName(BASE_COUNTERS), ...this.#rules.counters]),

@@ -1,11 +1,11 @@
 import { type Direction, type Policy, policyId } from '../cluster/policy.ts'
 import { DROP_LOG_GROUP } from '../ownership.ts'
 import { hashOf, marked } from './names.ts'
-import { LOG_PREFIX, type PolicyChain, type PolicyCounter } from './table.ts'
+import { LOG_PREFIX, type PolicyChain, type PolicyCounter, type PolicySet } from './table.ts'
 
 /**
  * Where packets end that nothing lets through: a chain for each reason that there is, with a counter and a log of its
- * own. Log and drop are two rules, so that a flood is logged a few times a second, and dropped always.
+ * own. Log and drop are rules of their own, so that a flood is logged a few times a second, and dropped always.
  */
 export interface End {
   /** For those that end here; of an audit the packet goes on behind the jump. */
@@ -17,6 +17,18 @@ export interface End {
 }
 
 export const WORDS = { ingress: 'in', egress: 'out' } as const
+
+/**
+ * The pods of this node about which something was logged lately, by direction: each has its own rate, so that one that is
+ * flooded, or floods, hides nobody else.
+ */
+export const TOLD_SETS: readonly PolicySet[] = (['ingress', 'egress'] as const).flatMap((direction) =>
+  ([4, 6] as const).map((family) => ({
+    name: toldSet(direction, family),
+    ...{ type: `ipv${family}_addr`, isInterval: false, isDynamic: true, comment: '', elements: new Set<string>() },
+  })),
+)
+const LOG_RATE = 'limit rate 1/second burst 5 packets'
 
 /** What is logged of a packet: its headers, and not what pods say to each other. In bytes. */
 const SNAP_LENGTH_BYTES = 128
@@ -43,18 +55,29 @@ export function closedEnd(direction: Direction): End {
   return end(`closed-${WORDS[direction]}`, { effect: 'closed', direction, policies: [] }, true)
 }
 
-function end(name: string, counter: Omit<PolicyCounter, 'name'>, isEnforced: boolean): End {
+function toldSet(direction: Direction, family: 4 | 6): string {
+  return `told-${WORDS[direction]}${family}`
+}
+
+function end(
+  name: string,
+  counter: Omit<PolicyCounter, 'name'> & { readonly direction: Direction },
+  isEnforced: boolean,
+): End {
   const [first = '', ...others] = counter.policies
   const what = [first, others.length > 0 ? `and ${others.length} more` : ''].filter((text) => text !== '')
   const log = `log prefix "${LOG_PREFIX}${name}" group ${DROP_LOG_GROUP} snaplen ${SNAP_LENGTH_BYTES}`
+  const { direction } = counter
+  const own = direction === 'ingress' ? 'daddr' : 'saddr'
+  const rules = ([4, 6] as const).map((family) => {
+    const address = `${family === 4 ? 'ip' : 'ip6'} ${own}`
+    return marked(`update @${toldSet(direction, family)} { ${address} ${LOG_RATE} } ${log}`, ...what, counter.effect)
+  })
   return {
     verb: isEnforced ? 'goto' : 'jump',
     chain: {
       name,
-      rules: [
-        marked(`limit rate 10/second burst 20 packets ${log}`, ...what, counter.effect),
-        marked(`counter name "${name}"${isEnforced ? ' drop' : ''}`, ...what, counter.effect),
-      ],
+      rules: [...rules, marked(`counter name "${name}"${isEnforced ? ' drop' : ''}`, ...what, counter.effect)],
     },
     counter: { name, ...counter },
     what,

@@ -90,9 +90,13 @@ function renderElements(verb: 'add' | 'delete', set: string, elements: readonly 
   return `${verb} element ${POLICY_TABLE} ${set} { ${elements.join(', ')} }`
 }
 
-function setLines({ type, isInterval, comment, elements }: PolicySet): string[] {
+/** Far more than a node has pods; what has no place is not told of. */
+const DYNAMIC_LINES = ['size 4096', 'flags dynamic,timeout', 'timeout 10s']
+
+function setLines({ type, isInterval, isDynamic, comment, elements }: PolicySet): string[] {
   return [
     `type ${type}`,
+    ...(isDynamic ? DYNAMIC_LINES : []),
     ...(isInterval ? ['flags interval'] : []),
     ...(comment === '' ? [] : [`comment "${comment}"`]),
     ...elementLines([...elements]),

@@ -11,6 +11,8 @@ export interface PolicySet {
   readonly type: string
   /** Elements are ranges, and the name is that of these very elements. */
   readonly isInterval: boolean
+  /** Packets put elements into it, and time takes them out. */
+  readonly isDynamic?: boolean
   /** For people: what is selected. */
   readonly comment: string
   /** As nft writes them. */

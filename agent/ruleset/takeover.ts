@@ -28,8 +28,8 @@ export function takeover(
 ): PolicyChange {
   const before = new Map([...there.maps, ...Array.from(there.sets, ([name, set]) => [name, asMap(set)] as const)])
   const after = new Map(Array.from(table.maps.values(), ({ name, elements }) => [name, elements]))
-  for (const { name, elements, isInterval } of table.sets.values())
-    if (there.sets.has(name) && !isInterval) after.set(name, asMap(elements))
+  for (const { name, elements, isInterval, isDynamic } of table.sets.values())
+    if (there.sets.has(name) && !isInterval && !isDynamic) after.set(name, asMap(elements))
   const chains = [...table.chains.values()]
   return {
     addedChains: chains.filter(({ name }) => !there.chains.has(name)),

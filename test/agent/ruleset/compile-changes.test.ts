@@ -117,7 +117,8 @@ add counter inet bramble-policy drop-in-A
 add set inet bramble-policy pods4-B { type ipv4_addr; comment "pods: app=client in namespace shop"; elements = { 10.42.2.3 }; }
 add chain inet bramble-policy drop-in-A
 add chain inet bramble-policy in-C
-add rule inet bramble-policy drop-in-A limit rate 10/second burst 20 packets log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
+add rule inet bramble-policy drop-in-A update @told-in4 { ip daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
+add rule inet bramble-policy drop-in-A update @told-in6 { ip6 daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 add rule inet bramble-policy drop-in-A counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"
 add rule inet bramble-policy in-C ip saddr @pods4-B counter name "accept-in-A" return comment "NetworkPolicy shop/web spec.ingress[0]"
 add rule inet bramble-policy in-C goto drop-in-A comment "NetworkPolicy shop/web what no rule lets through"

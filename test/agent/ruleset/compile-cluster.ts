@@ -150,7 +150,10 @@ export function elementsOf(table: PolicyTable, kind: string): Record<string, str
 
 /** The chain in which packets end, without comments. */
 export function endOf(name: string): string {
+  const [way, own] = /^[a-z]+-in/.test(name) ? ['in', 'daddr'] : ['out', 'saddr']
+  const log = `limit rate 1/second burst 5 packets } log prefix "bramble ${name}" group 25202 snaplen 128`
   return `${name}:
-  limit rate 10/second burst 20 packets log prefix "bramble ${name}" group 25202 snaplen 128
+  update @told-${way}4 { ip ${own} ${log}
+  update @told-${way}6 { ip6 ${own} ${log}
   counter name "${name}"${name.startsWith('audit') ? '' : ' drop'}`
 }

@@ -68,6 +68,30 @@ table inet bramble-policy {
 	set here6 {
 		type ipv6_addr
 	}
+	set told-in4 {
+		type ipv4_addr
+		size 4096
+		flags dynamic,timeout
+		timeout 10s
+	}
+	set told-in6 {
+		type ipv6_addr
+		size 4096
+		flags dynamic,timeout
+		timeout 10s
+	}
+	set told-out4 {
+		type ipv4_addr
+		size 4096
+		flags dynamic,timeout
+		timeout 10s
+	}
+	set told-out6 {
+		type ipv6_addr
+		size 4096
+		flags dynamic,timeout
+		timeout 10s
+	}
 	set nodes4-B {
 		type ipv4_addr
 		comment "nodes: all"
@@ -148,7 +172,8 @@ table inet bramble-policy {
 		ip6 saddr vmap @egress6 comment "what goes out"
 	}
 	chain drop-in-A {
-		limit rate 10/second burst 20 packets log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
+		update @told-in4 { ip daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
+		update @told-in6 { ip6 daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 		counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"
 	}
 	chain in-D {

@@ -46,7 +46,7 @@ function references({ chains, collections }: Table): string[] {
   return [
     ...verdicts.flatMap((verdict) => (verdict && 'chain' in verdict ? [`chain ${verdict.chain}`] : [])),
     ...statements.flatMap((statement) => {
-      if (statement.kind === 'lookup') return [`set ${statement.set}`]
+      if (statement.kind === 'lookup' || statement.kind === 'update') return [`set ${statement.set}`]
       if (statement.kind === 'vmap') return [`map ${statement.map}`]
       if (statement.kind === 'counter' && statement.name !== undefined) return [`counter ${statement.name}`]
       if (statement.kind === 'verdict' && 'chain' in statement.verdict) return [`chain ${statement.verdict.chain}`]

@@ -27,6 +27,8 @@ export type Statement =
   | { readonly kind: 'counter'; readonly name: string | undefined }
   | { readonly kind: 'log'; readonly prefix: string; readonly group: number | undefined }
   | { readonly kind: 'limit' }
+  /** As a limit; but of another family, the rule ends there. */
+  | { readonly kind: 'update'; readonly set: string; readonly term: Term }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
 export interface Rule {
@@ -69,7 +71,8 @@ export function parseRule(tokens: TokenReader): Rule {
   const verdict = statements.findIndex(({ kind }) => kind === 'verdict' || kind === 'vmap')
   if (verdict >= 0 && verdict < statements.length - 1) throw new TracerError('something stands behind the verdict')
   // What a limit lets by is known to the kernel alone: it may say what is logged, and not what is dropped.
-  if (verdict >= 0 && statements.some(({ kind }) => kind === 'limit')) throw new TracerError('a verdict has a limit')
+  if (verdict >= 0 && statements.some(({ kind }) => kind === 'limit' || kind === 'update'))
+    throw new TracerError('a verdict has a limit')
   return { statements, comment }
 }
 
@@ -79,6 +82,7 @@ function parseStatement(tokens: TokenReader): Statement {
   if (tokens.take('counter')) return parseCounter(tokens)
   if (tokens.take('log')) return parseLog(tokens)
   if (tokens.take('limit')) return parseLimit(tokens)
+  if (tokens.take('update')) return parseUpdate(tokens)
   return parseMatch(tokens)
 }
 
@@ -118,6 +122,17 @@ function parseLimit(tokens: TokenReader): Statement {
     tokens.expect('packets')
   }
   return { kind: 'limit' }
+}
+
+/** A limit for each element of a set, which packets put there. */
+function parseUpdate(tokens: TokenReader): Statement {
+  const set = parseReference(tokens)
+  tokens.expect('{')
+  const term = parseTerm(tokens)
+  tokens.expect('limit')
+  parseLimit(tokens)
+  tokens.expect('}')
+  return { kind: 'update', set, term }
 }
 
 function parseMatch(tokens: TokenReader): Statement {

@@ -151,9 +151,10 @@ function addCollection(table: Table, name: string, isMap: boolean, tokens: Token
     const part = tokens.word()
     if (part === 'type') collection = { ...collection, types: parseTypes(tokens, isMap) }
     else if (part === 'flags') {
-      tokens.expect('interval')
-      collection = { ...collection, isInterval: true }
-    } else if (part === 'comment') tokens.quoted()
+      if (tokens.take('interval')) collection = { ...collection, isInterval: true }
+      else for (const word of ['dynamic', ',', 'timeout']) tokens.expect(word)
+    } else if (part === 'size' || part === 'timeout') tokens.word()
+    else if (part === 'comment') tokens.quoted()
     else if (part === 'elements') {
       tokens.expect('=')
       addElements(collection, tokens)

@@ -126,6 +126,9 @@ class Walk {
           values !== undefined && (findIn(collections.get(statement.set), values) !== undefined) !== statement.isNegated
         )
       }
+      case 'update':
+        if (!collections.has(statement.set)) throw new TracerError('a set that is not there')
+        return this.#values([statement.term]) !== undefined
       case 'match': {
         const values = this.#values(statement.terms)
         if (values === undefined) return false // of another family or protocol: also for `!=`
