@@ -4,6 +4,7 @@ import type { Cidr } from '../../../ipam/address.ts'
 import { ObjectError } from '../object-fields.ts'
 import type { ViewProblem } from '../problem.ts'
 import { parseServiceCidrObject } from '../service-cidr-object.ts'
+import type { ApiObject } from './answers.ts'
 import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { isServed } from './discovery.ts'
@@ -111,7 +112,7 @@ export class ServiceCidrs {
     const { path, apiVersion, kind } = SERVICE_CIDRS
     const cidrs: Cidr[] = []
     await this.#client.list(path, signal, (item) => {
-      cidrs.push(...parseServiceCidrObject({ ...item, apiVersion, kind }))
+      cidrs.push(...parsed({ ...item, apiVersion, kind }))
     })
     return cidrs
   }
@@ -122,5 +123,14 @@ export class ServiceCidrs {
     if (!(error instanceof ApiError && error.status === 403)) return undefined
     const reason = `${explain(error, { verb: 'list', resource: name })}; until then --service-cidr tells which addresses pods must not have`
     return { object: `the API server ${this.#client.server}`, reason }
+  }
+}
+
+/** @throws ObjectError that names the object */
+function parsed(object: ApiObject): readonly Cidr[] {
+  try {
+    return parseServiceCidrObject(object)
+  } catch (error) {
+    throw error instanceof ObjectError ? new ObjectError(`${object.metadata.name}: ${error.message}`) : error
   }
 }

@@ -118,7 +118,7 @@ t.test('one that is added or changed is heard of; one that is none is a problem,
   await until('both', () => cidrs.cidrs.length === 2)
   put(server, 'more', ['10.200.0.1/24'])
   await until('it is told', () => cidrs.problems.length > 0)
-  t.match(cidrs.problems, [{ object: 'ServiceCIDR', reason: /^spec\.cidrs: .*10\.200\.0\.0\/24/ }])
+  t.match(cidrs.problems, [{ object: 'ServiceCIDR', reason: /^more: spec\.cidrs: .*10\.200\.0\.0\/24/ }])
   t.equal(cidrs.cidrs.length, 2)
   put(server, 'more', ['10.201.0.0/24'])
   await until('that', () => textsOf(cidrs.cidrs).includes('10.201.0.0/24'))
