@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -100,6 +100,18 @@ t.test('pods, namespaces and policies are read beside the nodes, of however many
   t.same([...(folder.now?.policies.keys() ?? [])], ['NetworkPolicy shop/deny', 'ClusterNetworkPolicy baseline'])
   t.same([...(folder.views[0]?.view?.nodes.keys() ?? [])], ['pi-1'])
   t.same(folder.problems, [])
+})
+
+t.test('the manifests of the documentation are such as a folder takes', async (t) => {
+  const folder = new Folder(t).make()
+  const docs = readFileSync(new URL('../../../../docs/policy.md', import.meta.url), 'utf8')
+  const blocks = Array.from(docs.matchAll(/^```yaml\n([^`]*)^```$/gm), ([, text = '']) => text)
+  for (const [index, text] of blocks.entries()) folder.write(`${index}.yaml`, text)
+  folder.start()
+  t.same([folder.problems, folder.views.at(-1)?.problems], [[], []])
+  t.same([...(folder.now?.policies.keys() ?? [])], ['NetworkPolicy shop/db'])
+  t.match(folder.now?.pods.get('shop/db-0'), { labels: { app: 'db' }, nodeName: 'pi-1', ports: [{ name: 'sql' }] })
+  t.equal(folder.now?.namespaces.get('shop')?.labels.team, 'red')
 })
 
 t.test('what came, went or changed is told by its key; the rest stays the same object', async (t) => {
