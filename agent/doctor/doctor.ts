@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
+import { switchChecksumOffloadOff } from '../kernel/offload.ts'
 import { putSysctl, writeSysctlsIn } from '../kernel/sysctl.ts'
 import { type Diagnosis, diagnose } from './check.ts'
 import { CHECKS } from './checks.ts'
 import type { Ask } from './facts/agent.ts'
-import { outputOf } from './facts/command.ts'
 import type { Act } from './finding.ts'
 import { gather } from './gather.ts'
 import { Places } from './places.ts'
@@ -27,7 +27,7 @@ export async function examine({ root, ...question }: Question): Promise<Diagnosi
 /** In the agent's pod /proc/sys is read-only, and the node's is mounted here (deploy/bramble.yaml). */
 const MOUNTED_SYSCTLS = '/host/proc/sys/net'
 
-/** @throws Error that says what could not be done */
+/** @throws KernelError */
 export async function carryOut(act: Act): Promise<void> {
   switch (act.kind) {
     case 'sysctl':
@@ -35,7 +35,6 @@ export async function carryOut(act: Act): Promise<void> {
       putSysctl(act)
       return
     case 'offload':
-      if (!(await outputOf('ethtool', ['-K', act.link, 'tx-checksum-ip-generic', 'off'])))
-        throw new Error(`ethtool cannot do that for ${act.link}; is it installed? try: apt install ethtool`)
+      switchChecksumOffloadOff(act.link)
   }
 }

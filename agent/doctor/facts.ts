@@ -109,6 +109,8 @@ export interface FirewallChain {
   /** `forward`; undefined for chains that others jump to. */
   readonly hook?: string
   readonly policy?: string
+  /** Its last rule drops or rejects everything. */
+  readonly isClosed?: boolean
 }
 
 export interface Network {

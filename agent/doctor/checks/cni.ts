@@ -108,9 +108,12 @@ export const CNI_CHECKS = [
   check({
     name: 'chained-plugin-missing',
     symptom: 'pods fail with "failed to find plugin \\"portmap\\" in path"',
-    needs: ['cni'],
-    find: ({ cni }) =>
+    needs: ['cni', 'machine'],
+    find: ({ cni, machine: { osRelease } }) =>
       used(cni.places).flatMap((place) => {
+        const [install, folder] = /^ID=["']?alpine/m.test(osRelease)
+          ? ['apk add cni-plugins', '/usr/libexec/cni']
+          : ['apt install containernetworking-plugins', '/usr/lib/cni']
         const [first] = isWhole(place)
         const absent =
           first && isOurs(first)
@@ -121,10 +124,7 @@ export const CNI_CHECKS = [
           what: `${place.confDir}/${first?.file} chains ${type}, which is not in ${place.binDir}`,
           why: 'no pod can start: every plugin of the chain has to be there',
           advice: `or take ${type} out of the file, and do without what it is for (portmap: hostPorts)`,
-          remedies: [
-            command('apt install containernetworking-plugins'),
-            command(`cp /usr/lib/cni/${type} ${place.binDir}/`),
-          ],
+          remedies: [command(install), command(`cp ${folder}/${shellWord(type)} ${place.binDir}/`)],
         }))
       }),
   }),

@@ -18,7 +18,8 @@ export const FIREWALL_CHECKS = [
     needs: ['firewall', 'agent'],
     find: ({ firewall, agent }) => {
       const dropping = [...firewall.chains, ...firewall.legacyChains].filter(
-        (chain) => chain.hook === 'forward' && chain.policy === 'drop' && !chain.table.endsWith(' firewalld'),
+        ({ hook, policy, isClosed, table }) =>
+          hook === 'forward' && (policy === 'drop' || isClosed) && !table.endsWith(' firewalld'),
       )
       const closed = dropping.filter((chain) => !letsPodsThrough(firewall, chain, podCidrsOf(agent)))
       return closed.map(

@@ -80,6 +80,27 @@ export const LEFTOVER_CHECKS = [
       }),
   }),
   check({
+    name: 'leftover-conflists',
+    symptom: 'when Bramble is taken from a node, pods get addresses of the network before',
+    needs: ['cni'],
+    find: ({ cni }) =>
+      cni.places.flatMap(({ confDir, configs }): Finding[] => {
+        const ours = configs.findIndex(({ types }) => types.includes('bramble'))
+        return configs.slice(ours + 1).flatMap(({ file, types }) => {
+          const leaver = LEAVERS.find(({ type }) => types[0] !== 'bridge' && types.some((one) => type.test(one)))
+          if (ours < 0 || !leaver) return []
+          return [
+            {
+              severity: 'note',
+              what: `${confDir}/${file} is of ${leaver.name}`,
+              why: 'runtimes take the next file where ours is not there',
+              remedies: [command(`rm ${shellWord(`${confDir}/${file}`)}`)],
+            },
+          ]
+        })
+      }),
+  }),
+  check({
     name: 'leftover-rules',
     symptom: 'after a migration: policies of the network before still drop; Services answer from some pods only',
     needs: ['firewall', 'cni'],

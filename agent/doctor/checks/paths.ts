@@ -66,7 +66,7 @@ export const PATH_CHECKS = [
       const broken = tunnelEnds.filter(({ way, outcome }) => way === 'vxlan' && outcome === 'spoilt')
       if (broken.length === 0) return []
       const remedy: Remedy = {
-        command: `ethtool -K ${TUNNEL_LINKS.vxlan} tx-checksum-ip-generic off`,
+        command: `ethtool -K ${TUNNEL_LINKS.vxlan} tx off`,
         act: { kind: 'offload', link: TUNNEL_LINKS.vxlan },
       }
       return [

@@ -9,9 +9,9 @@ import { outputOf } from './command.ts'
 export async function firewall(places: Places): Promise<Firewall> {
   const nftables = Nftables.load()
   try {
-    const chains = parseChains(await nftables.show('list chains')).filter(
-      ({ table }) => !isOurTable(table.split(' ')[1] ?? ''),
-    )
+    const listed = parseChains(await nftables.show('list chains'))
+    const foreign = listed.filter(({ table, name }) => !isOurTable(table.split(' ')[1] ?? '') && isPlain(name))
+    const chains = await Promise.all(foreign.map((chain) => withItsEnd(nftables, chain)))
     const texts = new Map<string, string>()
     // Only these: kube-proxy's tables have thousands of rules.
     for (const table of new Set(chains.filter(mayDropForwarded).map((chain) => chain.table)))
@@ -22,8 +22,26 @@ export async function firewall(places: Places): Promise<Firewall> {
   }
 }
 
-function mayDropForwarded({ hook, policy, table }: FirewallChain): boolean {
-  return hook === 'forward' && (policy === 'drop' || table.endsWith(' firewalld'))
+/** The kernel takes any text for a name, and it becomes a word of a command here. */
+function isPlain(name: string): boolean {
+  return /^[\w./:-]+$/.test(name)
+}
+
+async function withItsEnd(nftables: Nftables, chain: FirewallChain): Promise<FirewallChain> {
+  if (chain.hook !== 'forward') return chain
+  return { ...chain, isClosed: isClosed(await nftables.show(`list chain ${chain.table} ${chain.name}`)) }
+}
+
+/** Of what `nft list chain` prints: does the last rule take everything, and let nothing on? Pure. */
+export function isClosed(text: string): boolean {
+  const rules = text.split('\n').filter((line) => line.startsWith('\t\t') && !line.includes(' hook '))
+  return /^\t\t(counter( packets \d+ bytes \d+)? )?(log .*)?(drop|reject\b[^"]*)( comment .*)?$/.test(
+    rules.at(-1) ?? '',
+  )
+}
+
+function mayDropForwarded({ hook, policy, isClosed, table }: FirewallChain): boolean {
+  return hook === 'forward' && (policy === 'drop' || isClosed === true || table.endsWith(' firewalld'))
 }
 
 /** Of what `nft list chains` prints. Pure. */
@@ -32,15 +50,16 @@ export function parseChains(text: string): FirewallChain[] {
   let table = ''
   let name = ''
   for (const line of text.split('\n')) {
-    const [, newTable] = /^table (\S+ \S+) \{/.exec(line) ?? []
+    const [, newTable] = /^table (\w+ [\w./:-]+) \{/.exec(line) ?? []
     const [, newName] = /^\s+chain (\S+) \{/.exec(line) ?? []
     const [, hook, rest = ''] = /^\s+type \S+ hook (\S+) (.*)/.exec(line) ?? []
-    if (newTable) table = newTable
-    if (newName) {
+    if (line.startsWith('table ')) table = newTable ?? ''
+    if (newName && table) {
       name = newName
       chains.push({ table, name })
     }
-    if (hook) chains[chains.length - 1] = { table, name, hook, policy: /policy (\w+)/.exec(rest)?.[1] ?? 'accept' }
+    if (hook && table)
+      chains[chains.length - 1] = { table, name, hook, policy: /policy (\w+)/.exec(rest)?.[1] ?? 'accept' }
   }
   return chains
 }

@@ -164,6 +164,13 @@ export const CASES: readonly Case[] = [
     commands: ['apt install containernetworking-plugins', 'cp /usr/lib/cni/portmap /opt/cni/bin/'],
   },
   {
+    title: 'the same on Alpine, which has them in another package and folder',
+    check: 'chained-plugin-missing',
+    facts: { ...place({ programs: ['bramble'] }), machine: { ...machine, osRelease: 'ID=alpine\n' } },
+    says: [['error', /portmap/]],
+    commands: ['apk add cni-plugins', 'cp /usr/libexec/cni/portmap /opt/cni/bin/'],
+  },
+  {
     title: 'what another network chains is its own affair',
     check: 'chained-plugin-missing',
     facts: place({ configs: [flannel, ...PLACE.configs], programs: ['bramble'] }),
@@ -262,6 +269,13 @@ export const CASES: readonly Case[] = [
       },
     },
     says: [['error', /FORWARD/]],
+  },
+  {
+    title: 'a last rule that rejects all',
+    check: 'forward-drop',
+    facts: { firewall: { ...firewall, chains: [{ ...forwardDrop, policy: 'accept', isClosed: true }] } },
+    says: [['error', /FORWARD of ip filter drops/]],
+    commands: ['iptables-nft -I FORWARD -i brm+ -j ACCEPT', 'iptables-nft -I FORWARD -o brm+ -j ACCEPT'],
   },
   {
     title: 'firewalld that trusts some pods only',
@@ -420,6 +434,21 @@ export const CASES: readonly Case[] = [
     commands: ['ip link delete flannel.1', 'ip link delete cni0'],
   },
   {
+    title: 'a configuration that waits behind ours',
+    check: 'leftover-conflists',
+    facts: place({ configs: [...PLACE.configs, { ...flannel, file: '80-flannel.conflist' }] }),
+    says: [['note', /80-flannel\.conflist is of flannel/]],
+    commands: ['rm /etc/cni/net.d/80-flannel.conflist'],
+  },
+  {
+    title: "podman's own network is nobody's leftover",
+    check: 'leftover-conflists',
+    facts: place({
+      configs: [...PLACE.configs, { file: '87-podman.conflist', name: 'podman', types: ['bridge', 'portmap'] }],
+    }),
+    says: [],
+  },
+  {
     title: "Calico's, Cilium's, Weave's and kube-router's links",
     check: 'leftover-links',
     facts: {
@@ -533,7 +562,7 @@ export const CASES: readonly Case[] = [
     check: 'checksum-offload',
     facts: { paths: { ...paths, tunnelEnds: [end('pi-2', 'spoilt'), end('pi-3', 'reached')] } },
     says: [['error', /bramble\.vxlan get to pi-2 with wrong checksums/]],
-    commands: ['ethtool -K bramble.vxlan tx-checksum-ip-generic off'],
+    commands: ['ethtool -K bramble.vxlan tx off'],
   },
   {
     title: 'a resolv.conf that names the node itself',

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { cni, parseConfig } from '../../../agent/doctor/facts/cni.ts'
 import { dns } from '../../../agent/doctor/facts/dns.ts'
-import { parseChains, parseSaved } from '../../../agent/doctor/facts/firewall.ts'
+import { isClosed, parseChains, parseSaved } from '../../../agent/doctor/facts/firewall.ts'
 import { lastWordsOf, wordsOf } from '../../../agent/doctor/facts/log.ts'
 import { cgroups, clock, machine, power } from '../../../agent/doctor/facts/machine.ts'
 import { keepers } from '../../../agent/doctor/facts/network.ts'
@@ -230,6 +230,42 @@ t.test('firewall: chains as nft and iptables-save print them', async (t) => {
     { table: 'ip6 filter', name: 'FLANNEL-FWD' },
     { table: 'ip6 nat', name: 'OUTPUT', hook: 'output', policy: 'accept' },
   ])
+})
+
+t.test('firewall: a last rule that takes everything', async (t) => {
+  const chain = (...rules: string[]) =>
+    [
+      'table ip filter {',
+      '\tchain FORWARD {',
+      '\t\ttype filter hook forward priority filter; policy accept;',
+      ...rules.map((rule) => `\t\t${rule}`),
+      '\t}',
+      '}',
+    ].join('\n')
+  for (const rule of [
+    'drop',
+    'reject',
+    'counter packets 0 bytes 0 reject',
+    'counter reject with icmp type host-prohibited',
+    'drop comment "all else"',
+  ])
+    t.ok(isClosed(chain('ct state established accept', rule)), rule)
+  for (const rules of [
+    [],
+    ['accept'],
+    ['drop', 'accept'],
+    ['ip saddr 10.0.0.1 drop'],
+    ['jump drop'],
+    ['iifname "x" reject'],
+  ])
+    t.notOk(isClosed(chain(...rules)), rules.join())
+})
+
+t.test('firewall: a name that is no word is passed over', async (t) => {
+  t.same(
+    parseChains('table ip x;y {\n\tchain a {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}\n'),
+    [],
+  )
 })
 
 t.test('wordsOf() keeps what was not said in passing', async (t) => {

@@ -28,13 +28,25 @@ export function diagnosed(socket = SOCKET): Promise<Diagnosis> {
 /** What bramblectl prints as JSON in a network namespace that is a node. */
 export interface Printed extends Omit<Diagnosis, 'findings'> {
   readonly findings: readonly (Diagnosis['findings'][number] & { readonly commands: readonly string[] })[]
+  readonly fixed?: readonly Fixed[]
+}
+
+export interface Fixed {
+  readonly command: string
+  readonly error?: string
 }
 
 /** @throws Error with what it said where that is no diagnosis */
-export async function diagnosedOn(node: string): Promise<Printed> {
+export async function diagnosedOn(node: string, ...args: readonly string[]): Promise<Printed> {
   const command = [process.execPath, BRAMBLECTL, 'doctor', '-o', 'json', '--root', ROOT]
   const socket = `/run/bramble-${node}/agent.sock`
-  const { stdout, stderr } = await capture('nsenter', [`--net=/run/netns/${node}`, ...command, '--socket', socket])
+  const { stdout, stderr } = await capture('nsenter', [
+    `--net=/run/netns/${node}`,
+    ...command,
+    '--socket',
+    socket,
+    ...args,
+  ])
   try {
     return JSON.parse(stdout)
   } catch {
@@ -43,7 +55,7 @@ export async function diagnosedOn(node: string): Promise<Printed> {
 }
 
 /** What `--fix` did, by its command. @throws Error with what it said */
-export async function fixed(): Promise<readonly { readonly command: string; readonly error?: string }[]> {
+export async function fixed(): Promise<readonly Fixed[]> {
   const { stdout, stderr } = await doctor('--fix', '--yes', '-o', 'json')
   try {
     return JSON.parse(stdout).fixed

@@ -52,6 +52,15 @@ t.test("Docker's FORWARD DROP: the commands let pods through, and nobody else", 
   await clear()
 })
 
+t.test('a last rule that rejects what is forwarded, as Red Hat and many guides have it', async (t) => {
+  await run('iptables-nft', '-A', 'FORWARD', '-j', 'REJECT', '--reject-with', 'icmp-host-prohibited')
+  const findings = await found('forward-drop')
+  t.match(findings, [{ severity: 'error', what: /FORWARD of ip filter drops/ }])
+  await carryOut(findings.flatMap(({ commands }) => commands))
+  t.same(await found('forward-drop'), [])
+  await clear()
+})
+
 t.test('a ruleset of nftables that drops what is forwarded', async (t) => {
   await run(
     'nft',

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { probeEncapsulations } from '../../../agent/kernel/features.ts'
+import { inNetns, openNetns } from '../../../agent/kernel/netns.ts'
+import { hasChecksumOffload } from '../../../agent/kernel/offload.ts'
 import { until } from '../agent.ts'
 import { announce, type LabNode, makeLans, plugIn, startNode, withdraw } from '../cluster.ts'
 import { enterScratchNode, run } from '../scratch.ts'
@@ -58,6 +60,11 @@ t.test('a card that fills in no checksums inside of VXLAN: what has none gets th
       commands: [/^ethtool -K bramble\.vxlan/],
     },
   ])
+  t.ok(await hasOffload(), 'until now the card is to fill them in')
+  t.match(await diagnosedOn('n1', '--fix', '--yes'), {
+    fixed: [{ command: 'ethtool -K bramble.vxlan tx off', error: undefined }],
+  })
+  t.notOk(await hasOffload())
   await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'card')
 })
 
@@ -124,3 +131,13 @@ t.test('a tunnel that this kernel cannot make is named, with what to do about it
 })
 
 t.end()
+
+/** Of the tunnel of n1, whose namespace it has to be asked in. */
+async function hasOffload(): Promise<boolean> {
+  const netns = openNetns('/run/netns/n1')
+  try {
+    return inNetns(netns, () => hasChecksumOffload('bramble.vxlan'))
+  } finally {
+    netns.close()
+  }
+}
