@@ -14,7 +14,7 @@ SOURCES := $(shell find agent bin ctl ipam plugin -name '*.ts')
 
 DEBIAN_PACKAGES := gcc libc6-dev prometheus iproute2 iptables iputils-ping procps busybox-static containerd runc \
   containernetworking-plugins libnftables1 nftables redis-server openssl tcpdump wireguard-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static \
-  qemu-system-x86 kmod xz-utils mmdebstrap debian-archive-keyring qemu-system-arm
+  qemu-system-x86 kmod xz-utils mmdebstrap debian-archive-keyring qemu-system-arm systemd udev
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -129,9 +129,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   if (isAnswered) return undefined
 
   const stateDir = absolute('--state-dir', given['state-dir'])
-  // Node's mkdir never comes back from there.
-  if (/^\/(proc|sys)(\/|$)/.test(stateDir))
-    throw new OptionError(`--state-dir ${stateDir} is no place for files; take one on tmpfs, like /run/bramble`)
+  refuseProc('--state-dir', stateDir, 'take one on tmpfs, like /run/bramble')
   const socket = absolute('--socket', given.socket ?? join(stateDir, 'agent.sock'))
   if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
     throw new OptionError(
@@ -159,6 +157,8 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   const [clusterDir, kubeconfig] = [path('cluster-dir'), path('kubeconfig')]
   const metricsAddress = listenAddress('--metrics-address', given['metrics-address'])
   const [cniBinDir, cniConfDir] = [path('cni-bin-dir'), path('cni-conf-dir')]
+  refuseProc('--cni-bin-dir', cniBinDir, 'take that of the container runtime, like /opt/cni/bin')
+  refuseProc('--cni-conf-dir', cniConfDir, 'take that of the container runtime, like /etc/cni/net.d')
   if (cniConfDir !== undefined && cniBinDir === undefined)
     throw new OptionError(
       '--cni-conf-dir needs --cni-bin-dir, like /opt/cni/bin: only plugins that are there can be in the network configuration',
@@ -200,6 +200,12 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     sysctlDir: absolute('--sysctl-dir', given['sysctl-dir']),
     logLevel: once('--log-level', given['log-level']),
   }
+}
+
+/** Node's mkdir never comes back from there. */
+function refuseProc(option: string, path: string | undefined, instead: string): void {
+  if (path !== undefined && /^\/(proc|sys)(\/|$)/.test(path))
+    throw new OptionError(`${option} ${path} is no place for files; ${instead}`)
 }
 
 function readConfigFile(path: string, parse: (text: string) => unknown): Record<string, unknown> {

@@ -268,6 +268,13 @@ t.test('a pod CIDR that is missing or cannot be read is named', async (t) => {
   )
 })
 
+t.test('plugin and network configuration are put nowhere below /proc', async (t) => {
+  t.match(
+    await refusal({ argv: [...ENOUGH, '--cni-bin-dir=/proc/cni'] }),
+    /^--cni-bin-dir \/proc\/cni is no place for files; take that of the container runtime, like \/opt\/cni\/bin/,
+  )
+})
+
 t.test('a network configuration is written only where it is known which plugins are there', async (t) => {
   t.match(
     await refusal({ argv: [...ENOUGH, '--cni-conf-dir=/etc/cni/net.d'] }),
