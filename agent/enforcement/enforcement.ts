@@ -212,7 +212,7 @@ export class PolicyEnforcement {
     this.#sourceProblems = problems
     if (!workloads) return
     this.#note(changed && { ...NOTHING, ...changed })
-    if (!changed || changed.pods.size + changed.namespaces.size > 0) this.#wired.note()
+    if (!changed || this.#wired.isConcernedBy(changed)) this.#wired.note()
     this.#workloads = workloads
     this.#waitedFor.look()
     this.#soon()

@@ -1,6 +1,6 @@
 import type { Lease, Leases } from '../../ipam/leases.ts'
 import { LayeredMap } from '../cluster/layered-map.ts'
-import type { Workloads } from '../cluster/workloads.ts'
+import type { ChangedWorkloads, Workloads } from '../cluster/workloads.ts'
 import type { LocalPod } from '../policy/input.ts'
 import { barePod, isSamePod, type Knowledge, linkOf, localPod, withBarePods } from './local-pods.ts'
 
@@ -16,8 +16,9 @@ export class WiredPods {
   #all = LayeredMap.empty<string, LocalPod>()
   /** Those that have come or gone since; undefined: any may have, or may be known as another. */
   #noted: Set<Lease> | undefined
-  /** How many have the pod's name. */
+  /** How many have the pod's name; of those that are known. */
   readonly #names = new Map<string, number>()
+  #unknown = 0
   /** Workloads, and the same with the pods that only this node knows. */
   #told: { readonly workloads: Workloads; readonly pods: LayeredMap<string, LocalPod>; result: Workloads } | undefined
 
@@ -34,6 +35,13 @@ export class WiredPods {
   note(lease?: Lease): void {
     if (lease) this.#noted?.add(lease)
     else this.#noted = undefined
+  }
+
+  /** Of most that changes in a cluster nothing is on this node. @returns whether one may be known as another now */
+  isConcernedBy({ pods, namespaces }: Pick<ChangedWorkloads, 'pods' | 'namespaces'>): boolean {
+    if (this.#unknown > 0 || namespaces.size > 0) return true
+    for (const name of pods) if (this.#names.has(name)) return true
+    return false
   }
 
   /** Somebody who has gone had one of these addresses, and it is not yet seen to. */
@@ -61,6 +69,7 @@ export class WiredPods {
   revert(all: ReadonlyMap<string, LocalPod>): void {
     this.#all = LayeredMap.empty<string, LocalPod>().with(all)
     this.#names.clear()
+    this.#unknown = 0
     for (const pod of all.values()) this.#count(pod, 1)
     this.#noted = undefined
   }
@@ -113,6 +122,7 @@ export class WiredPods {
   }
 
   #count(pod: LocalPod | undefined, more: 1 | -1): void {
+    if (pod?.isUnknown) this.#unknown += more
     if (pod?.pod === undefined || pod.isUnknown) return
     const count = (this.#names.get(pod.pod) ?? 0) + more
     if (count > 0) this.#names.set(pod.pod, count)
