@@ -42,11 +42,7 @@ export class Installation {
     const dirs = [cniBinDir, cniConfDir].filter((dir) => dir !== undefined)
     if (dirs.length === 0) return
     this.#look()
-    for (const dir of dirs) {
-      if (!existsSync(dir)) continue // told already
-      const watcher = watch(dir, () => this.#lookSoon())
-      this.#watchers.push(watcher.on('error', (err) => this.#log.warn({ err, dir: onNode(dir) }, 'cannot be watched')))
-    }
+    for (const dir of dirs) this.#watch(dir)
   }
 
   /** What is wrong now, for people. */
@@ -59,6 +55,16 @@ export class Installation {
   close(): void {
     clearTimeout(this.#timer)
     for (const watcher of this.#watchers) watcher.close()
+  }
+
+  /** Where it cannot be watched, what somebody takes away is put back by the next agent. */
+  #watch(dir: string): void {
+    const cannot = (err: unknown) => this.#log.warn({ err, dir: onNode(dir) }, 'a folder of the runtime cannot be watched')
+    try {
+      this.#watchers.push(watch(dir, () => this.#lookSoon()).on('error', cannot))
+    } catch (error) {
+      cannot(error) // it is not there, which is told already; or the node has no inotify instance left
+    }
   }
 
   #lookSoon(): void {
