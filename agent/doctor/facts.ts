@@ -189,7 +189,6 @@ export interface AgentState {
         readonly podCidrs: readonly string[]
         readonly problems: readonly string[]
         readonly pid: number
-        readonly uptimeSeconds: number
         readonly peers: readonly {
           readonly node: string
           readonly podCidrs: readonly string[]

@@ -85,7 +85,7 @@ export const SETTINGS_CHECKS = [
         ? []
         : [
             {
-              severity: 'warning',
+              severity: 'note',
               what: `at most ${conntrack.max} connections are tracked`,
               why: 'a few busy pods fill that, and then packets of new connections are dropped',
               remedies: [

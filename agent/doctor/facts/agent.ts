@@ -29,11 +29,11 @@ const ANSWER_MS = 4_000
 const NO_LOG = { lastWords: [], logCommand: 'journalctl -u bramble-agent -n 50 --no-pager' } as const
 
 async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<AgentState['answers']>> {
-  const { version, podCidrs, problems, pid, uptimeSeconds } = await inTime(ask('status'))
+  const { version, podCidrs, problems, pid } = await inTime(ask('status'))
   // One of another version may not know what this one asks.
   const peers = isServing ? await inTime(ask('nodes')).catch(() => []) : []
   const differences = isServing ? await inTime(ask('ipam check')).catch(() => []) : []
-  return { version, isServing, podCidrs, problems, pid, uptimeSeconds, peers, differences }
+  return { version, isServing, podCidrs, problems, pid, peers, differences }
 }
 
 /** @throws Error when the agent is there, and says nothing */

@@ -362,7 +362,7 @@ export const CASES: readonly Case[] = [
     title: 'a small table of connections',
     check: 'conntrack-small',
     facts: { settings: { ...settings, conntrack: { count: 10, max: 8_192 } } },
-    says: [['warning', /at most 8192/]],
+    says: [['note', /at most 8192/]],
   },
   {
     title: 'a kernel without connection tracking has no table to fill',

@@ -74,7 +74,6 @@ export const HEALTHY: Facts = {
       podCidrs: ['10.42.1.0/24', 'fd42:0:0:1::/64'],
       problems: [],
       pid: 7,
-      uptimeSeconds: 60,
       peers: [{ node: 'pi-2', podCidrs: ['10.42.2.0/24'], ways: ['vxlan'] }],
       differences: [],
     },
