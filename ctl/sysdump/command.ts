@@ -53,16 +53,17 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   const folder = `bramble-sysdump-${nodeName}-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
   const file = given.file ?? `${folder}.tar.gz`
   if (file === '-' && process.stdout.isTTY) throw new UsageError('an archive is nothing for a terminal; name a file')
-  const archive = Archive.create(file, Math.floor(now.getTime() / 1000))
+  let archive: Archive | undefined
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)
     process.once(signal, () => {
-      archive.abandon()
+      archive?.abandon()
       process.exit(exitCode)
     })
+  archive = Archive.create(file, Math.floor(now.getTime() / 1000))
   const heading = { nodeName, version, time: now.toISOString(), isRoot: process.geteuid?.() === 0 }
   const { files, missing } = await sysdump(archive, folder, heading, CONTENTS, given.socket)
   process.stderr.write(
