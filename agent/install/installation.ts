@@ -59,7 +59,8 @@ export class Installation {
 
   /** Where it cannot be watched, what somebody takes away is put back by the next agent. */
   #watch(dir: string): void {
-    const cannot = (err: unknown) => this.#log.warn({ err, dir: onNode(dir) }, 'a folder of the runtime cannot be watched')
+    const cannot = (err: unknown) =>
+      this.#log.warn({ err, dir: onNode(dir) }, 'a folder of the runtime cannot be watched')
     try {
       this.#watchers.push(watch(dir, () => this.#lookSoon()).on('error', cannot))
     } catch (error) {
