@@ -12,8 +12,8 @@ import { imageArchivePath, unpackImage } from './unpacked-image.ts'
 
 /** As this machine runs it; test/kernel/daemonset.test.ts has the manifest, image-arm64.test.ts the other architecture. */
 await enterScratchNode()
-const { root } = await unpackImage(t, 'amd64')
-const netns = await makeNetns('pod')
+const [{ root }, arm64] = [await unpackImage(t, 'amd64'), await unpackImage(t, 'arm64')]
+const [netns, otherNetns] = [await makeNetns('pod'), await makeNetns('other')]
 // Nothing of the machine's own that could be deleted with the folder, however this ends.
 await run('mount', '-t', 'proc', 'proc', join(root, 'proc'))
 await run('mount', '-t', 'sysfs', '-o', 'ro', 'sysfs', join(root, 'sys'))
@@ -24,6 +24,7 @@ t.teardown(() =>
   run('umount', '--recursive', ...['proc', 'sys', 'run', 'dev/null'].map((folder) => join(root, folder))),
 )
 const PATH = 'PATH=/opt/bramble/bin:/usr/sbin:/usr/bin'
+const CONFIGURATION = '{"cniVersion":"1.1.0","name":"b","type":"bramble"}'
 const inImage = (words: readonly string[], stdin?: string) =>
   capture('chroot', [root, 'env', '-i', PATH, ...words], stdin)
 
@@ -48,12 +49,22 @@ t.test('in the image the agent wires a pod, with the libraries and the plugin th
   )
 
   const env = ['CNI_COMMAND=ADD', 'CNI_CONTAINERID=one', `CNI_NETNS=${netns}`, 'CNI_IFNAME=eth0']
-  const added = await inImage([...env, 'bramble'], '{"cniVersion":"1.1.0","name":"b","type":"bramble"}')
+  const added = await inImage([...env, 'bramble'], CONFIGURATION)
   t.match(JSON.parse(added.stdout), { ips: [{ address: '10.42.0.1/32' }] })
   const status = await inImage(['bramblectl', 'status', '-o', 'json'])
   t.match(JSON.parse(status.stdout), { pods: 1, problems: [] })
   t.match((await inImage(['nft', 'list', 'tables'])).stdout, 'table inet bramble-policy')
   t.match((await inImage(['ip', 'route'])).stdout, '10.42.0.1 dev brm')
+
+  // What QEMU's user mode can do of arm64: sockets, but no nftables.
+  const emulated = (variables: readonly string[], words: readonly string[], stdin?: string) =>
+    capture('env', ['-i', ...variables, '/usr/bin/qemu-aarch64-static', '-L', arm64.root, ...words], stdin)
+  const bundle = join(arm64.root, 'opt/bramble')
+  const other = ['CNI_COMMAND=ADD', 'CNI_CONTAINERID=two', `CNI_NETNS=${otherNetns}`, 'CNI_IFNAME=eth0']
+  const second = await emulated(other, [join(bundle, 'bin/bramble')], CONFIGURATION)
+  t.match(JSON.parse(second.stdout), { ips: [{ address: '10.42.0.2/32' }] }, 'the plugin for arm64')
+  const pods = await emulated([], [join(bundle, 'lib/node'), join(bundle, 'lib/bramblectl.mjs'), 'pods', '-o', 'json'])
+  t.equal(JSON.parse(pods.stdout).length, 2, 'the tool for arm64')
 
   const exited = once(agent, 'exit')
   agent.kill('SIGTERM')
