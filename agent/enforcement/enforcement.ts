@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import type { Lease, Leases } from '../../ipam/leases.ts'
-import { type Activity, UNCOUNTED } from '../activity.ts'
-import type { ViewProblem } from '../cluster/problem.ts'
+import type { Activity } from '../activity.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
@@ -11,22 +10,15 @@ import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { type Knowledge, localPod } from './local-pods.ts'
 import { Newcomers } from './newcomers.ts'
-import { ProblemLog } from './problem-log.ts'
+import { Passes } from './passes.ts'
+import { Report } from './report.ts'
 import { PodsWaitedFor } from './wait-for-pod.ts'
 import { WiredPods } from './wired-pods.ts'
 
-/** Changes of the cluster come in bursts; a pod that starts does not wait for it. */
-const SETTLE_MS = 10
-/** From one pass to the next, unless a pod starts: where pods come and go all the time, ninety a second are too many. */
-const REST_MS = 30
 /** A pod that has gone is in nobody's way, and others go with it. */
 const FORGET_MS = 100
-const RETRY_MS = { first: 1_000, most: 30_000 } as const
 /** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
-/** For so long `status` tells that somebody has changed our table. */
-const TELL_OF_REPAIR_MS = 600_000
-
 export interface EnforcementParts {
   readonly settings: Pick<PolicyInput, 'nodeName' | 'mode' | 'failsOpen' | 'tunnelPorts'> & {
     /** For so long a pod that starts waits to be known. */
@@ -59,7 +51,8 @@ export class PolicyEnforcement {
   readonly #waitedFor: PodsWaitedFor
   readonly #drops: DropLog
   readonly #newcomers: Newcomers
-  readonly #problemLog: ProblemLog
+  readonly #report: Report
+  readonly #passes = new Passes(() => this.#pass())
   #workloads: Workloads | undefined
   #nodes: ReadonlyMap<string, ClusterNode> | undefined
   readonly #wired: WiredPods
@@ -68,18 +61,7 @@ export class PolicyEnforcement {
   /** Since the last pass; undefined: anything may have. */
   #changed: Changes | undefined
   #look: Look | undefined
-  #sourceProblems: readonly ViewProblem[] = []
-  #failure: string | undefined
-  #repair: { readonly damage: string; readonly atMs: number } | undefined
-  #retryMs: number = RETRY_MS.first
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | undefined
-  #timer: NodeJS.Timeout | undefined
-  #dueAtMs = 0
-  #restUntilMs = 0
   #canLog: Promise<boolean> = Promise.resolve(true)
-  #isStarted = false
-  #isClosed = false
   readonly #sometimes: NodeJS.Timeout
 
   constructor(parts: EnforcementParts) {
@@ -92,7 +74,7 @@ export class PolicyEnforcement {
     this.#wired = new WiredPods(parts.leases)
     this.#drops = new DropLog(() => this, parts.log)
     this.#newcomers = new Newcomers(parts.settings, parts.table)
-    this.#problemLog = new ProblemLog(parts.log)
+    this.#report = new Report(parts.log, parts.activity)
     if (!parts.source) this.#workloads = NO_WORKLOADS
     this.#sometimes = setInterval(() => this.lookAgain(), LOOK_EVERY_MS).unref()
   }
@@ -100,17 +82,16 @@ export class PolicyEnforcement {
   /** From here on the kernel follows the cluster. The leases must be whole, those of an earlier agent among them. */
   start(): void {
     this.#wired.update(this.#knowledge)
-    this.#isStarted = true
     this.#canLog = this.#drops.start()
     this.#parts.source?.start((change) => this.#setWorkloads(change))
-    this.#soon()
+    this.#passes.start()
   }
 
   /** @param changed undefined: any may have */
   setNodes(nodes: ReadonlyMap<string, ClusterNode>, changed?: ReadonlySet<string>): void {
     this.#note(changed && { ...NOTHING, nodes: changed })
     this.#nodes = nodes
-    this.#soon()
+    this.#passes.soon()
   }
 
   /**
@@ -122,10 +103,10 @@ export class PolicyEnforcement {
     const { waitMs, failsOpen } = settings
     if (!(await this.#waitedFor.untilKnown(lease, waitMs, signal)))
       log.warn({ pod: lease.pod, waitMs, failsOpen }, 'a pod starts of which the cluster has said nothing in time')
-    if (this.#wired.isLeaving(lease.addresses)) await this.#flush().catch(() => {}) // told, and tried again
+    if (this.#wired.isLeaving(lease.addresses)) await this.#passes.now().catch(() => {}) // told, and tried again
     await connections.settled(lease.addresses)
     this.#wired.note(lease)
-    const isIn = this.#flush()
+    const isIn = this.#passes.now()
     if (source) await isIn
     else await isIn.catch(() => {}) // there are no policies to hold to; what fails is told
   }
@@ -136,13 +117,13 @@ export class PolicyEnforcement {
    */
   forget(lease?: Lease): void {
     this.#wired.note(lease)
-    this.#soon(FORGET_MS)
+    this.#passes.soon(FORGET_MS)
   }
 
   /** Somebody else may have changed the table. */
   lookAgain(look: Look = 'everything'): void {
     if (this.#look !== 'everything') this.#look = look
-    this.#soon()
+    this.#passes.soon()
   }
 
   /** What the rules follow from; undefined while the cluster has not told all of it. */
@@ -170,26 +151,12 @@ export class PolicyEnforcement {
 
   /** Why the kernel does not hold to the policies; undefined where it does. */
   get failure(): string | undefined {
-    return this.#failure
+    return this.#report.failure
   }
 
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
-    const word = this.#parts.settings.failsOpen ? 'open' : 'closed'
-    const unknown = [...this.#wired.all.values()].filter(({ isUnknown }) => isUnknown)
-    const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
-    return [
-      ...this.#sourceProblems.map(({ object, reason }) => `${object}: ${reason}`),
-      ...unknown.map(({ pod, link }) =>
-        pod === undefined
-          ? `the pod behind ${link}: its record cannot be read; it is ${word} until it is deleted`
-          : `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`,
-      ),
-      ...(this.#failure ? [this.#failure] : []),
-      ...(isFresh
-        ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]
-        : []),
-    ]
+    return this.#report.problems(this.#wired.all.values(), this.#parts.settings.failsOpen)
   }
 
   /** The agent ends: a pod that waits to be known is not to hold it up. @param reason what its ADD throws */
@@ -198,24 +165,22 @@ export class PolicyEnforcement {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
-    clearTimeout(this.#timer)
+    const ended = this.#passes.close() // none begins from here on
     clearInterval(this.#sometimes)
     this.#drops.close()
     await this.#parts.source?.close()
-    await this.#running.catch(() => {}) // told when it failed
+    await ended
     await this.#parts.connections.close()
   }
 
   #setWorkloads({ workloads, changed, problems }: WorkloadChange): void {
-    this.#problemLog.tell(problems)
-    this.#sourceProblems = problems
+    this.#report.told(problems)
     if (!workloads) return
     this.#note(changed && { ...NOTHING, ...changed })
     if (!changed || this.#wired.isConcernedBy(changed)) this.#wired.note()
     this.#workloads = workloads
     this.#waitedFor.look()
-    this.#soon()
+    this.#passes.soon()
   }
 
   #note(changed: Changes | undefined): void {
@@ -233,56 +198,19 @@ export class PolicyEnforcement {
     return { workloads: this.#workloads, isComplete: this.#parts.source?.isComplete ?? true }
   }
 
-  #soon(settleMs = SETTLE_MS): void {
-    if (!this.#isStarted || this.#isClosed) return
-    const dueAtMs = Math.max(performance.now() + settleMs, this.#restUntilMs)
-    if (this.#timer && this.#dueAtMs <= dueAtMs) return
-    this.#passIn(dueAtMs - performance.now())
-  }
-
-  #passIn(waitMs: number): void {
-    clearTimeout(this.#timer)
-    this.#dueAtMs = performance.now() + waitMs
-    this.#timer = setTimeout(() => this.#flush().catch(() => {}), waitMs).unref() // told, and tried again
-  }
-
-  /** Brings about all that is known by now, in one pass with whatever comes until it begins. @throws NftablesError */
-  #flush(): Promise<void> {
-    this.#next ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#next = undefined
-        this.#running = this.#pass()
-        return this.#running
-      })
-    return this.#next
-  }
-
   async #pass(): Promise<void> {
-    const { log, table } = this.#parts
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    if (this.#isClosed) throw new Error('the agent ends; the next one takes over')
-    this.#restUntilMs = performance.now() + REST_MS
-    table.canLog = await this.#canLog
-    const { activity = UNCOUNTED } = this.#parts
+    this.#parts.table.canLog = await this.#canLog
     const startedAtMs = performance.now()
     const [before, look] = [this.#wired.all, this.#look]
     try {
       await this.#bringAbout()
-      activity.passed('policies', performance.now() - startedAtMs, false)
-      this.#failure = undefined
-      this.#retryMs = RETRY_MS.first
+      this.#report.passed(performance.now() - startedAtMs)
     } catch (error) {
-      activity.passed('policies', performance.now() - startedAtMs, true)
       // Of what was to be done, nothing is known to be: not who has come and gone, nor what somebody may have broken.
       this.#wired.revert(before)
       this.#desired = undefined
       this.#look = look === 'everything' ? look : (this.#look ?? look)
-      if (!this.#failure) log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
-      this.#failure = `policies cannot be brought into the kernel: ${(error as Error).message}`
-      if (!this.#timer) this.#passIn(this.#retryMs)
-      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
+      this.#report.failed(performance.now() - startedAtMs, error as Error)
       throw error
     }
   }
@@ -323,8 +251,7 @@ export class PolicyEnforcement {
     const { wasGone } = await this.#newcomers.close(before, after, look !== undefined)
     if (wasGone) {
       const damage = 'the table was gone, and the cluster has not told yet what was in it'
-      this.#parts.log.warn({ damage }, 'another program has changed the table of policies')
-      this.#repaired(damage)
+      this.#report.repaired(damage, '')
     }
     return new Set()
   }
@@ -375,14 +302,8 @@ export class PolicyEnforcement {
     const damage = await this.#parts.table.damage(desired.table, look)
     if (damage === undefined) return undefined
     const concerned = await this.#replace(desired, input)
-    this.#parts.log.warn({ damage }, 'another program has changed the table of policies; it is whole again')
-    this.#repaired(damage)
+    this.#report.repaired(damage, '; it is whole again')
     return concerned
-  }
-
-  #repaired(damage: string): void {
-    this.#repair = { damage, atMs: performance.now() }
-    this.#parts.activity?.repaired('policies', damage)
   }
 }
 

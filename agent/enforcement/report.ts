@@ -1,0 +1,72 @@
+import type { Logger } from 'pino'
+import { type Activity, UNCOUNTED } from '../activity.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
+import type { LocalPod } from '../policy/input.ts'
+import { ProblemLog } from './problem-log.ts'
+
+/** For so long `status` tells that somebody has changed our table. */
+const TELL_OF_REPAIR_MS = 600_000
+
+/** What a person should know of how policies are enforced; in the log it is told once. */
+export class Report {
+  readonly #log: Logger
+  readonly #activity: Activity
+  readonly #problemLog: ProblemLog
+  #problems: readonly ViewProblem[] = []
+  #failure: string | undefined
+  #repair: { readonly damage: string; readonly atMs: number } | undefined
+
+  constructor(log: Logger, activity: Activity = UNCOUNTED) {
+    this.#log = log
+    this.#activity = activity
+    this.#problemLog = new ProblemLog(log)
+  }
+
+  /** @param problems all that there are with policies, and with what they are about */
+  told(problems: readonly ViewProblem[]): void {
+    this.#problemLog.tell(problems)
+    this.#problems = problems
+  }
+
+  passed(durationMs: number): void {
+    this.#activity.passed('policies', durationMs, false)
+    this.#failure = undefined
+  }
+
+  failed(durationMs: number, error: Error): void {
+    this.#activity.passed('policies', durationMs, true)
+    if (!this.#failure) this.#log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
+    this.#failure = `policies cannot be brought into the kernel: ${error.message}`
+  }
+
+  /** @param words for the log: what has become of it */
+  repaired(damage: string, words: string): void {
+    this.#log.warn({ damage }, `another program has changed the table of policies${words}`)
+    this.#repair = { damage, atMs: performance.now() }
+    this.#activity.repaired('policies', damage)
+  }
+
+  /** Why the kernel does not hold to the policies; undefined where it does. */
+  get failure(): string | undefined {
+    return this.#failure
+  }
+
+  /** In words; empty is good. @param failsOpen how a pod is of which nothing is known */
+  problems(pods: Iterable<LocalPod>, failsOpen: boolean): string[] {
+    const word = failsOpen ? 'open' : 'closed'
+    const unknown = [...pods].filter(({ isUnknown }) => isUnknown)
+    const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
+    return [
+      ...this.#problems.map(({ object, reason }) => `${object}: ${reason}`),
+      ...unknown.map(({ pod, link }) =>
+        pod === undefined
+          ? `the pod behind ${link}: its record cannot be read; it is ${word} until it is deleted`
+          : `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`,
+      ),
+      ...(this.#failure ? [this.#failure] : []),
+      ...(isFresh
+        ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]
+        : []),
+    ]
+  }
+}
