@@ -1,10 +1,8 @@
 import type { Matrix, MatrixCell } from '../agent/api/policy-answers.ts'
+import { alikeBlock } from './policy-alike.ts'
 import { renderTable } from './table.ts'
 
 /** Who reaches whom, as a table of marks. Pure. */
-
-/** Of those that no policy tells apart. */
-const NAMES_SHOWN = 8
 
 export const MARKS = { all: '+', some: 'o', none: '.' } as const satisfies Record<MatrixCell['reach'], string>
 
@@ -30,19 +28,9 @@ export function renderMatrix(matrix: Matrix): string {
           ),
         ]
       : []),
-    ...alikeBlock(matrix, number),
+    ...alikeBlock(ends.map(({ count, members }, index) => ({ label: number(index), count, members }))),
     ...leftOutLines(matrix),
   ].join('\n\n')
-}
-
-/** Who stands behind `(+3)`. */
-function alikeBlock({ ends }: Matrix, number: (index: number) => string): string[] {
-  const rows = ends.flatMap(({ members, count }, index) => {
-    if (count < 2) return []
-    const names = members.slice(0, NAMES_SHOWN)
-    return [[number(index), names.join(', ') + (count > names.length ? ` and ${count - names.length} more` : '')]]
-  })
-  return rows.length === 0 ? [] : [renderTable(['', 'ALIKE'], rows)]
 }
 
 export function headOf({ namespace, port }: Pick<Matrix, 'namespace' | 'port'>): string {

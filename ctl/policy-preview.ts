@@ -1,4 +1,5 @@
 import type { Difference, Preview } from '../agent/api/policy-answers.ts'
+import { alikeBlock } from './policy-alike.ts'
 import { renderTable } from './table.ts'
 
 /** What a change of policies would change, as people read it. Pure. */
@@ -6,7 +7,7 @@ import { renderTable } from './table.ts'
 const NAMES_SHOWN = 4
 
 export function renderPreview(preview: Preview): string {
-  const { changes, others, problems, differences, moreDifferences, pairs, flows } = preview
+  const { changes, others, problems, differences, moreDifferences, alike, pairs, flows } = preview
   const rows = differences.flatMap(rowsOf)
   return [
     [
@@ -20,6 +21,7 @@ export function renderPreview(preview: Preview): string {
       ? 'nothing changes between any two'
       : renderTable(['', 'FROM', 'TO', 'PORTS'], rows) +
         (moreDifferences > 0 ? `\nand ${moreDifferences} more differences like these` : ''),
+    ...alikeBlock(alike.map(({ name, ...rest }) => ({ label: name, ...rest }))),
     ...(pairs.compared < pairs.all
       ? [`only ${pairs.compared} of ${pairs.all} pairs were compared in time: preview fewer policies at once`]
       : []),

@@ -149,10 +149,19 @@ export interface Preview {
   readonly problems: readonly { readonly object: string; readonly reason: string }[]
   readonly differences: readonly Difference[]
   readonly moreDifferences: number
+  /** Of the names in differences those that stand for several, which no policy tells apart: `shop/web-0 (+2)`. */
+  readonly alike: readonly Alike[]
   /** Pairs of parties of which not all could be compared in time. */
   readonly pairs: { readonly compared: number; readonly all: number }
   /** Connections that are there now, and would be cut; absent: not asked for. */
   readonly flows?: { readonly cut: readonly FlowRow[]; readonly more: number; readonly looked: number }
+}
+
+export interface Alike {
+  readonly name: string
+  readonly count: number
+  /** The first of them. */
+  readonly members: readonly string[]
 }
 
 export type PolicyChangeKind = 'new' | 'changed' | 'unchanged' | 'deleted' | 'not there'

@@ -8,13 +8,16 @@ import { nodeParties, outsideParties, type Party, pairOf, placedPods, podParties
 import { PolicyIndex } from '../policy/policy-index.ts'
 import { describePorts } from '../policy/port-classes.ts'
 import { open, portsBetween, reaches } from '../policy/reach.ts'
-import type { Difference, PolicyChangeKind, Preview } from './policy-answers.ts'
+import type { Alike, Difference, PolicyChangeKind, Preview } from './policy-answers.ts'
 import { Patience } from './policy-patience.ts'
 
 /** People read it. */
 const DIFFERENCES_MAX = 200
 /** Of each side of a difference. */
 const NAMES_MAX = 30
+/** Of those that are told apart by nothing. */
+const ALIKE_MAX = 50
+const MEMBERS_MAX = 20
 /** Of each family, that policies single out of the world. */
 const RANGES_MAX = 30
 
@@ -94,7 +97,7 @@ export async function differences({
   before,
   after,
   policies,
-}: Change): Promise<Pick<Preview, 'differences' | 'moreDifferences' | 'pairs'>> {
+}: Change): Promise<Pick<Preview, 'differences' | 'moreDifferences' | 'alike' | 'pairs'>> {
   const patience = new Patience()
   const [was, is] = [new Evaluator(before), new Evaluator(after)]
   const looked = new Set([...before.workloads.policies.values(), ...policies])
@@ -114,6 +117,7 @@ export async function differences({
   return {
     differences: differences.slice(0, DIFFERENCES_MAX),
     moreDifferences: Math.max(0, differences.length - DIFFERENCES_MAX),
+    alike: alikeOf(found),
     pairs: { compared, all },
   }
 }
@@ -198,6 +202,16 @@ function grouped(found: readonly Found[]): Difference[] {
     alike.set(key, difference)
   }
   return Array.from(alike.values(), (one) => ({ ...one, from: few(one.from), to: few(one.to) }))
+}
+
+function alikeOf(found: readonly Found[]): Alike[] {
+  const parties = new Set(found.flatMap(({ from, to }) => [from, to]))
+  return [...parties]
+    .filter(({ members }) => members.length > 1)
+    .slice(0, ALIKE_MAX)
+    .map(({ name, members }) => {
+      return { name, count: members.length, members: members.slice(0, MEMBERS_MAX).map((one) => one.name) }
+    })
 }
 
 function few(names: readonly string[]): string[] {

@@ -199,6 +199,7 @@ const PREVIEW: Preview = {
   problems: [],
   differences: [],
   moreDifferences: 0,
+  alike: [],
   pairs: { compared: 4, all: 4 },
 }
 
@@ -217,9 +218,10 @@ t.test('a preview: what opens and closes between whom, and which connections wou
       others: ['Deployment shop/web'],
       differences: [
         { from: ['a', 'b', 'c', 'd', 'e', 'f'], to: ['shop/web-0'], opened: 'TCP 80', closed: 'ICMP' },
-        { from: ['world'], to: ['x', 'y'], closed: 'everything', family: 6 },
+        { from: ['world'], to: ['x', 'y (+1)'], closed: 'everything', family: 6 },
       ],
       moreDifferences: 7,
+      alike: [{ name: 'y (+1)', count: 2, members: ['y', 'z'] }],
       pairs: { compared: 3, all: 4 },
       flows: { cut: [flow], more: 1, looked: 30 },
     }),
@@ -230,8 +232,11 @@ passed over, as these are no policies: Deployment shop/web
         FROM                     TO          PORTS
 opens   a, b, c, d and 2 others  shop/web-0  TCP 80
 closes  a, b, c, d and 2 others  shop/web-0  ICMP
-closes  world                    x, y        everything (IPv6 only)
+closes  world                    x, y (+1)   everything (IPv6 only)
 and 7 more differences like these
+
+        ALIKE
+y (+1)  y, z
 
 only 3 of 4 pairs were compared in time: preview fewer policies at once
 

@@ -10,6 +10,7 @@ const PREVIEW = {
   problems: [],
   differences: [],
   moreDifferences: 0,
+  alike: [],
   pairs: { compared: 0, all: 0 },
 }
 const policy = (name: string) => ({ kind: 'NetworkPolicy', metadata: { name } })

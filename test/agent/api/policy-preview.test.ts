@@ -19,9 +19,10 @@ async function previewed(before: Objects, objects: readonly unknown[], isDelete 
 }
 
 t.test('a new policy that isolates closes for all but those whom it lets in', async (t) => {
-  const { changes, differences: found } = await previewed([], [networkPolicy({ ingress: [fromB] })])
+  const { changes, differences: found, alike } = await previewed([], [networkPolicy({ ingress: [fromB] })])
   t.same(changes, [{ policy: 'NetworkPolicy x/web', what: 'new' }])
   t.same(found, [{ from: ['y/a', 'y/b', 'node pi-1 (+1)', 'world'], to: ['x/a'], closed: 'everything' }])
+  t.same(alike, [{ name: 'node pi-1 (+1)', count: 2, members: ['pi-1', 'pi-2'] }])
 })
 
 t.test('a changed one is told by what opens and what closes, port by port', async (t) => {
