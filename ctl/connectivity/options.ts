@@ -45,7 +45,7 @@ const OPTIONS = {
   kubeconfig: {
     type: 'string',
     nargs: 1,
-    defaultDescription: 'KUBECONFIG, ~/.kube/config, or the distribution’s',
+    defaultDescription: 'KUBECONFIG, ~/.kube/config, or what the distribution has',
     describe: 'how the API server is reached',
   },
   context: { type: 'string', nargs: 1, describe: 'another context than the current one' },
