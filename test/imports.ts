@@ -204,6 +204,7 @@ const PURE = [
   'ctl/sysdump/redact.ts',
   'ctl/sysdump/tar.ts',
   'ctl/mtu.ts',
+  'ctl/policy-alike.ts',
   'ctl/policy-html.ts',
   'ctl/policy-matrix.ts',
   'ctl/policy-preview.ts',
