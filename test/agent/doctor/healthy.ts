@@ -1,4 +1,4 @@
-import type { CniPlace, Facts, GatheredFacts, NodeLink } from '../../../agent/doctor/facts.ts'
+import type { CniPlace, Facts, FirewallChain, GatheredFacts, NodeLink } from '../../../agent/doctor/facts.ts'
 
 /** A node on which all is well, and that has a peer: cases say how theirs differs. */
 
@@ -94,4 +94,20 @@ export const HEALTHY: Facts = {
 export function gathered(facts: Facts): GatheredFacts {
   const entries = Object.entries(facts).map(([name, value]) => [name, { value }])
   return Object.fromEntries(entries)
+}
+
+/** On a node whose files for the runtime differ so. */
+export function place(change: Partial<typeof PLACE>): Pick<Facts, 'cni'> {
+  return { cni: { ...HEALTHY.cni, places: [{ ...PLACE, ...change }] } }
+}
+
+export const FLANNEL = { file: '05-flannel.conflist', name: 'cbr0', types: ['flannel', 'portmap'] }
+
+/** A link of somebody else. */
+export function foreignLink(name: string, change: Partial<NodeLink> = {}): NodeLink {
+  return { ...UPLINK, name, isUplink: false, addresses: [], ...change }
+}
+
+export function chainsOf(...names: string[]): FirewallChain[] {
+  return names.map((name) => ({ table: 'ip filter', name }))
 }

@@ -1,0 +1,57 @@
+import { HEALTHY } from '../healthy.ts'
+import type { Case } from './case.ts'
+
+const { cgroups, machine } = HEALTHY
+
+export const MACHINE_CASES: readonly Case[] = [
+  {
+    title: 'a clock that was never set',
+    check: 'clock',
+    facts: { clock: { nowMs: Date.UTC(1970, 0, 1), isSynchronised: false, hasRtc: false } },
+    says: [['error', /says 1970-01-01 00:00, before this version was made, and the board has no clock/]],
+  },
+  {
+    title: 'a clock that nobody keeps right',
+    check: 'clock',
+    facts: { clock: { nowMs: Date.UTC(2026, 10, 21), isSynchronised: false, hasRtc: true } },
+    says: [['warning', /not synchronised$/]],
+  },
+  {
+    title: 'a supply that is too weak now',
+    check: 'under-voltage',
+    facts: { power: { throttled: 0x50005 } },
+    says: [['error', /at this moment \(get_throttled 0x50005\)/]],
+  },
+  {
+    title: 'a supply that was too weak',
+    check: 'under-voltage',
+    facts: { power: { throttled: 0x50000 } },
+    says: [['warning', /at least once/]],
+  },
+  {
+    title: 'a machine without such a firmware',
+    check: 'under-voltage',
+    facts: { power: { throttled: undefined } },
+    says: [],
+  },
+  {
+    title: 'no memory cgroup, as Raspberry Pi OS ships it',
+    check: 'memory-cgroup',
+    facts: { cgroups: { ...cgroups, hasMemory: false } },
+    says: [['error', /no memory per cgroup/]],
+    commands: ["sed -i '1s/$/ cgroup_enable=memory cgroup_memory=1/' /boot/firmware/cmdline.txt"],
+  },
+  {
+    title: 'cgroup v1',
+    check: 'cgroup-version',
+    facts: { cgroups: { ...cgroups, version: 1 } },
+    says: [['note', /cgroup v1/]],
+  },
+  {
+    title: 'pages of 16 KiB on a Pi 5',
+    check: 'page-size',
+    facts: { machine: { ...machine, pageBytes: 16_384, model: 'Raspberry Pi 5 Model B Rev 1.0' } },
+    says: [['note', /16 KiB \(Raspberry Pi 5/]],
+    commands: ['echo kernel=kernel8.img >> /boot/firmware/config.txt'],
+  },
+]

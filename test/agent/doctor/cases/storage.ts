@@ -1,0 +1,56 @@
+import { HEALTHY } from '../healthy.ts'
+import type { Case } from './case.ts'
+
+const { storage } = HEALTHY
+
+export const STORAGE_CASES: readonly Case[] = [
+  {
+    title: 'file systems without room, and without files',
+    check: 'no-space',
+    facts: {
+      storage: {
+        ...storage,
+        fileSystems: [
+          { path: '/run', freeBytes: 2 ** 21, freeFiles: 100 },
+          { path: '/var/log', freeBytes: 2 ** 40, freeFiles: 0 },
+          { path: '/', freeBytes: 2 ** 40, freeFiles: Infinity },
+        ],
+      },
+    },
+    says: [
+      ['error', /\/run is full: 2 MiB are free/],
+      ['error', /\/var\/log is full: no file can be added/],
+    ],
+  },
+  {
+    title: 'a journal on the SD card',
+    check: 'sd-card-journal',
+    facts: { storage: { ...storage, journal: 'persistent' } },
+    says: [['note', /journal is kept on the SD card/]],
+  },
+  {
+    title: 'a journal on another disk',
+    check: 'sd-card-journal',
+    facts: { storage: { ...storage, journal: 'persistent', rootDevice: '/dev/nvme0n1p2' } },
+    says: [],
+  },
+  {
+    title: 'memory that is paged out to the SD card',
+    check: 'sd-card-swap',
+    facts: { storage: { ...storage, swaps: ['/var/swap', '/dev/zram0'] } },
+    says: [['warning', /SD card: \/var\/swap$/]],
+    commands: ['swapoff /var/swap'],
+  },
+  {
+    title: 'an agent that writes to disks',
+    check: 'agent-writes',
+    facts: { storage: { ...storage, agentWrittenBytes: 3 * 2 ** 20 } },
+    says: [['warning', /has written 3\.0 MiB/]],
+  },
+  {
+    title: 'an agent that is paged out',
+    check: 'agent-paged-out',
+    facts: { storage: { ...storage, agentSwappedBytes: 30 * 2 ** 20 } },
+    says: [['warning', /^30 MiB of the agent are paged out/]],
+  },
+]
