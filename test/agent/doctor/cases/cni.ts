@@ -14,7 +14,7 @@ export const CNI_CASES: readonly Case[] = [
     title: 'the configuration of another network comes first',
     check: 'conflist-order',
     facts: place({ configs: [FLANNEL, ...PLACE.configs] }),
-    says: [['error', /05-flannel\.conflist \(network cbr0: FLANNEL, portmap\) comes before/]],
+    says: [['error', /05-flannel\.conflist \(network cbr0: flannel, portmap\) comes before/]],
     commands: ['mv /etc/cni/net.d/05-flannel.conflist /etc/cni/net.d/05-flannel.conflist.disabled'],
   },
   {
