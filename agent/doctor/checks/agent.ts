@@ -1,8 +1,8 @@
 import { check } from '../check.ts'
 import { command } from '../finding.ts'
 
-/** What another check says of the same thing, with a command that mends it (agent/forwarding.ts). */
-const TOLD_BETTER = /^net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is /
+/** What another check says of the same thing, with a command that mends it (agent/forwarding.ts, agent/install/installation.ts). */
+const TOLD_BETTER = /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )/
 
 /** The agent, and what it says of itself. Pure, as are all checks. */
 export const AGENT_CHECKS = [

@@ -62,6 +62,8 @@ async function configuredCidrs(places: Places): Promise<readonly string[]> {
   const text = places.read('/etc/bramble/agent.yaml')
   if (text === undefined) return []
   const { default: yaml } = await import('yaml') // 1.5 MiB, and seldom
-  const given = (yaml.parseDocument(text).toJS() as { 'pod-cidr'?: unknown } | null)?.['pod-cidr']
+  const document = yaml.parseDocument(text)
+  if (document.errors.length > 0) return [] // the agent's last words say so
+  const given = (document.toJS() as { 'pod-cidr'?: unknown } | null)?.['pod-cidr']
   return [given].flat().filter((cidr) => typeof cidr === 'string')
 }

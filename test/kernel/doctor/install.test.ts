@@ -76,6 +76,12 @@ t.test('an agent that is there, and says nothing', async (t) => {
   await agent.stop()
 })
 
+t.test('an agent whose file is no YAML', async (t) => {
+  putFile('/etc/bramble/agent.yaml', 'pod-cidr: [10.42.0.0/24\nmtu: }')
+  t.match(await found('agent-away'), [{ severity: 'error' }])
+  putFile('/etc/bramble/agent.yaml', '')
+})
+
 t.test('pods that went while the agent was away', async (t) => {
   mkdirSync('/run/bramble', { recursive: true })
   const gone = await capture(

@@ -51,6 +51,23 @@ export const AGENT_CASES: readonly Case[] = [
     ],
   },
   {
+    title: 'what another check says, with a command, is said once',
+    check: 'agent-problems',
+    facts: {
+      agent: {
+        ...agent,
+        answers: {
+          ...answers,
+          problems: [
+            'net/ipv4/ip_forward is 0: the node drops what pods send and get',
+            '/etc/cni/net.d/05-flannel.conflist comes before 10-bramble.conflist: pods get their network from "flannel"',
+          ],
+        },
+      },
+    },
+    says: [],
+  },
+  {
     title: 'leases and kernel that differ',
     check: 'leases-differ',
     facts: { agent: { ...agent, answers: { ...answers, differences: ['10.42.1.7: no route', 'another'] } } },

@@ -74,7 +74,7 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     says: [],
   },
   {
-    title: 'chains of FLANNEL, and a table of Calico',
+    title: 'chains of flannel, and a table of Calico',
     check: 'leftover-rules',
     facts: {
       firewall: {
