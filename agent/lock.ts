@@ -1,4 +1,4 @@
-import { constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './kernel/libc.ts'
 
@@ -24,6 +24,7 @@ export function lockStateDir(stateDir: string): void {
   try {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
+    closeSync(fd)
     throw new LockedError(`another bramble-agent works on ${stateDir}; stop it first`, {
       cause: error,
     })
@@ -41,7 +42,9 @@ export function lockNode(): void {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
     // Everybody may open that file, and so lock it; only root's lock is an agent's.
-    if (!holders(fstatSync(fd).ino).some(isRoots)) return
+    const isAgents = holders(fstatSync(fd).ino).some(isRoots)
+    closeSync(fd)
+    if (!isAgents) return
     throw new LockedError('another bramble-agent works on this node, in the same network namespace; stop it first', {
       cause: error,
     })

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Logger } from 'pino'
 import { FreedLog } from '../ipam/freed-log.ts'
 import { Leases } from '../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../plugin/errors.ts'
@@ -36,6 +37,7 @@ import { recover } from './pods/recover.ts'
 import { PodRepair } from './pods/repair.ts'
 import { Turns } from './pods/turns.ts'
 import { forgetGoneLinks, watchPodLinks } from './pods/watch.ts'
+import { takeOver } from './take-over.ts'
 
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000
@@ -56,8 +58,7 @@ const ENDING = new CniError(
 export async function main(options: Options, version: string): Promise<void> {
   const log = openLog(options.logLevel)
   log.info({ version, pid: process.pid, nodeName: options.nodeName }, 'bramble-agent starts')
-  lockStateDir(options.stateDir)
-  lockNode()
+  await takeTurn(options, log)
   writeSysctlsIn(options.sysctlDir)
   const installation = new Installation(options, log)
   installation.quietDaemons()
@@ -181,6 +182,13 @@ export async function main(options: Options, version: string): Promise<void> {
     throw new Error('the cluster has given this node another pod CIDR; start the agent again, and it takes that')
   if (reason === 'socket gone')
     throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)
+}
+
+/** One agent per node. @throws LockedError where another is at work, and this one is not to wait until it has gone */
+async function takeTurn({ stateDir, takesOver }: Options, log: Logger): Promise<void> {
+  for (const lock of [() => lockStateDir(stateDir), lockNode])
+    if (takesOver) await takeOver(lock, () => log.info('another agent is at work; waiting until it has gone'))
+    else lock()
 }
 
 function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {

@@ -69,6 +69,8 @@ export interface Options {
   /** Its folder of network configurations; absent: likewise. */
   readonly cniConfDir?: string
   readonly sysctlDir: string
+  /** Waits for the agent before this one, instead of refusing to start beside it. */
+  readonly takesOver: boolean
   /** Where metrics can be asked for; absent: nowhere. */
   readonly metricsAddress?: { readonly host: string; readonly port: number }
   readonly logLevel: (typeof LOG_LEVELS)[number]
@@ -197,6 +199,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
     ...(cniBinDir && { cniBinDir }),
     ...(metricsAddress && { metricsAddress }),
     ...(cniConfDir && { cniConfDir }),
+    takesOver: flag('--take-over', given['take-over'] ?? 'false'),
     sysctlDir: absolute('--sysctl-dir', given['sysctl-dir']),
     logLevel: once('--log-level', given['log-level']),
   }

@@ -165,6 +165,11 @@ export const FLAGS = {
     default: '127.0.0.1:9739',
     describe: "where Prometheus finds /metrics; 0.0.0.0:9739: at all of the node's IPv4 addresses; empty: nowhere",
   },
+  'take-over': {
+    type: 'string',
+    defaultDescription: 'no: it is refused to start beside another one',
+    describe: 'waits until the agent before this one has gone, and is loaded by then',
+  },
   'log-level': {
     nargs: 1,
     choices: LOG_LEVELS,

@@ -66,6 +66,7 @@ const defaults = (stateDir = '/run/bramble') => ({
   policyFailsOpen: false,
   metricsAddress: { host: '127.0.0.1', port: 9739 },
   sysctlDir: '/proc/sys/net',
+  takesOver: false,
 })
 
 t.test('with a pod CIDR alone the rest has its defaults', async (t) => {
@@ -114,6 +115,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     cniBinDir: '/host/bin',
     cniConfDir: '/host/conf',
     sysctlDir: '/host/sys',
+    takesOver: true,
   }
   const flags = [
     ...['--datastore=local', '--node-name=pi-4', '--pod-cidr=fd42::/64', '--pod-cidr=10.42.0.0/24'],
@@ -125,7 +127,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     ...['--no-masquerade-cidr=10.0.0.0/8', '--no-masquerade-cidr=fc00::/7'],
     ...['--policy-mode=always', '--policy-wait=2', '--policy-fail-open=true'],
     '--metrics-address=[::]:9000',
-    ...['--cni-bin-dir=/host/bin', '--cni-conf-dir=/host/conf', '--sysctl-dir=/host/sys'],
+    ...['--cni-bin-dir=/host/bin', '--cni-conf-dir=/host/conf', '--sysctl-dir=/host/sys', '--take-over'],
   ]
   const env = {
     BRAMBLE_DATASTORE: 'local',
@@ -144,6 +146,7 @@ t.test('every option can be given as a flag, as a variable and in the file', asy
     BRAMBLE_CNI_BIN_DIR: '/host/bin',
     BRAMBLE_CNI_CONF_DIR: '/host/conf',
     BRAMBLE_SYSCTL_DIR: '/host/sys',
+    BRAMBLE_TAKE_OVER: 'true',
     BRAMBLE_CLUSTER_CIDR: '10.42.0.0/16',
     BRAMBLE_NODE_MASK: '25',
     BRAMBLE_NODE_MASK_IPV6: '80',
@@ -188,6 +191,7 @@ metrics-address: '[::]:9000'
 cni-bin-dir: /host/bin
 cni-conf-dir: /host/conf
 sysctl-dir: /host/sys
+take-over: true
 `
   const json = JSON.stringify({
     datastore: 'local',
@@ -219,6 +223,7 @@ sysctl-dir: /host/sys
     'cni-bin-dir': '/host/bin',
     'cni-conf-dir': '/host/conf',
     'sysctl-dir': '/host/sys',
+    'take-over': true,
   })
   t.same(await parse({ argv: flags }), expected)
   t.same(await parse({ argv: [], env }), expected)

@@ -95,7 +95,8 @@ t.test('the pod runs on every node, before others, and is not privileged', (t) =
   t.ok(securityContext.readOnlyRootFilesystem)
   t.strictSame(securityContext.capabilities, { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'] })
   t.notOk(resources.limits, 'a limit of memory would page the agent in from the card, one of CPU would hold pods up')
-  t.strictSame(one('DaemonSet').spec.updateStrategy.rollingUpdate, { maxUnavailable: 1 })
+  t.strictSame(one('DaemonSet').spec.updateStrategy.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 })
+  t.equal(parse(one('ConfigMap').data['agent.yaml'])['take-over'], true, 'two at a time need it')
   t.end()
 })
 

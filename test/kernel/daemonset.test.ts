@@ -147,10 +147,14 @@ t.test(
 )
 
 t.test('an agent that is replaced leaves pods their network, and finds all in place', async (t) => {
-  await daemon.remove()
-  for (const address of web.addresses) t.match(await capture('busybox', ping(address)), ANSWERED)
   const before = node().status.conditions
-  daemon = await startAgent()
+  const next = await startPodOfAgent()
+  await until('it waits', () => next.log().some(({ msg }) => /waiting until it has gone/.test(String(msg))))
+  t.match(await daemon.exec('busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:9739/healthz'), { stdout: 'ok' })
+  await daemon.remove()
+  daemon = next
+  for (const address of web.addresses) t.match(await capture('busybox', ping(address)), ANSWERED)
+  await untilReady(daemon)
   t.match(await ctl('pods'), [{ pod: 'shop/web', addresses: web.addresses }])
   t.strictSame(
     messages().filter((message) => /installed|written/.test(message)),
@@ -230,14 +234,23 @@ t.after(async () => {
 })
 
 async function startAgent(): Promise<DaemonPod> {
+  const pod = await startPodOfAgent()
+  await untilReady(pod)
+  return pod
+}
+
+async function startPodOfAgent(): Promise<DaemonPod> {
   const pod = await startDaemonPod(containerd, MANIFEST, surroundings)
   for (const mark of pod.marks) marks.add(mark)
+  return pod
+}
+
+async function untilReady(pod: DaemonPod): Promise<void> {
   await until('the agent is ready', async () => {
     const exitCode = await pod.exitCode()
     if (exitCode !== undefined) throw new Error(`it ended with ${exitCode}: ${pod.output()}`)
     return pod.log().some(({ msg }) => msg === 'ready')
   })
-  return pod
 }
 
 /** What bramblectl says, in the container. */
