@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
 import { keyOf, type StoredObject } from '../agent/cluster/kubernetes/api-objects.ts'
@@ -7,13 +8,21 @@ import { inside } from './cluster.ts'
 import { PLUGIN } from './plugin.ts'
 import { capture, makeNetns, run } from './scratch.ts'
 
-const BRAMBLECTL = fileURLToPath(new URL('../../bin/bramblectl.ts', import.meta.url))
+/** The project, where users of pods may read it: its own place may be in somebody's home. */
+const IMAGE = '/run/image'
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+const inImage = (path: string) => (path.startsWith(PROJECT) ? `${IMAGE}${path.slice(PROJECT.length)}` : path)
 const IMAGE_PROGRAM = '/opt/bramble/bin/bramblectl'
 const PODS = '/api/v1/pods'
 
 interface PodSpec {
   readonly nodeName: string
   readonly hostNetwork?: boolean
+  readonly securityContext: {
+    readonly runAsUser: number
+    readonly runAsGroup: number
+    readonly sysctls?: readonly { readonly name: string; readonly value: string }[]
+  }
   readonly containers: readonly {
     readonly command: readonly string[]
     readonly env?: readonly { readonly name: string; readonly value: string }[]
@@ -46,6 +55,8 @@ export class SmallKubelet {
 
   constructor(api: ApiDouble) {
     this.#api = api
+    mkdirSync(IMAGE)
+    execFileSync('mount', ['--bind', PROJECT, IMAGE])
     this.#unlisten = api.objects.listen(({ type, resource, object }) => {
       const { name } = object.metadata
       if (resource === PODS && type === 'ADDED') this.#do(keyOf(object), () => this.#start(object))
@@ -76,7 +87,7 @@ export class SmallKubelet {
   async #start(pod: StoredObject): Promise<void> {
     const { namespace = '', name, uid } = pod.metadata
     const key = `${namespace}/${name}`
-    const { nodeName: node, hostNetwork, containers } = pod.spec as PodSpec
+    const { nodeName: node, hostNetwork, securityContext, containers } = pod.spec as PodSpec
     const [container] = containers
     const why = this.failing.get(node)
     if (why !== undefined) return this.#fail(namespace, name, why)
@@ -95,7 +106,9 @@ export class SmallKubelet {
       const { ips } = JSON.parse(stdout) as { ips: { address: string }[] }
       addresses.push(...ips.map(({ address }) => address.replace(/\/\d+$/, '')))
     }
-    const child = this.#run(key, hostNetwork ? node : netns, container)
+    for (const { name, value } of securityContext.sysctls ?? [])
+      await run('ip', 'netns', 'exec', netns, 'sysctl', '-qw', `${name}=${value}`)
+    const child = this.#run(key, hostNetwork ? node : netns, securityContext, container)
     this.#running.set(key, { ...(!hostNetwork && { netns }), node, child })
     this.#tell(key, { phase: 'Running', podIPs: addresses.map((ip) => ({ ip })) })
     await this.onRunning(name, addresses)
@@ -109,11 +122,19 @@ export class SmallKubelet {
     })
   }
 
-  #run(key: string, netns: string, container: PodSpec['containers'][number] | undefined): ChildProcess {
+  /** As the user that the pod asks for, without a capability. */
+  #run(
+    key: string,
+    netns: string,
+    { runAsUser, runAsGroup }: PodSpec['securityContext'],
+    container: PodSpec['containers'][number] | undefined,
+  ): ChildProcess {
     const [program, ...args] = container?.command ?? []
     if (program !== IMAGE_PROGRAM) throw new Error(`${program} is not in the image`)
     const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value]))
-    const command = ['setpriv', '--pdeathsig', 'KILL', process.execPath, BRAMBLECTL, ...args]
+    const user = [`--reuid=${runAsUser}`, `--regid=${runAsGroup}`, '--clear-groups', '--no-new-privs']
+    const rights = [...user, '--inh-caps=-all', '--bounding-set=-all', '--pdeathsig=KILL']
+    const command = ['setpriv', ...rights, inImage(process.execPath), `${IMAGE}/bin/bramblectl.ts`, ...args]
     // Not nsenter: the pod is to see its own links in /sys.
     const child = spawn('ip', ['netns', 'exec', netns, ...command], {
       env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: '/run/compile-cache', ...env },
