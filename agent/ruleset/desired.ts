@@ -82,7 +82,8 @@ export class DesiredPolicy {
       for (const pod of this.#takeLocal(link, localPods.get(link), dirty)) pods.add(pod)
     for (const key of pods) this.#takePod(key, workloads.pods.get(key), dirty)
     if (tunnelEnds.version !== endsBefore)
-      for (const [link, local] of this.#locals) if (this.#isRuledOtherwise(link, local)) dirty.add(link)
+      for (const [link, local] of this.#locals)
+        if (!dirty.has(link) && this.#isRuledOtherwise(link, local)) dirty.add(link)
     const { change, concerned } = this.#settle(dirty)
     return { change: withElements(change, elementDifference(here, this.#here)), concerned }
   }
