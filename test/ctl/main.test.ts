@@ -78,7 +78,7 @@ t.test('an answer that is cut or none of ours is told in one line', async (t) =>
 
 t.test('a wrong command line is one line that says what there is, and exit code 2', async (t) => {
   const commands =
-    'status, status all, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe, policy show, policy explain, policy preview, policy matrix'
+    'status, status all, pods, ipam, ipam check, nodes, node manifest, node list, node remove, mtu, mtu probe, policy show, policy explain, policy preview, policy matrix, doctor, connectivity test, sysdump'
   const wrong: [string[], string][] = [
     [[], `no command; use one of: ${commands}`],
     [['stats'], `"stats" is no command; use one of: ${commands}`],
@@ -95,6 +95,9 @@ t.test('a wrong command line is one line that says what there is, and exit code 
     [['st\u001b[31m'], `"st\\u001b[31m" is no command; use one of: ${commands}`],
     [['pods', '--socket', '/a', '--socket', '/b'], '--socket is given more than once'],
     [['pods', '-o', 'json', '-o', 'table'], '--output is given more than once'],
+    [['-o', 'json', 'sysdump'], 'options of sysdump stand behind it: bramblectl sysdump …'],
+    [['sysdump', '--file', 'a', '--file', 'b'], '--file is given more than once'],
+    [['connectivity', 'test', '--nodes', 'a'], 'Unknown argument: nodes'],
     [['pods', '--socket'], 'Not enough arguments following: socket'],
   ]
   const ends = await Promise.all(wrong.map(([args]) => run(args)))
@@ -124,6 +127,8 @@ t.test('--help behind a command tells what that one takes', async (t) => {
   t.match(stdout, /^bramblectl policy explain SRC DST\[:PORT\/PROTO\] \[options\]\n/)
   t.match(stdout, 'Exit codes: 0 allowed, 3 denied')
   t.match((await run(['node', 'remove', '--help'])).stdout, '--force')
+  for (const own of ['sysdump', 'connectivity test', 'doctor'])
+    t.match(await run([...own.split(' '), '--help']), { exitCode: 0, stdout: `bramblectl ${own}` })
 })
 
 t.test('--help shows every command and option, --version the version', async (t) => {
@@ -131,6 +136,7 @@ t.test('--help shows every command and option, --version the version', async (t)
   t.equal(help.exitCode, 0)
   for (const word of ['status', 'pods', 'ipam check', '--socket', '--output', 'BRAMBLE_SOCKET'])
     t.match(help.stdout, word)
+  t.notMatch(help.stdout, 'connectivity serve', 'but for what pods of ours run')
   t.equal(version.exitCode, 0)
   t.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
 })

@@ -25,6 +25,7 @@ await enterScratchNode()
 // /etc as it is, and what this test writes there is seen by nobody else.
 for (const name of ['upper', 'work']) mkdirSync(`/run/etc/${name}`, { recursive: true })
 await run('mount', '-t', 'overlay', 'etc', '-o', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work', '/etc')
+await run('mount', '-t', 'tmpfs', 'log', '/var/log')
 await addUplink()
 const agent = await Agent.start({ env: { BRAMBLE_NO_MASQUERADE_CIDR: '198.51.100.0/24' } })
 t.after(() => agent.stop())
@@ -43,6 +44,11 @@ writeFileSync(
 )
 writeFileSync('/etc/cni/net.d/..\nhostile $(reboot).conf', '{"name":"hostile"}')
 writeFileSync('/run/bramble/wireguard.key', `${SECRETS.wireguard}\n`, { mode: 0o600 })
+for (const pod of ['kube-system_bramble-x7k2f_0f5b', 'shop_web_1a2b']) {
+  mkdirSync(`/var/log/pods/${pod}/agent`, { recursive: true })
+  const line = `2026-11-21T10:00:00Z stdout F {"msg":"connects","url":"redis://bramble:${SECRETS.redis}@192.0.2.9"}\n`
+  writeFileSync(`/var/log/pods/${pod}/agent/0.log`, line.repeat(60_000)) // longer than what is taken of one file
+}
 // The same words where no name tells what they are.
 await run('nft', 'add table inet notes')
 await run('nft', `add chain inet notes c { comment "the new word is ${SECRETS.inRule}" ; }`)
@@ -74,9 +80,15 @@ t.test('an archive with what the node is, an index, and no secret', async (t) =>
   t.notOk(files['config/net.d/calico-kubeconfig'], 'what is no configuration stays where it is')
   t.match(files['config/net.d.txt'], '"calico-kubeconfig"', 'but that it is there is told')
 
+  const [log, ...otherLogs] = Object.keys(files).filter((path) => path.startsWith('agent/logs/'))
+  t.equal(log, 'agent/logs/kube-system_bramble-x7k2f_0f5b_agent_0.log')
+  t.same(otherLogs, [], 'the logs of others stay where they are')
+  t.match(files[log ?? '']?.slice(-120), '"msg":"connects","url":"redis://bramble:<redacted>@192.0.2.9"')
+
   const index = files['INDEX.txt'] ?? ''
   t.match(index, /^sysdump of node n1, /)
   for (const path of Object.keys(files).filter((path) => path !== 'INDEX.txt')) t.match(index, `\n${path} `)
+  t.match(index, /^agent\/logs\/kube-system.* its last 4194304 of \d+ bytes$/m)
   t.match(index, /^agent\/node-list\.json +- +bramblectl node list -o json +nodes come and go with/m)
   for (const [name, secret] of Object.entries(SECRETS))
     for (const [path, text] of Object.entries(files)) t.notOk(text?.includes(secret), `${name} in ${path}`)
