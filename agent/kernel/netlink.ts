@@ -262,7 +262,7 @@ export class NetlinkEvents {
     this.#socket = new NetlinkSocket(options.protocol)
     if (options.filter) this.#socket.accept(options.filter)
     this.#socket.raw.setRecvBufferSize(EVENT_BUFFER_BYTES)
-    this.#socket.onMessage((bytes) => this.#receiveAll(bytes))
+    this.#socket.onMessage((bytes) => this.#receiveSome(bytes))
     this.#socket.raw.on('error', () => this.#reportGap())
     for (const group of groups) this.#socket.raw.addMembership(group)
   }
@@ -278,10 +278,10 @@ export class NetlinkEvents {
     this.#socket.close()
   }
 
-  /** With the first one comes all that waits behind it: see exchange.ts. */
-  #receiveAll(first: Buffer): void {
-    for (let received = [first]; received.length > 0 && !this.#isClosed; received = receiveNow(this.#socket.fd))
-      for (const bytes of received) this.#receive(bytes)
+  /** With one come those behind it: see exchange.ts. Not all, for they may come as fast as they go, and others wait. */
+  #receiveSome(first: Buffer): void {
+    this.#receive(first)
+    if (!this.#isClosed) for (const bytes of receiveNow(this.#socket.fd)) this.#receive(bytes)
   }
 
   #receive(bytes: Buffer): void {
