@@ -48,7 +48,7 @@ t.test('an agent that is away is told with what to try', async (t) => {
     t.same(await run(['status', '--socket', socket]), {
       exitCode: 1,
       stdout: '',
-      stderr: `bramblectl: no agent listens on ${socket}; is it running? try: systemctl status bramble-agent\n`,
+      stderr: `bramblectl: no agent listens on ${socket}; is it running? try: systemctl status bramble-agent, or kubectl -n kube-system get pods -o wide\n`,
     })
   }
 })
