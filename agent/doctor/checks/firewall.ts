@@ -1,6 +1,7 @@
 import { check } from '../check.ts'
 import type { AgentState, Firewall, FirewallChain } from '../facts.ts'
 import { command, type Finding, type Remedy } from '../finding.ts'
+import { isAbout } from './cidrs.ts'
 
 /** Rules of other programs that stand in the way of pods. */
 
@@ -39,7 +40,8 @@ export const FIREWALL_CHECKS = [
     find: ({ firewall: { texts }, agent }) => {
       const text = texts.get('inet firewalld')
       const cidrs = podCidrsOf(agent)
-      const missing = text === undefined ? [] : cidrs.filter((cidr) => !text.includes(`saddr ${cidr} `))
+      const rules = (text ?? '').split('\n').filter((line) => line.includes('saddr '))
+      const missing = cidrs.filter((cidr) => !rules.some((rule) => isAbout(rule, cidr)))
       if (text === undefined || (cidrs.length > 0 && missing.length === 0)) return []
       return [
         {
@@ -83,7 +85,7 @@ function letsPodsThrough(firewall: Firewall, chain: FirewallChain, cidrs: readon
   const lines = (firewall.texts.get(`${firewall.legacyChains.includes(chain) ? 'legacy ' : ''}${chain.table}`) ?? '')
     .split('\n')
     .filter((line) => /\baccept\b|-j ACCEPT\b/.test(line))
-  return lines.some((line) => /"?brm(\*|\+|")/.test(line) || cidrs.some((cidr) => line.includes(` ${cidr} `)))
+  return lines.some((line) => /"?brm(\*|\+|")/.test(line) || cidrs.some((cidr) => isAbout(line, cidr)))
 }
 
 function hasChain(firewall: Firewall, table: string, name: RegExp): boolean {

@@ -1,6 +1,6 @@
-import { type Cidr, overlaps, parseCidr } from '../../../ipam/address.ts'
 import { check } from '../check.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
+import { doOverlap } from './cidrs.ts'
 
 /** Addresses, uplinks, and who else has a hand on our links. */
 export const NETWORK_CHECKS = [
@@ -87,16 +87,3 @@ export const NETWORK_CHECKS = [
     ],
   }),
 ]
-
-function doOverlap(a: string, b: string): boolean {
-  const [one, other] = [parsed(a), parsed(b)]
-  return one !== undefined && other !== undefined && overlaps(one, other)
-}
-
-function parsed(text: string): Cidr | undefined {
-  try {
-    return parseCidr(text)
-  } catch {
-    return undefined // of a later version, perhaps: no reason to fail
-  }
-}

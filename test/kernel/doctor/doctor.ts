@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -62,6 +63,29 @@ export async function fixed(): Promise<readonly Fixed[]> {
   } catch {
     throw new Error(`no diagnosis: ${stdout}${stderr}`)
   }
+}
+
+const PROMPT = '[y/N]'
+
+/**
+ * `--fix` on a terminal, where somebody answers when asked, and not before.
+ * @returns all that was on the terminal
+ */
+export function answered(answer: string): Promise<string> {
+  const command = `${process.execPath} ${BRAMBLECTL} doctor --root ${ROOT} --fix`
+  const child = spawn('script', ['-qec', command, '/dev/null'], { timeout: 60_000, killSignal: 'SIGKILL' })
+  let screen = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const isAsked = !screen.includes(PROMPT)
+    screen += text
+    if (isAsked && screen.includes(PROMPT)) child.stdin.write(answer)
+  })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (_code, signal) =>
+      signal ? reject(new Error(`ended by ${signal}: ${screen}`)) : resolve(screen),
+    )
+  })
 }
 
 /** What one check found, with its commands. @throws Error where it could not be made */

@@ -3,7 +3,7 @@ import t from 'tap'
 import { Agent } from '../agent.ts'
 import { addUplink, setSysctl, sysctl } from '../node.ts'
 import { capture, enterScratchNode, run } from '../scratch.ts'
-import { BRAMBLECTL, carryOut, diagnosed, doctor, fixed, found, putFile, ROOT } from './doctor.ts'
+import { answered, BRAMBLECTL, carryOut, diagnosed, doctor, fixed, found, putFile } from './doctor.ts'
 
 /* Links, routes, settings and file systems of a node, each broken on purpose; then mended as the doctor says. */
 await enterScratchNode()
@@ -76,14 +76,11 @@ t.test('forwarding that somebody sets back: --fix sets it, and says so', async (
 
 t.test('--fix asks on a terminal first: no, nothing and a closed one change nothing', async (t) => {
   await setSysctl(undefined, 'ipv4/ip_forward', '0')
-  const command = `${process.execPath} ${BRAMBLECTL} doctor --root ${ROOT} --fix`
-  for (const answer of ['n\n', '\n', '\x04']) {
-    const { stdout } = await capture('script', ['-qec', command, '/dev/null'], answer)
-    t.match(stdout, 'do that, until the next reboot? [y/N]')
+  for (const answer of ['n\r', '\r', '\x04']) {
+    t.match(await answered(answer), 'do that, until the next reboot? [y/N]')
     t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '0')
   }
-  const { stdout } = await capture('script', ['-qec', command, '/dev/null'], 'y\n')
-  t.match(stdout, 'done: sysctl -w net/ipv4/ip_forward=1')
+  t.match(await answered('y\r'), 'done: sysctl -w net/ipv4/ip_forward=1')
   t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '1')
 })
 

@@ -44,6 +44,18 @@ export const FIREWALL_CASES: readonly Case[] = [
     says: [],
   },
   {
+    title: 'a table that lets the pods of the whole cluster through',
+    check: 'forward-drop',
+    facts: {
+      firewall: {
+        ...firewall,
+        chains: [forwardDrop],
+        texts: new Map([['ip filter', '  ip saddr { 10.42.0.0/16, 192.168.1.7/16 } accept']]),
+      },
+    },
+    says: [],
+  },
+  {
     title: 'an accept for others does not count, nor do rules of the other iptables',
     check: 'forward-drop',
     facts: {
@@ -80,6 +92,33 @@ export const FIREWALL_CASES: readonly Case[] = [
       'firewall-cmd --permanent --add-port=4789/udp # VXLAN, from other nodes',
       'firewall-cmd --reload',
     ],
+  },
+  {
+    title: 'firewalld that trusts the pods of the whole cluster',
+    check: 'firewalld',
+    facts: {
+      firewall: {
+        ...firewall,
+        texts: new Map([['inet firewalld', 'ip saddr 10.42.0.0/16 goto x\nip6 saddr fd42::/48 goto x']]),
+      },
+    },
+    says: [],
+  },
+  {
+    title: 'firewalld that trusts a part of the pods',
+    check: 'firewalld',
+    facts: {
+      firewall: {
+        ...firewall,
+        texts: new Map([
+          [
+            'inet firewalld',
+            'ip saddr 10.42.1.128/25 goto x\nip6 saddr fd42::/48 goto x\nip saddr 10.42.2.0/24 goto x',
+          ],
+        ]),
+      },
+    },
+    says: [['error', /does not trust 10\.42\.1\.0\/24$/]],
   },
   {
     title: 'rules of both kinds of iptables',
