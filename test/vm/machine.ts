@@ -7,8 +7,10 @@ import type { Output } from '../kernel/scratch.ts'
 import { makeInitrd, quoted } from './initrd.ts'
 import { debianKernel, type Kernel } from './kernel.ts'
 
-/** A minute where the host is busy. */
-const BOOT_TIMEOUT_MS = 180_000
+/** Ten seconds; minutes where many others want the host's processors. */
+const BOOT_TIMEOUT_MS = 900_000
+/** What takes a second here takes a minute where a machine gets a fortieth of a processor. */
+const COMMAND_TIMEOUT_MS = 300_000
 const CONSOLE_CHARACTERS = 20_000
 /** Port 1 to 3 of init.sh, then the cable: qemu's file descriptors. */
 const FIRST_PORT_FD = 3
@@ -88,7 +90,7 @@ export class Machine {
    * @param timeoutMs after this the machine is ended
    * @throws MachineEndedError
    */
-  async run(command: readonly string[], timeoutMs = 60_000): Promise<Output> {
+  async run(command: readonly string[], timeoutMs = COMMAND_TIMEOUT_MS): Promise<Output> {
     const line = command.map(quoted).join(' ')
     if (line.includes('\n')) throw new Error(`a command for a machine is one line: ${line}`)
     this.#commands.write(`${line}\n`)

@@ -27,9 +27,9 @@ const MODES: Readonly<Record<Encapsulation, Mode>> = {
 }
 const SECRET = 'bramble-in-clear' // 16 bytes, as many as ping repeats
 /** Of the host's time, which may be busy. */
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 600_000
 
-t.setTimeout(600_000)
+t.setTimeout(1_800_000)
 
 const isMode = (name: string): name is Encapsulation => Object.hasOwn(MODES, name)
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(MODES)
