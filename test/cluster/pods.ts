@@ -132,7 +132,7 @@ function podSpec(port: number): object {
         command: [NODE, PROGRAM],
         env: [{ name: 'PORT', value: String(port) }, field('POD', 'metadata.name'), field('NODE', 'spec.nodeName')],
         volumeMounts: [{ name: 'program', mountPath: '/pod' }],
-        readinessProbe: { httpGet: { path: '/', port }, periodSeconds: 1 },
+        startupProbe: { httpGet: { path: '/', port }, periodSeconds: 1, failureThreshold: 120 },
       },
     ],
     volumes: [{ name: 'program', configMap: { name: 'program' } }],

@@ -45,9 +45,9 @@ await trial(`apply to all ${nodeCount} nodes Ready`, async () => {
 await kubectl(['rollout', 'status', '-n', 'kube-system', 'daemonset/bramble', '--timeout=60s'])
 
 await makeNamespace()
-await apply(...deployment('web', 60), ...deployment('stream', 2 * nodeCount), hostPods('host'))
+await apply(...deployment('web', 60), ...deployment('stream', nodeCount + 1), hostPods('host'))
 const pods = await ready('web', 60, 300)
-const senders = await ready('stream', 2 * nodeCount)
+const senders = await ready('stream', nodeCount + 1)
 const hosts = await ready('host', nodeCount)
 const askers = [...new Map(pods.map((pod) => [pod.node, pod])).values()]
 
@@ -120,7 +120,7 @@ await trial('a node is removed and comes again', async () => {
   const node = senders[0]?.node ?? ''
   await kubectl(['delete', 'node', node])
   await until('its pods are elsewhere', async () =>
-    (await ready('stream', 2 * nodeCount)).every((pod) => pod.node !== node),
+    (await ready('stream', nodeCount + 1)).every((pod) => pod.node !== node),
   )
   await new Promise((resolve, reject) =>
     spawn(program, [node], { stdio: 'ignore' }).on('close', resolve).on('error', reject),
