@@ -179,6 +179,7 @@ export class KubernetesSource implements ClusterSource {
       begin: () => {
         this.#announcer.forget()
         this.#condition.forget()
+        this.#statuses.begin()
         this.#nodes.begin()
       },
       put: (object) => {
