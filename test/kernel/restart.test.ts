@@ -17,6 +17,7 @@ await enterScratchNode()
 await addForeignObjects()
 t.setTimeout(300_000)
 const FREED = '/run/bramble/freed'
+const SOCKET = '/run/bramble/agent.sock'
 const BARE = await kernelState()
 const SMALL = { podCidrs: ['10.42.0.0/29'] }
 
@@ -131,8 +132,20 @@ t.test('a start that fails when callers wait already lets them go to the next ag
   const pod = await Pod.add()
   await agent.stop()
   // No kernel refuses to list its links, so the test does: after the socket is there.
-  const preload = `const { RawNetlinkSocket } = process.getBuiltinModule('module').createRequire('${AGENT}')('netlink/dist/raw.js')
-    RawNetlinkSocket.prototype.send = (_bytes, _options, done) => setTimeout(done, 300, Object.assign(new Error(), { code: 'EPERM' }))`
+  const preload = `import { existsSync } from 'node:fs'
+    import koffi from '${import.meta.resolve('koffi')}'
+    const { load } = koffi
+    koffi.load = (path) => {
+      const library = load(path)
+      const func = (prototype) => {
+        const call = library.func(prototype)
+        if (!prototype.includes(' send(')) return call
+        const refused = () => (koffi.errno(koffi.os.errno.EPERM), -1)
+        const send = (...args) => (existsSync('${SOCKET}') ? refused() : call(...args))
+        return Object.assign(send, { info: call.info })
+      }
+      return { func }
+    }`
   const program = await buildPlugin('patient', 10_000)
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(preload)}`
   const failing = Agent.spawn({ env: { NODE_OPTIONS } })
