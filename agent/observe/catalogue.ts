@@ -78,7 +78,11 @@ export const METRICS = {
   },
   bramble_nft_elements: { type: 'gauge', help: 'Elements of sets and maps in the table of policies.', labels: [] },
   bramble_nft_chains: { type: 'gauge', help: 'Chains in the table of policies.', labels: [] },
-  bramble_nft_unreadable: { type: 'gauge', help: 'Whether the kernel kept to itself what it has counted: 1 or 0.', labels: [] },
+  bramble_nft_unreadable: {
+    type: 'gauge',
+    help: 'Whether the kernel kept to itself what it has counted: 1 or 0.',
+    labels: [],
+  },
   bramble_series_left_out: {
     type: 'gauge',
     help: 'Series that are not shown, since there are too many of their kind.',
