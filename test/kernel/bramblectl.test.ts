@@ -81,7 +81,7 @@ t.test('status: good, and with exit code 1 when no address is left', async (t) =
   })
   const pods = await Promise.all(Array.from({ length: 7 }, () => Pod.add()))
   const full = 'no address is free in 10.42.0.0/29: all 7 are held'
-  t.match(await bramblectl('status'), { exitCode: 1, stdout: new RegExp(`^health +${full}$`, 'm') })
+  t.match(await bramblectl('status'), { exitCode: 1, stdout: new RegExp(`^health +${full} \\(since \\d+ s\\)$`, 'm') })
   t.match(await bramblectl('status', '-o', 'json'), { exitCode: 1 })
   await Promise.all(pods.map((pod) => pod.del()))
   t.match(await bramblectl('status'), { exitCode: 0 })

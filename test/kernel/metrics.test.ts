@@ -156,7 +156,7 @@ t.test('an agent whose port is taken serves pods, tells so, and takes it when it
   await lab.call('DEL', N1, client.netns)
   holder.kill('SIGKILL')
   await until('it is scraped again', async () => (await value('up{}')) === 1)
-  t.notOk((await problems()).some((one) => one.includes('is taken')))
+  await until('nobody says so any more', async () => !(await problems()).some((one) => one.includes('is taken')))
 })
 
 function dashboardExpressions(): string[] {

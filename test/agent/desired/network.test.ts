@@ -109,9 +109,11 @@ t.test('auto: who is behind a VPN of somebody is no neighbour; --routing direct 
 
 t.test('what the kernel says about a peer goes before the routes of the main table', async (t) => {
   const answers = new Map([['192.168.1.2', uplink('192.168.1.2/32', 'wlan0', '10.0.0.1')]])
-  const { routes, mtuBytes } = desired(view(SELF, NEAR), {}, { ...FACTS, answers })
+  const { routes, mtuBytes } = desired(view(SELF, NEAR), {}, { ...FACTS, answers, tunnelAnswers: answers })
   t.equal(routes[2]?.link, 'bramble.vxlan', 'there is a router in between')
   t.equal(mtuBytes, 1350)
+  const { mtuBytes: ofTunnels } = desired(view(SELF, NEAR), {}, { ...FACTS, answers })
+  t.equal(ofTunnels, 1450, 'what a tunnel sends has a source, and may go another way')
 })
 
 t.test('nobody has the pods where this node has to reach a server', async (t) => {
