@@ -100,6 +100,7 @@ export class ApiServer {
   #serve(socket: Socket, ready: Promise<unknown>, handle: Handler): void {
     const caller = new AbortController()
     socket.on('error', () => {}) // 'close' follows, and says all we need
+    socket.on('end', () => caller.abort(GONE)) // no caller closes one half only; 'close' comes some turns of the loop later
     socket.on('close', () => {
       this.#unheard.delete(socket)
       caller.abort(GONE)

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { familyOf } from '../../ipam/address.ts'
 import type { Lease } from '../../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
@@ -67,6 +68,7 @@ export async function wire(
     await faultPointAfter('add:host-wired', onHost)
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')
+    await whatCameMeanwhile()
     signal.throwIfAborted()
     await Promise.all([
       network.netlink.send([setLinkAlias(link.index, formatAlias(lease))]),
@@ -88,6 +90,15 @@ export async function wire(
 interface Condition {
   readonly request: NetlinkRequest
   readonly isMet: (answer: NetlinkMessage) => boolean
+}
+
+/**
+ * Until here the kernel has answered at once, and nothing else was heard: not that the plugin has gone, whose ADD is to be
+ * undone then. libuv reads what was sent in one turn of its loop, and in the next that it was the end.
+ */
+async function whatCameMeanwhile(): Promise<void> {
+  await setImmediate()
+  await setImmediate()
 }
 
 /** As DEL does it: condemned first, so that the link goes even if this agent does not live to see it. */
