@@ -145,7 +145,20 @@ t.test('hard case 11: the wall clock jumps by years, and nothing that counts tim
   await removed(pods[1])
 })
 
-t.test('hard case 11: no source of the product asks for the time of day', async (t) => {
+/** What tells people or the API server when something was, or judges the clock; nothing is waited for or given out by it. */
+const TELL_TIME = [
+  'agent/api/status-all.ts',
+  'agent/cluster/kubernetes/network-condition.ts',
+  'agent/cluster/kubernetes/node-events.ts',
+  'agent/doctor/checks/machine.ts',
+  'agent/doctor/facts/log.ts',
+  'agent/doctor/facts/machine.ts',
+  'agent/install/plugin.ts', // a file's time as a mark, which is written and compared, and no time
+  'agent/observe/process.ts',
+  'agent/observe/publisher.ts',
+]
+
+t.test('hard case 11: no source of the product asks for the time of day, but what tells it', async (t) => {
   const root = new URL('../../', import.meta.url)
   const sources = ['agent', 'bin', 'ipam', 'plugin'].flatMap((folder) =>
     readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
@@ -153,12 +166,9 @@ t.test('hard case 11: no source of the product asks for the time of day', async 
       .map((name) => `${folder}/${name}`),
   )
   t.ok(sources.length > 30)
-  for (const source of sources)
-    t.notMatch(
-      readFileSync(new URL(source, root), 'utf8'),
-      /\bDate\b|hrtime\(\)|CLOCK_REALTIME|\btime\(|gettimeofday|mtime|birthtime/ /* ctime: compared with itself */,
-      source,
-    )
+  /* ctime: compared with itself */
+  const asking = /\bDate\b|hrtime\(\)|CLOCK_REALTIME|\btime\(|gettimeofday|mtime|birthtime/
+  t.strictSame(sources.filter((source) => asking.test(readFileSync(new URL(source, root), 'utf8'))).sort(), TELL_TIME)
 })
 
 t.test('when all is over, nothing is left', async (t) => {

@@ -7,7 +7,7 @@ const SOURCE = fileURLToPath(new URL('./sneak.c', import.meta.url))
 const PROGRAM = '/run/sneak'
 let isCompiled: Promise<unknown> | undefined
 
-/** What tries until it is stopped. @returns how many datagrams it heard, or could send */
+/** What tries until it is stopped; stopping it again does nothing. @returns how many datagrams it heard, or could send */
 export type Attempt = () => Promise<number>
 
 /** Counts the datagrams that come to port 80 in all of these network namespaces. */
@@ -33,10 +33,11 @@ async function attempt(mode: string, lines: readonly string[]): Promise<Attempt>
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
   child.stdin.end(`${lines.join('\n')}\n`)
+  const closed = once(child, 'close')
   await once(child.stdout, 'data')
   return async () => {
     child.kill('SIGTERM')
-    await once(child, 'close')
+    await closed
     return Number(said.split('\n')[1])
   }
 }
