@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kubectl, kubectlCommand } from './kubectl.ts'
+import { get, kubectl, kubectlCommand, until } from './kubectl.ts'
 import { makeNamespace, NAMESPACE, plainPod } from './pods.ts'
 
 const COUNT = 100
@@ -27,6 +27,7 @@ const proxy = spawn(program, [...first, 'proxy', `--unix-socket=${socketPath}`],
 })
 await once(proxy.stdout, 'data')
 await makeNamespace()
+await until('pods may be made', async () => Boolean(await get('serviceaccount', 'default', '-n', NAMESPACE)))
 
 const createdMs = new Map<string, number>()
 const tookMs = new Map<string, number>()
@@ -46,7 +47,10 @@ createInterface(events).on('line', (line) => {
 for (let number = 0; number < COUNT; number++) {
   const name = `start-${number}`
   createdMs.set(name, performance.now())
-  void call('POST', PODS, plainPod(name)).then((response) => response.resume())
+  void call('POST', PODS, plainPod(name)).then((response) => {
+    response.resume()
+    if (response.statusCode !== 201) whole.reject(new Error(`pod ${name} is not created: ${response.statusCode}`))
+  })
   await sleep(EACH_MS)
 }
 await Promise.race([whole.promise, sleep(300_000, undefined, { ref: false })])
@@ -54,6 +58,7 @@ events.destroy()
 const sorted = [...tookMs.values()].toSorted((a, b) => a - b)
 const at = (part: number) => Math.round(sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN)
 process.stdout.write(`${sorted.length} of ${COUNT} pods Ready: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms\n`)
+process.exitCode = sorted.length === COUNT ? 0 : 1
 await kubectl(['delete', 'namespace', NAMESPACE, '--timeout=110s'])
 proxy.kill()
 rmSync(folder, { recursive: true })

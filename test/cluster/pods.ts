@@ -8,7 +8,7 @@ const HOST_PORT = 18_080
 
 const manifest = readFileSync(new URL('../../deploy/bramble.yaml', import.meta.url), 'utf8')
 /** Bramble's own image has all that the pods need: there is nothing else to fetch. */
-const IMAGE = process.env.POD_IMAGE ?? manifest.match(/image: (\S+)/)?.[1] ?? ''
+export const IMAGE = process.env.POD_IMAGE ?? manifest.match(/image: (\S+)/)?.[1] ?? ''
 const NODE = process.env.POD_NODE ?? '/opt/bramble/lib/node'
 /** Every kubelet has it. */
 const PLAIN_IMAGE = process.env.PLAIN_IMAGE ?? 'registry.k8s.io/pause:3.10'

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { agentFootprints, failedSandboxes } from './agents.ts'
 import { apply, get, kubectl, until } from './kubectl.ts'
+import { leftovers } from './leftovers.ts'
 import {
   deployment,
   fetchFrom,
@@ -156,23 +157,10 @@ await kubectl(['delete', 'namespace', NAMESPACE, '--timeout=110s'])
 await trial('uninstalled, nothing is left', async () => {
   await kubectl(['apply', '-f', `${DEPLOY}uninstall.yaml`])
   await kubectl(['rollout', 'status', '-n', 'kube-system', 'daemonset/bramble', '--timeout=110s'])
-  const said = await kubectl([
-    'logs',
-    '-n',
-    'kube-system',
-    '-l',
-    'app.kubernetes.io/name=bramble',
-    '--tail=-1',
-    '--prefix',
-  ])
   await kubectl(['delete', '-f', `${DEPLOY}bramble.yaml`, '--timeout=110s'])
-  const annotated = (await get('nodes')).items.filter(({ metadata }: { metadata: { annotations?: object } }) =>
-    Object.keys(metadata.annotations ?? {}).some((name) => name.startsWith('bramble.dev/')),
-  )
-  return [
-    annotated.length === 0,
-    `${said.trim().split('\n').length} lines of what was removed; ${annotated.length} nodes annotated`,
-  ]
+  const marked = (await get('nodes')).items.filter((node: MarkedNode) => isMarked(node)).length
+  const left = await leftovers(nodeCount)
+  return [left.length === 0 && marked === 0, `${left.join('; ') || 'nothing'} on the nodes; ${marked} Nodes marked`]
 })
 process.exitCode = failures > 0 ? 1 : 0
 
@@ -201,6 +189,19 @@ async function allReached(from: readonly TrialPod[], urls: readonly string[]): P
   const failed = fetched.filter((one) => one.failed)
   const first = failed[0] ? `; ${failed[0].url}: ${failed[0].failed}` : ''
   return [failed.length === 0, `${fetched.length - failed.length} of ${fetched.length}${first}`]
+}
+
+interface MarkedNode {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
+  readonly status: { readonly conditions: readonly { readonly reason: string }[] }
+}
+
+function isMarked({ metadata, status }: MarkedNode): boolean {
+  const names = Object.keys(metadata.annotations ?? {})
+  return (
+    names.some((name) => name.startsWith('bramble.dev/')) ||
+    status.conditions.some(({ reason }) => /^Bramble/.test(reason))
+  )
 }
 
 async function readyNodes(): Promise<string[]> {
