@@ -98,4 +98,4 @@ bench: build ## one table of timings and footprint; also bench/results.json
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build image package check test test-vm demo demo-policy bench clean
+.PHONY: help setup packages build manifests image package check test test-vm demo demo-policy bench clean
