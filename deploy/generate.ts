@@ -18,6 +18,11 @@ const CHOICES: readonly { readonly text: string | RegExp; readonly by: string }[
     text: /resources:\n {12}requests: .*\n/,
     by: 'resources:\n            {{- toYaml .Values.resources | nindent 12 }}\n',
   },
+  {
+    // A changed configuration rolls the agents out: the pods of a ConfigMap alone would stay as they are.
+    text: /( {6}labels: .*\n)( {4}spec:\n {6}serviceAccountName)/,
+    by: '$1      annotations: { checksum/config: "{{ toYaml .Values.config | sha256sum }}" }\n$2',
+  },
   { text: 'hostPath: { path: /opt/cni/bin,', by: 'hostPath: { path: {{ .Values.cniBinDir }},' },
   { text: 'hostPath: { path: /etc/cni/net.d,', by: 'hostPath: { path: {{ .Values.cniConfDir }},' },
 ]

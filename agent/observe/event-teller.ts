@@ -16,7 +16,7 @@ export interface EventTellerParts {
 /** Tells the cluster of this node's troubles. That it cannot is no trouble of the pods': it is logged once. */
 export class EventTeller {
   readonly #parts: EventTellerParts
-  readonly #ledger = new EventLedger()
+  readonly #ledger: EventLedger
   readonly #timer: NodeJS.Timeout
   #repairs: Repair[] = []
   #telling: Promise<void> = Promise.resolve()
@@ -25,6 +25,7 @@ export class EventTeller {
   /** @param everyMs only tests have less patience */
   constructor(parts: EventTellerParts, everyMs = LOOK_EVERY_MS) {
     this.#parts = parts
+    this.#ledger = new EventLedger(everyMs)
     parts.recorder.onRepair((repair) => this.#repairs.push(repair))
     this.#timer = setInterval(() => this.#look(), everyMs).unref()
   }
@@ -43,9 +44,10 @@ export class EventTeller {
       for (const telling of tellings)
         try {
           await this.#parts.sink.tell(telling)
+          this.#ledger.told(telling)
           this.#said = undefined
         } catch (error) {
-          this.#ledger.failed(telling)
+          this.#ledger.failed(telling, performance.now())
           this.#say((error as Error).message)
         }
     })

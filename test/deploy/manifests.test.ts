@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -48,7 +49,11 @@ t.test('Kustomize and Helm have what the manifest has', (t) => {
 t.test('the chart with its own values is the manifest, and every value has an effect', (t) => {
   const values = parse(read('deploy/helm/values.yaml'))
   const template = read('deploy/helm/templates/bramble.yaml')
-  t.strictSame(objects(rendered(template, values, 'kube-system')), objects(MANIFEST))
+  const own = objects(rendered(template, values, 'kube-system'))
+  const { metadata } = own.find(({ kind }) => kind === 'DaemonSet').spec.template
+  const { annotations } = metadata
+  delete metadata.annotations // the manifest's configuration is rolled out by hand
+  t.strictSame(own, objects(MANIFEST))
   const other = {
     image: 'x/y:1',
     imagePullPolicy: 'Always',
@@ -62,6 +67,9 @@ t.test('the chart with its own values is the manifest, and every value has an ef
   t.strictSame(new Set(objects(changed).map(({ metadata }) => metadata.namespace)), new Set(['network', undefined]))
   t.equal(one('ClusterRoleBinding', changed).subjects[0].namespace, 'network')
   t.equal(one('ConfigMap', changed).data['agent.yaml'], 'mtu: 1400\n')
+  const checksum = one('DaemonSet', changed).spec.template.metadata.annotations['checksum/config']
+  t.match(checksum, /^[0-9a-f]{64}$/)
+  t.not(checksum, annotations['checksum/config'], 'the agents are rolled out')
   t.match(podSpec(changed).containers[0], { image: 'x/y:1', imagePullPolicy: 'Always', resources: {} })
   const paths = podSpec(changed).volumes.flatMap(({ hostPath }: Manifest) => hostPath?.path ?? [])
   t.ok(paths.includes('/b') && paths.includes('/c'))
@@ -72,10 +80,13 @@ t.test('the agent gets the rights that it needs, and may delete nothing', (t) =>
   const { rules } = one('ClusterRole')
   const verbs = new Map<string, string[]>()
   for (const { apiGroups, resources, verbs: some } of rules)
-    for (const resource of resources) verbs.set(`${apiGroups[0]}/${resource}`, some)
+    for (const resource of resources) {
+      t.notOk(verbs.has(`${apiGroups[0]}/${resource}`), `${resource} is named once`)
+      verbs.set(`${apiGroups[0]}/${resource}`, some)
+    }
   t.strictSame(verbs.get('/nodes'), ['get', 'list', 'watch', 'patch'])
   t.strictSame(verbs.get('/nodes/status'), ['patch'])
-  t.strictSame(verbs.get('/events'), ['create'])
+  t.strictSame(verbs.get('/events'), ['create', 'patch'])
   for (const resource of ['/pods', '/namespaces']) t.strictSame(verbs.get(resource), ['get', 'list', 'watch'])
   for (const [resource, some] of verbs)
     if (!/^\/(nodes|events)/.test(resource))
@@ -105,6 +116,7 @@ t.test('uninstalling reaches all that the agent can write to, under the same sel
   t.strictSame(after.metadata, before.metadata)
   t.strictSame(after.spec.selector, before.spec.selector)
   t.strictSame(after.spec.template.metadata.labels, before.spec.template.metadata.labels)
+  t.equal(after.spec.updateStrategy.rollingUpdate.maxSurge, 0, 'merged with what Helm made, both would not be zero')
   const [uninstall] = podSpec(UNINSTALL).initContainers
   t.strictSame(uninstall.securityContext, agent().securityContext)
   t.strictSame(uninstall.env, agent().env)
@@ -121,7 +133,7 @@ t.test('uninstalling reaches all that the agent can write to, under the same sel
   t.end()
 })
 
-/** Of Helm's templates the three forms that ours has. */
+/** Of Helm's templates the four forms that ours has. */
 function rendered(template: string, values: Manifest, namespace: string): string {
   const value = (path: string) => {
     const found = path.split('.').reduce((of: Manifest, name) => of?.[name], values)
@@ -134,7 +146,9 @@ function rendered(template: string, values: Manifest, namespace: string): string
       const lines = stringify(value(path)).trimEnd().split('\n')
       return `\n${lines.map((line) => ' '.repeat(Number(width)) + line).join('\n')}`
     })
-
+    .replace(/\{\{ toYaml \.Values\.(\S+) \| sha256sum \}\}/g, (_, path: string) =>
+      hash('sha256', stringify(value(path)).trimEnd()),
+    )
     .replace(/\{\{ \.Values\.(\S+) \}\}/g, (_, path: string) => String(value(path)))
     .replace(/\{\{ \.Release\.Namespace \}\}/g, namespace)
   if (text.includes('{{')) throw new Error(`not rendered: ${/\{\{.*/.exec(text)?.[0]}`)

@@ -27,23 +27,19 @@ export class NodeEvents implements EventSink {
   /** @throws Error that says which right is missing, or what else is wrong */
   async tell(event: NodeEvent): Promise<void> {
     const name = `${this.#nodeName}.bramble-${event.reason.toLowerCase()}`
-    try {
-      const told = this.#counts.get(name)
-      const object =
-        (told !== undefined && (await this.#again(name, event, told))) || // the server forgets Events after an hour
-        (await this.#first(name, event)) ||
-        (await this.#again(name, event, undefined))
-      if (object) this.#counts.set(name, countOf(object))
-    } catch (error) {
-      throw new Error(explain(error, { verb: 'create', resource: 'events' }), { cause: error })
-    }
+    const told = this.#counts.get(name)
+    const object =
+      (told !== undefined && (await this.#again(name, event, told))) || // the server forgets Events after an hour
+      (await this.#first(name, event)) ||
+      (await this.#again(name, event, undefined))
+    if (object) this.#counts.set(name, countOf(object))
   }
 
   /** @returns undefined where there is one already */
   async #first(name: string, { reason, message, times }: NodeEvent): Promise<ApiObject | undefined> {
     const now = timestamp()
     const node = this.#nodeName
-    return unless(409, () =>
+    return attempt('create', 409, () =>
       this.#client.create(
         EVENTS,
         {
@@ -70,7 +66,7 @@ export class NodeEvents implements EventSink {
   /** @param told undefined: that is to be learned first @returns undefined where there is none any more */
   async #again(name: string, { message, times }: NodeEvent, told: number | undefined): Promise<ApiObject | undefined> {
     const patch = (fields: object) =>
-      unless(404, () => this.#client.mergePatch(`${EVENTS}/${name}`, { message, ...fields }, this.#signal))
+      attempt('patch', 404, () => this.#client.mergePatch(`${EVENTS}/${name}`, { message, ...fields }, this.#signal))
     const now = { lastTimestamp: timestamp() }
     if (told !== undefined) return patch({ ...now, count: told + times })
     const there = await patch(now)
@@ -88,11 +84,12 @@ function timestamp(): string {
   return new Date().toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-async function unless<T>(status: number, work: () => Promise<T>): Promise<T | undefined> {
+/** @param otherwise the status that says: not this way @returns undefined then */
+async function attempt<T>(verb: 'create' | 'patch', otherwise: number, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof ApiError && error.status === status) return undefined
-    throw error
+    if (error instanceof ApiError && error.status === otherwise) return undefined
+    throw new Error(explain(error, { verb, resource: 'events' }), { cause: error })
   }
 }

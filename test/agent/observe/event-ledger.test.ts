@@ -48,8 +48,26 @@ t.test('a repair is told at once, and those of the next ten minutes together at 
 t.test('what could not be told is told at the next look', async (t) => {
   const ledger = new EventLedger()
   const [telling] = ledger.look([drift], 0)
-  if (telling) ledger.failed(telling)
+  if (telling) ledger.failed(telling, 0)
   t.match(ledger.look([], LOOK_MS), [{ reason: 'DriftRepaired', times: 1 }])
+})
+
+t.test('what cannot be told is tried less and less often, and anew once it could be', (t) => {
+  const ledger = new EventLedger()
+  const fails = (fromMs: number, toMs: number) => {
+    const triedMs: number[] = []
+    for (let nowMs = fromMs; nowMs <= toMs; nowMs += LOOK_MS)
+      for (const telling of ledger.look([degraded], nowMs)) {
+        triedMs.push(nowMs)
+        ledger.failed(telling, nowMs)
+      }
+    return triedMs.map((at) => at / LOOK_MS)
+  }
+  t.same(fails(0, 70 * LOOK_MS), [1, 2, 4, 8, 16, 32, 64])
+  const hour = 3_600_000
+  for (const telling of ledger.look([degraded], hour)) ledger.told(telling)
+  t.same(fails(hour + TELL_AGAIN_MS, hour + TELL_AGAIN_MS + 8 * LOOK_MS).length, 4)
+  t.end()
 })
 
 t.test('however troubles come and go, none is told twice within ten minutes', async (t) => {

@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { parseAllDocuments } from 'yaml'
 import { ApiClient } from '../../../../agent/cluster/kubernetes/client.ts'
 import { NodeEvents } from '../../../../agent/cluster/kubernetes/node-events.ts'
 import { ApiDouble } from './api-double.ts'
 
+const MANIFEST = join(import.meta.dirname, '../../../../deploy/bramble.yaml')
 const EVENTS = '/api/v1/events'
 
 async function fixture(t: Test) {
@@ -46,6 +50,11 @@ t.test('told again it is the same Event with a higher count and the newer messag
   await told.tell(degraded(3, 'no way to pi-3'))
   t.match(only(), { count: 4, message: 'no way to pi-3' })
   t.same([double.count('create'), double.count('patch')], [1, 1])
+  const { rules } = parseAllDocuments(readFileSync(MANIFEST, 'utf8'))
+    .map((document) => document.toJS())
+    .find(({ kind }) => kind === 'ClusterRole')
+  const { verbs } = rules.find(({ resources }: { resources: string[] }) => resources.includes('events'))
+  t.same(verbs, ['create', 'patch'], 'what this has asked for, the ClusterRole permits')
 })
 
 t.test('an agent that starts anew counts on where the one before was', async (t) => {
@@ -69,4 +78,12 @@ t.test('who may not make Events is told, with the verb', async (t) => {
   const { double, events } = await fixture(t)
   double.forbidden.add('create events')
   await t.rejects(events().tell(degraded(1)), /ClusterRole with the verb "create" on "events"/)
+})
+
+t.test('who may make Events and not patch them is told the verb that is missing', async (t) => {
+  const { double, events } = await fixture(t)
+  double.forbidden.add('patch events')
+  const told = events()
+  await told.tell(degraded(1))
+  await t.rejects(told.tell(degraded(1)), /ClusterRole with the verb "patch" on "events"/)
 })
