@@ -41,8 +41,10 @@ export function lockNode(): void {
   try {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
-    // Everybody may open that file, and so lock it; only root's lock is an agent's.
-    const isAgents = holders(fstatSync(fd).ino).some(isRoots)
+    // Everybody may open that file, and so lock it; only root's lock is an agent's. One whom nobody sees is in another
+    // container (/proc/locks leaves out what is not in our PID namespace), or ended this moment: wait, or try again.
+    const pids = holders(fstatSync(fd).ino)
+    const isAgents = pids.length === 0 || pids.some(isRoots)
     closeSync(fd)
     if (!isAgents) return
     throw new LockedError('another bramble-agent works on this node, in the same network namespace; stop it first', {
