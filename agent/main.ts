@@ -11,6 +11,7 @@ import { Starting } from './api/starting.ts'
 import { problemsOf, troubleOf } from './api/status.ts'
 import { bootId, monotonicMs } from './clock.ts'
 import { clusterSource } from './cluster/source.ts'
+import type { EndSignal } from './end-signal.ts'
 import { policyEnforcement } from './enforcement/from-options.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
@@ -42,6 +43,8 @@ import { takeOver } from './take-over.ts'
 /** Pods may start before this node knows its peers; their MTU had better not. */
 const FIRST_NETWORK_MS = 3_000
 
+const STOPPING = 'stopping; pods keep their network'
+
 /** The reason of an ADD that waits for its pod to be known, and is not to hold up the end. */
 const ENDING = new CniError(
   CNI_ERROR.tryAgainLater,
@@ -55,8 +58,12 @@ const ENDING = new CniError(
  * @throws OverlapError; LockedError, SocketInUseError when another agent is at work; KernelError; Error when the socket
  * was removed
  */
-export async function main(options: Options, version: string): Promise<void> {
+export async function main(options: Options, version: string, endSignal: EndSignal): Promise<void> {
   const log = openLog(options.logLevel)
+  endSignal.heed((reason) => {
+    log.info({ reason }, STOPPING)
+    process.exit(0)
+  })
   log.info({ version, pid: process.pid, nodeName: options.nodeName }, 'bramble-agent starts')
   await takeTurn(options, log)
   writeSysctlsIn(options.sysctlDir)
@@ -140,7 +147,7 @@ export async function main(options: Options, version: string): Promise<void> {
     policies.lookAgain('rules')
   })
   const tableEvents = watchTables('bram', isOurs, () => policies.lookAgain('everything'))
-  const told = nextSignal('SIGTERM', 'SIGINT') // from here on; before, there is nothing to end well
+  const told = endSignal.told() // from here on; before, there is nothing to end well
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
@@ -162,7 +169,7 @@ export async function main(options: Options, version: string): Promise<void> {
   log.info({ socket: options.socket, podCidrs: podCidrs.map(({ text }) => text) }, 'ready')
 
   const reason = await Promise.race([told, server.gone(), renumbered.promise])
-  log.info({ reason }, 'stopping; pods keep their network')
+  log.info({ reason }, STOPPING)
   installation.close()
   observation.close()
   policies.letGo(ENDING)
@@ -189,10 +196,4 @@ async function takeTurn({ stateDir, takesOver }: Options, log: Logger): Promise<
   for (const lock of [() => lockStateDir(stateDir), lockNode])
     if (takesOver) await takeOver(lock, () => log.info('another agent is at work; waiting until it has gone'))
     else lock()
-}
-
-function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of signals) process.once(signal, resolve)
-  })
 }

@@ -3,7 +3,6 @@ import { LockedError } from './lock.ts'
 
 /** Pods that start meanwhile wait for us: the plugin has 10 s. */
 const LOOK_EVERY_MS = 25
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /**
  * Waits until the agent before this one has gone. Where the next one is started before that, all of its program is loaded when its
@@ -12,10 +11,7 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const
  * @param tell once, when there is something to wait for
  */
 export async function takeOver(lock: () => void, tell: (error: LockedError) => void): Promise<void> {
-  const end = () => process.exit(0) // the first process of a container does not end by itself: pid_namespaces(7)
-  for (const signal of SIGNALS) process.on(signal, end)
   for (let isTold = false; !isFree(lock, isTold ? () => {} : tell); isTold = true) await delay(LOOK_EVERY_MS)
-  for (const signal of SIGNALS) process.off(signal, end)
 }
 
 function isFree(lock: () => void, tell: (error: LockedError) => void): boolean {

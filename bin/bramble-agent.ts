@@ -1,13 +1,15 @@
 #!/usr/bin/env node
+import { EndSignal } from '../agent/end-signal.ts'
 import { OptionError, parseOptions } from '../agent/options.ts'
 import { version } from '../agent/version.ts'
 
 async function serve(argv: readonly string[]): Promise<void> {
+  const endSignal = new EndSignal()
   const options = await parseOptions(argv, version())
   if (!options) return
   if (process.geteuid?.() !== 0) throw new Error('needs root: it makes links, routes and namespaces of pods; try sudo')
   const { main } = await import('../agent/main.ts') // only now: a wrong option touches nothing
-  await main(options, version())
+  await main(options, version(), endSignal)
 }
 
 const [, , ...argv] = process.argv

@@ -7,26 +7,22 @@ import { ApiServer } from './server.ts'
 import type { Status } from './status.ts'
 
 const NOT_YET: Answer = { exitCode: 1, body: Buffer.from('{"error":"the agent starts"}') }
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /**
  * An agent that waits for its pod CIDR has nothing to serve, and the plugin had better find no agent: its DELs succeed
- * and are carried out later. But it can say what it waits for, and end when it is told to: by itself, the first process of
- * a container does not (pid_namespaces(7)), and would be killed after the container's whole grace period.
+ * and are carried out later. But it can say what it waits for; its file goes with it, however it ends.
  */
 export class Starting {
   readonly #server: ApiServer
   readonly #options: Options
   readonly #version: string
-  readonly #log: Logger
   #problems: readonly ViewProblem[] = []
 
-  private constructor(server: ApiServer, options: Options, version: string, log: Logger) {
+  private constructor(server: ApiServer, options: Options, version: string) {
     this.#server = server
     this.#options = options
     this.#version = version
-    this.#log = log
-    for (const signal of SIGNALS) process.once(signal, this.#end)
+    process.once('exit', this.#end)
   }
 
   static async listen(options: Options, version: string, log: Logger): Promise<Starting> {
@@ -38,7 +34,7 @@ export class Starting {
       async ({ body }) => starting?.answer(body.toString()) ?? NOT_YET,
       log,
     )
-    starting = new Starting(server, options, version, log)
+    starting = new Starting(server, options, version)
     return starting
   }
 
@@ -73,14 +69,12 @@ export class Starting {
     }
   }
 
-  readonly #end = (reason: NodeJS.Signals): void => {
-    this.#log.info({ reason }, 'stopping; pods keep their network')
+  readonly #end = (): void => {
     this.#server.close() // takes its file away at once
-    process.exit(0)
   }
 
   async close(): Promise<void> {
-    for (const signal of SIGNALS) process.off(signal, this.#end)
+    process.off('exit', this.#end)
     await this.#server.close()
   }
 }

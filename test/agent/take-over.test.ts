@@ -37,6 +37,8 @@ t.test('any other error ends it', async (t) => {
 t.test('who waits ends when it is told to', async (t) => {
   const script = `import { takeOver } from ${JSON.stringify(new URL('../../agent/take-over.ts', import.meta.url))}
     import { LockedError } from ${JSON.stringify(new URL('../../agent/lock.ts', import.meta.url))}
+    import { EndSignal } from ${JSON.stringify(new URL('../../agent/end-signal.ts', import.meta.url))}
+    new EndSignal()
     await takeOver(() => { throw new LockedError('taken') }, () => console.log('waits'))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))

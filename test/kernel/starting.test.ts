@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { AGENT, until } from './agent.ts'
+import { AGENT, Agent, until } from './agent.ts'
 import { enterScratchNode } from './scratch.ts'
 
 await enterScratchNode()
@@ -17,4 +17,24 @@ t.test('an agent that waits for its pod CIDR ends when it is told to, also as th
   process.kill(Number(agent), 'SIGTERM')
   t.equal(await ended, 0)
   t.notOk(existsSync('/run/bramble/starting.sock'))
+})
+
+t.test('so does one that waits for the agent before it, within a second', async (t) => {
+  const other = await Agent.start()
+  const args = ['--take-over=true', '--state-dir=/run/bramble', '--node-name=n1', '--pod-cidr=10.42.0.0/24']
+  const container = ['--fork', '--pid', '--kill-child', '--mount-proc']
+  const child = spawn('unshare', [...container, process.execPath, AGENT, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  await until('it waits', () => output.includes('waiting until it has gone'))
+  const [agent] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')
+  const toldAtMs = performance.now()
+  process.kill(Number(agent), 'SIGTERM')
+  t.equal(await ended, 0)
+  t.ok(performance.now() - toldAtMs < 5_000, 'well before the grace of a pod is over')
+  await other.stop()
 })
