@@ -1,12 +1,12 @@
 import { closeSync } from 'node:fs'
 import { Answers, encodeRequests, type Outcome } from './answers.ts'
 import { KernelError } from './errors.ts'
-import { receiveNow, sendNow } from './exchange.ts'
+import { receiveUntil, sendNow } from './exchange.ts'
 import { bind } from './libc.ts'
 import { type NetlinkMessage, type NetlinkRequest, NLM_F_ACK } from './message.ts'
 import type { NetlinkRequests } from './netlink.ts'
 import { NETLINK_PROTOCOL } from './netlink-socket.ts'
-import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK, setSocketFlag } from './socket-options.ts'
+import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_NO_ENOBUFS, SOL_NETLINK, setSocketFlag } from './socket-options.ts'
 
 // include/linux/socket.h, include/linux/net.h
 const AF_NETLINK = 16
@@ -29,6 +29,7 @@ export class DirectNetlink implements NetlinkRequests {
    */
   constructor() {
     this.#fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_PROTOCOL.route)
+    setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_NO_ENOBUFS)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK)
     setSocketFlag(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK)
   }
@@ -44,7 +45,7 @@ export class DirectNetlink implements NetlinkRequests {
     })
   }
 
-  /** Like send, but tells each request's outcome. @throws SystemError when nothing can be sent at all */
+  /** Like send, but tells each request's outcome. @throws SystemError when nothing can be sent, or received, at all */
   async trySend(requests: readonly NetlinkRequest[]): Promise<Outcome[]> {
     const answers = requests.map(({ name }) => this.#answers.expect(name))
     const numbered = answers.map(({ sequence }, index) => ({
@@ -53,12 +54,12 @@ export class DirectNetlink implements NetlinkRequests {
       flags: NLM_F_ACK,
     }))
     sendNow(this.#fd, encodeRequests(numbered))
-    for (;;) {
-      const received = receiveNow(this.#fd)
-      for (const datagram of received) this.#answers.receive(datagram)
-      if (received.length === 0 || this.#answers.size === 0) break
+    try {
+      const isDone = () => this.#answers.size === 0
+      receiveUntil(this.#fd, isDone, (datagram) => this.#answers.receive(datagram))
+    } finally {
+      for (const answer of this.#answers) this.#answers.giveUp(answer, 'ETIMEDOUT')
     }
-    for (const answer of this.#answers) this.#answers.giveUp(answer, 'ETIMEDOUT')
     return answers.map(({ outcome }) => outcome ?? [])
   }
 

@@ -11,9 +11,12 @@ import { bindQuietly, SystemError } from './libc.ts'
 const MSG_TRUNC = 0x20
 const MSG_DONTWAIT = 0x40
 const EINTR = 4
+const EAGAIN = 11
 
 /** Of one system call; there may be more. */
 const DATAGRAMS_MAX = 32
+/** Far more than a receive buffer holds: who floods the socket must not keep the agent at it. */
+const BATCHES_MAX = 64
 /** Parts of a listing are the longest: 32 KiB, net/netlink/af_netlink.c, netlink_dump(). Only what is written of it is ever memory. */
 const DATAGRAM_BYTES = 32 * 1024
 /** struct mmsghdr, struct sockaddr_nl and struct iovec of 64-bit machines. */
@@ -44,22 +47,63 @@ export function sendNow(fd: number, bytes: Buffer): void {
   if (sent < 0) throw new SystemError('send', -sent)
 }
 
+/** What one system call has fetched. */
+export interface Received {
+  /** Whoever sent them; 0: nothing waits. */
+  readonly count: number
+  /** The kernel's. */
+  readonly datagrams: readonly Buffer[]
+  /** So many of the kernel's were longer than any can be, and are lost. */
+  readonly truncated: number
+}
+
 /**
- * What waits on the socket by now; nothing where nothing does. What another process sent is left out: the port is no secret
- * in a pod's namespace.
+ * What waits on the socket by now. What another process sent is left out: the port is no secret in a pod's namespace.
+ * @throws SystemError
  */
-export function receiveNow(fd: number): Buffer[] {
-  const count = receiveMany(fd, headers, DATAGRAMS_MAX, MSG_DONTWAIT, null)
+export function receiveNow(fd: number): Received {
+  let count: number
+  do count = receiveMany(fd, headers, DATAGRAMS_MAX, MSG_DONTWAIT, null)
+  while (count === -EINTR)
+  if (count === -EAGAIN) return { count: 0, datagrams: [], truncated: 0 }
+  if (count < 0) throw new SystemError('recvmmsg', -count)
   const received: Buffer[] = []
+  let truncated = 0
   for (let index = 0; index < count; index++) {
     const header = index * HEADER_BYTES
     if (addresses.readUInt32LE(index * ADDRESS_BYTES + 4) !== KERNEL_PORT) continue
-    if (headers.readUInt32LE(header + 48) & MSG_TRUNC)
-      throw new RangeError('a netlink message is longer than any can be')
     const start = index * DATAGRAM_BYTES
-    received.push(Buffer.from(datagrams.subarray(start, start + headers.readUInt32LE(header + 56))))
+    if (headers.readUInt32LE(header + 48) & MSG_TRUNC) truncated++
+    else received.push(Buffer.from(datagrams.subarray(start, start + headers.readUInt32LE(header + 56))))
   }
-  return received
+  return { count, datagrams: received, truncated }
+}
+
+/**
+ * Takes what waits until nothing does, or no more is wanted; not for ever.
+ * @throws SystemError; what `take` throws first, and RangeError, when all the others are taken
+ */
+export function receiveUntil(fd: number, isDone: () => boolean, take: (datagram: Buffer) => void): void {
+  const failures: unknown[] = []
+  for (let batch = 0; batch < BATCHES_MAX && !isDone(); batch++) {
+    const { count, datagrams, truncated } = receiveNow(fd)
+    failures.push(...takeEach(datagrams, take))
+    if (truncated > 0) failures.push(new RangeError('a netlink message is longer than any can be'))
+    if (count === 0) break
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+/** They are off the socket, and come no second time: one that fails must not lose those behind it. @returns what was thrown */
+export function takeEach(datagrams: readonly Buffer[], take: (datagram: Buffer) => void): unknown[] {
+  return datagrams.flatMap((datagram) => {
+    try {
+      take(datagram)
+      return []
+    } catch (error) {
+      return [error]
+    }
+  })
 }
 
 /** Where the kernel puts what it has, for each datagram: struct msghdr and behind it the length. */

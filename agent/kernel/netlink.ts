@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { parseMessages } from 'netlink/dist/structs.js'
 import { type Answer, Answers, encodeRequests, type NumberedRequest, type Outcome } from './answers.ts'
 import { KernelError } from './errors.ts'
-import { receiveNow, sendNow } from './exchange.ts'
+import { receiveNow, receiveUntil, sendNow, takeEach } from './exchange.ts'
 import { errnoName, SystemError } from './libc.ts'
 import { type NetlinkMessage, type NetlinkRequest, NLM_F_ACK, NLM_F_DUMP } from './message.ts'
 import { NetlinkSocket } from './netlink-socket.ts'
@@ -164,8 +164,13 @@ export class Netlink implements NetlinkRequests {
     const sequence = answers[0]?.sequence ?? 0
     if (batch) numbered.unshift({ request: batch.begin, sequence, flags: 0 })
     if (batch) numbered.push({ request: batch.end, sequence, flags: 0 })
-    if (this.#transmit(numbered, answers)) this.#receiveAll(answers)
-    if (answers.some(({ outcome }) => outcome === undefined)) this.#watch()
+    const isDone = () => answers.every(({ outcome }) => outcome !== undefined)
+    try {
+      if (this.#transmit(numbered, answers))
+        receiveUntil(this.#socket.fd, isDone, (datagram) => this.#receive(datagram))
+    } finally {
+      if (!isDone()) this.#watch()
+    }
     return Promise.all(answers.map((answer) => answer.outcome ?? answer.settled))
   }
 
@@ -206,14 +211,6 @@ export class Netlink implements NetlinkRequests {
       }
     for (const answer of answers) this.#answers.giveUp(answer, errno)
     return false
-  }
-
-  #receiveAll(answers: readonly Answer[]): void {
-    while (answers.some(({ outcome }) => outcome === undefined)) {
-      const received = receiveNow(this.#socket.fd)
-      if (received.length === 0) return
-      for (const datagram of received) this.#receive(datagram)
-    }
   }
 
   #receive(datagram: Buffer): void {
@@ -280,8 +277,10 @@ export class NetlinkEvents {
 
   /** With one come those behind it: see exchange.ts. Not all, for they may come as fast as they go, and others wait. */
   #receiveSome(first: Buffer): void {
-    this.#receive(first)
-    if (!this.#isClosed) for (const bytes of receiveNow(this.#socket.fd)) this.#receive(bytes)
+    const { datagrams, truncated } = receiveNow(this.#socket.fd)
+    const failures = takeEach([first, ...datagrams], (bytes) => this.#receive(bytes))
+    if (truncated > 0 && !this.#isClosed) this.#reportGap() // it is lost, like one that found no room
+    if (failures.length > 0) throw failures[0]
   }
 
   #receive(bytes: Buffer): void {

@@ -1,13 +1,41 @@
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { DirectNetlink } from '../../agent/kernel/direct-netlink.ts'
 import { KernelError } from '../../agent/kernel/errors.ts'
+import { receiveNow, receiveUntil, sendNow } from '../../agent/kernel/exchange.ts'
+import { bind } from '../../agent/kernel/libc.ts'
 import { deleteLink, getLink, listLinks, parseLink, setLinkAlias, setLinkGroup } from '../../agent/kernel/links.ts'
-import { Netlink } from '../../agent/kernel/netlink.ts'
+import { Netlink, NetlinkEvents } from '../../agent/kernel/netlink.ts'
+import { NetlinkSocket, netlinkDescriptors } from '../../agent/kernel/netlink-socket.ts'
+import { NETLINK_CAP_ACK, SOL_NETLINK } from '../../agent/kernel/socket-options.ts'
+import { until } from './agent.ts'
 import { enterScratchNode } from './scratch.ts'
 
 await enterScratchNode()
 const LOOPBACK = 1
+const ROUTE = 0
+
+const socket = bind<[number, number, number]>('int socket(int domain, int type, int protocol)')
+const setsockopt = bind<[number, number, number, Buffer, number]>(
+  'int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)',
+)
+
+/** One that the kernel refuses, and whose refusal nobody waits for; without NETLINK_CAP_ACK it comes back as a whole. */
+function senseless(bytes = 16, sequence = 0): Buffer {
+  const message = Buffer.alloc(bytes)
+  message.writeUInt32LE(bytes)
+  message.writeUInt16LE(0xfff0, 4)
+  message.writeUInt16LE(5, 6) // REQUEST, ACK
+  message.writeUInt32LE(sequence, 8)
+  return message
+}
+
+function descriptorOf<T>(make: () => T): [T, number] {
+  const others = netlinkDescriptors(ROUTE)
+  const made = make()
+  return [made, netlinkDescriptors(ROUTE).find((fd) => !others.includes(fd)) ?? -1]
+}
 
 t.test('all answers of a large batch come, and those in the middle that are refused are told', async (t) => {
   const netlink = new Netlink()
@@ -72,4 +100,77 @@ t.test('a socket that was closed says so', async (t) => {
   netlink.close()
   t.match(await netlink.trySend([getLink('lo')]), [{ errno: 'EBADF' }])
   await sleep(1) // its descriptor goes a moment later
+})
+
+t.test('what cannot be received says why, and is not taken for nothing', async (t) => {
+  const fd = openSync('/dev/null', 'r')
+  t.throws(() => receiveNow(fd), { code: 'SYSTEM', message: 'recvmmsg: ENOTSOCK' })
+  closeSync(fd)
+})
+
+t.test('nothing that waits is no error', async (t) => {
+  const fd = socket(16, 3, ROUTE)
+  t.strictSame(receiveNow(fd), { count: 0, datagrams: [], truncated: 0 })
+  closeSync(fd)
+})
+
+t.test('a message that is too long is told, and those behind it come', async (t) => {
+  const fd = socket(16, 3, ROUTE)
+  sendNow(fd, senseless(40_000))
+  sendNow(fd, senseless())
+  let taken = 0
+  t.throws(
+    () =>
+      receiveUntil(
+        fd,
+        () => taken === 1,
+        () => taken++,
+      ),
+    RangeError,
+  )
+  t.equal(taken, 1)
+  closeSync(fd)
+})
+
+t.test('what another process sends does not hide the answer behind it', async (t) => {
+  const [netlink, fd] = descriptorOf(() => new Netlink())
+  const stranger = new NetlinkSocket()
+  for (let i = 0; i < 80; i++) stranger.raw.send(senseless(), { port: netlink.port })
+  await sleep(0)
+  const direct = receiveNow(fd)
+  t.strictSame(direct, { count: 32, datagrams: [], truncated: 0 }, 'a whole batch of theirs')
+  t.match(await netlink.trySend([deleteLink(1_000_000)]), [{ errno: 'ENODEV' }])
+  stranger.close()
+  netlink.close()
+})
+
+t.test('whoever fails at a message does not lose the answers behind it', async (t) => {
+  const onMessage = () => {
+    throw new Error('cannot be read')
+  }
+  const [netlink, fd] = descriptorOf(() => new Netlink(ROUTE, { onMessage, bufferBytes: 64 * 1024 }))
+  const listing = listLinks(netlink)
+  await null // it is on its way
+  sendNow(fd, senseless())
+  await t.rejects(netlink.trySend([getLink('lo')]), { message: 'cannot be read' })
+  t.same(
+    (await listing).map(({ name }) => name),
+    ['lo'],
+  )
+  netlink.close()
+})
+
+t.test('an event that is too long is a gap', async (t) => {
+  let [messages, gaps] = [0, 0]
+  const listener = { onMessage: () => messages++, onGap: () => gaps++ }
+  const [events, fd] = descriptorOf(() => new NetlinkEvents([1], [listener]))
+  setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, Buffer.alloc(4), 4)
+  sendNow(fd, senseless())
+  sendNow(fd, senseless(40_000))
+  sendNow(fd, senseless())
+  const alive = setInterval(() => {}, 1_000) // the socket alone keeps nobody alive
+  await until('it is told', () => messages === 2)
+  clearInterval(alive)
+  t.equal(gaps, 1)
+  events.close()
 })
