@@ -5,6 +5,8 @@ import { type HttpAnswer, parseHead, renderAnswer, text } from './http-request.t
 
 /** Who connects has so long for request and answer, however slowly it speaks or reads. */
 const CONNECTION_MS = 10_000
+/** Who connects and says nothing keeps others from asking. */
+const HEAD_MS = 1_000
 /** One scraper has one connection; a second Prometheus, a probe and a person besides. */
 const CONNECTIONS_MAX = 16
 /** Who asks more often gets the same again: looking costs a listing of counters in the kernel. */
@@ -34,12 +36,15 @@ export class MetricsServer {
   readonly #log: Logger
   readonly #timeoutMs: number
   readonly #sockets = new Set<Socket>()
+  /** Those that have not sent the head of their request yet, the oldest first. */
+  readonly #silent = new Set<Socket>()
   #server: Server | undefined
   #timer: NodeJS.Timeout | undefined
   #problem: string | undefined
   #retryMs: number = RETRY_MS.first
   #isClosed = false
-  #metrics: { readonly text: Promise<string>; readonly atMs: number } | undefined
+  #hasToldFull = false
+  #metrics: Promise<string> | undefined
 
   /** @param timeoutMs only tests have less patience */
   constructor(address: Address, pages: Pages, log: Logger, timeoutMs = CONNECTION_MS) {
@@ -70,7 +75,6 @@ export class MetricsServer {
 
   #listen(): void {
     const server = createServer((socket) => this.#serve(socket))
-    server.maxConnections = CONNECTIONS_MAX
     server.once('error', (error: NodeJS.ErrnoException) => this.#failed(error))
     server.listen({ ...this.#address, exclusive: true }, () => {
       if (this.#problem !== undefined) this.#log.info({ ...this.#address }, 'metrics can be asked for now')
@@ -91,23 +95,53 @@ export class MetricsServer {
   }
 
   #serve(socket: Socket): void {
-    this.#sockets.add(socket)
-    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs).unref()
     socket.on('error', () => {}) // 'close' follows, and says all we need
+    if (!this.#hasRoom()) {
+      socket.destroy()
+      return
+    }
+    this.#sockets.add(socket)
+    this.#silent.add(socket)
+    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs).unref()
+    const headTimer = setTimeout(() => socket.destroy(), Math.min(HEAD_MS, this.#timeoutMs)).unref()
     socket.on('close', () => {
       clearTimeout(timer)
-      this.#sockets.delete(socket)
+      clearTimeout(headTimer)
+      this.#forget(socket)
     })
     let received = Buffer.alloc(0)
     const hear = (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
       const asked = parseHead(received)
       if (!asked) return
+      clearTimeout(headTimer)
+      this.#silent.delete(socket)
       socket.off('data', hear).resume() // what still comes is of no interest, but must not hold up the end
       if ('status' in asked) socket.end(renderAnswer(asked, 'GET'))
       else this.#answer(asked.path).then((answer) => socket.end(renderAnswer(answer, asked.method)))
     }
     socket.on('data', hear)
+  }
+
+  /** Room is made at the cost of those who say nothing: the kubelet asks at once, and restarts an agent that it cannot ask. */
+  #hasRoom(): boolean {
+    if (this.#sockets.size < CONNECTIONS_MAX) return true
+    if (!this.#hasToldFull)
+      this.#log.warn(
+        { connections: CONNECTIONS_MAX },
+        'metrics: too many connections; those that ask nothing are closed',
+      )
+    this.#hasToldFull = true
+    const [oldest] = this.#silent
+    if (!oldest) return false
+    oldest.destroy()
+    this.#forget(oldest)
+    return true
+  }
+
+  #forget(socket: Socket): void {
+    this.#sockets.delete(socket)
+    this.#silent.delete(socket)
   }
 
   async #answer(path: string): Promise<HttpAnswer> {
@@ -128,22 +162,15 @@ export class MetricsServer {
     }
   }
 
-  /** One look for all who ask at the same time. */
+  /** One look for all who ask until it is over, however long it takes: ADDs wait in the same queue. */
   #freshMetrics(): Promise<string> {
-    const nowMs = performance.now()
-    if (!this.#metrics || nowMs - this.#metrics.atMs > FRESH_MS) {
-      const looked = { text: this.#pages.metrics(), atMs: nowMs }
-      this.#metrics = looked
-      looked.text
-        .catch(() => {})
-        .finally(() => this.#metrics === looked && setTimeout(() => this.#forget(looked), FRESH_MS).unref())
+    if (!this.#metrics) {
+      this.#metrics = this.#pages.metrics()
+      // Some hundred kilobytes that nobody asks for again.
+      const forget = () => (this.#metrics = undefined)
+      this.#metrics.catch(() => {}).finally(() => setTimeout(forget, FRESH_MS).unref())
     }
-    return this.#metrics.text
-  }
-
-  /** Some hundred kilobytes that nobody asks for again. */
-  #forget(looked: { readonly text: Promise<string> }): void {
-    if (this.#metrics === looked) this.#metrics = undefined
+    return this.#metrics
   }
 }
 

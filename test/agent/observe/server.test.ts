@@ -80,16 +80,74 @@ t.test('many who ask at the same time cost one look', async (t) => {
   t.equal(looks, 1)
 })
 
-t.test('more connections than a few are let go, and leave the others alone', async (t) => {
+t.test('a look that takes long is the only one, however often somebody asks', async (t) => {
+  let looks = 0
+  const looked = Promise.withResolvers<string>()
+  const metrics = () => {
+    looks++
+    return looked.promise
+  }
+  const { get } = await serve(t, { metrics })
+  const first = get('/metrics')
+  await until('one has asked', () => looks > 0)
+  await delay(700) // longer than what was looked at is fresh
+  const second = get('/metrics')
+  await get('/healthz')
+  looked.resolve('x 1\n')
+  t.same([await (await first).text(), await (await second).text()], ['x 1\n', 'x 1\n'])
+  t.equal(looks, 1)
+  await delay(700)
+  await get('/metrics')
+  t.equal(looks, 2)
+})
+
+t.test('connections that ask nothing make room for one that does, which is said once', async (t) => {
+  const { log, lines } = openTestLog()
+  const server = new MetricsServer({ host: HOST, port: 0 }, PAGES, log)
+  t.teardown(() => server.close())
+  await until('it listens', () => server.port !== undefined)
+  const silent: Socket[] = []
+  for (let i = 0; i < 16; i++) {
+    const socket = dial(t, server.port)
+    silent.push(socket)
+    await once(socket, 'connect')
+  }
+  const [first, second, third] = silent as [Socket, Socket, Socket]
+  const gone = Promise.all([closed(first), closed(second)])
+  for (let i = 0; i < 2; i++) {
+    const late = dial(t, server.port)
+    await once(late, 'connect')
+  }
+  await gone
+  third.write('GET /healthz HTTP/1.1\r\n\r\n')
+  const [chunk] = (await once(third, 'data')) as [Buffer]
+  t.match(chunk.toString(), /^HTTP\/1.1 200 OK/, 'younger ones are left alone')
+  t.equal(lines().filter(({ level }) => level === 40).length, 1)
+})
+
+t.test('while all who are there wait for an answer, others are let go', async (t) => {
+  const looked = Promise.withResolvers<string>()
+  let looks = 0
+  const metrics = () => {
+    looks++
+    return looked.promise
+  }
+  const { server } = await serve(t, { metrics })
+  const asking = Array.from({ length: 16 }, () => dial(t, server.port))
+  for (const socket of asking) socket.write('GET /metrics HTTP/1.1\r\n\r\n')
+  await until('one has asked', () => looks > 0)
+  await delay(100)
+  await closed(dial(t, server.port))
+  const answers = Promise.all(asking.map((socket) => once(socket, 'data')))
+  looked.resolve('x 1\n')
+  t.equal((await answers).length, 16)
+})
+
+t.test('who says nothing is let go after a second', async (t) => {
   const { server } = await serve(t)
-  const first = Array.from({ length: 16 }, () => dial(t, server.port))
-  await Promise.all(first.map((socket) => once(socket, 'connect')))
-  const seventeenth = dial(t, server.port)
-  await closed(seventeenth)
-  const [one] = first
-  one?.write('GET /healthz HTTP/1.1\r\n\r\n')
-  const [chunk] = (await once(one as Socket, 'data')) as [Buffer]
-  t.match(chunk.toString(), /^HTTP\/1.1 200 OK/)
+  const startMs = performance.now()
+  await closed(dial(t, server.port))
+  t.ok(performance.now() - startMs < 8_000, 'not only when the time for an answer is over')
 })
 
 t.test('who sends its request byte by byte, or never, is let go in time', async (t) => {
