@@ -61,6 +61,7 @@ export class Nftables {
 
   /** Whose a change of the ruleset was: that of the socket with this port. */
   isOurs(port: number): boolean {
+    if (port === 0) return false // the kernel by itself; a socket of ours that has not spoken has no port yet, either
     return port === this.#netlink.port || (this.#socket !== undefined && portOf(this.#socket) === port)
   }
 
