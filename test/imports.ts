@@ -202,7 +202,6 @@ const PURE = [
   'ctl/sysdump/contents.ts',
   'ctl/sysdump/index-text.ts',
   'ctl/sysdump/redact.ts',
-  'ctl/sysdump/tar.ts',
   'ctl/mtu.ts',
   'ctl/policy-alike.ts',
   'ctl/policy-html.ts',
@@ -214,6 +213,7 @@ const PURE = [
   'ctl/duration.ts',
   'ctl/status.ts',
   'ctl/table.ts',
+  'ctl/ustar.ts',
 ]
 const PURE_PACKAGES = ['ip-num', 'node:crypto', 'node:path']
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createWriteStream, openSync, rmSync } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
-import { tarEnd, tarFile } from './tar.ts'
+import { ustarEnd, ustarEntry } from '../ustar.ts'
 
 /** The archive cannot be written; the message names it and says why. */
 export class ArchiveError extends Error {
@@ -47,11 +47,12 @@ export class Archive {
     }
   }
 
-  /** @throws ArchiveError; then there is no file any more */
+  /** @throws ArchiveError; then there is no file any more; RangeError where the path is too long for an archive */
   async add(path: string, text: string): Promise<number> {
     const content = Buffer.from(text)
     if (this.#failure) throw this.#given(this.#failure)
-    const isRoomy = this.#gzip.write(tarFile({ path, content, changedAtSeconds: this.#nowSeconds }))
+    const entry = { path, type: 'file', mode: 0o600, changedAtSeconds: this.#nowSeconds, content } as const
+    const isRoomy = this.#gzip.write(Buffer.concat(ustarEntry(entry)))
     if (!isRoomy && !this.#failure) await Promise.race([once(this.#gzip, 'drain'), this.#written]).catch(() => {})
     if (this.#failure) throw this.#given(this.#failure)
     return content.length
@@ -60,7 +61,7 @@ export class Archive {
   /** @throws ArchiveError; then there is no file any more */
   async end(): Promise<void> {
     try {
-      this.#gzip.end(tarEnd())
+      this.#gzip.end(ustarEnd())
       await this.#written
     } catch (error) {
       throw this.#given(error as NodeJS.ErrnoException)

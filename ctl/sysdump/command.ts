@@ -65,7 +65,10 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     })
   archive = Archive.create(file, Math.floor(now.getTime() / 1000))
   const heading = { nodeName, version, time: now.toISOString(), isRoot: process.geteuid?.() === 0 }
-  const { files, missing } = await sysdump(archive, folder, heading, CONTENTS, given.socket)
+  const { files, missing } = await sysdump(archive, folder, heading, CONTENTS, given.socket).catch((error) => {
+    archive?.abandon() // whatever it was: half an archive looks like a whole one
+    throw error
+  })
   process.stderr.write(
     `wrote ${file === '-' ? 'it' : printable(file)}: ${files} files; ${missing} could not be had, INDEX.txt in it says why\n` +
       'Secrets are left out; names and addresses are in it. Look at it before you give it to somebody.\n',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { type TarEntry, tar } from './tar.ts'
+import { type TarEntry, tar } from '../../../deploy/image/tar.ts'
 
 /**
  * An image with nothing in it but Debian's busybox-static, which waits until it is killed; as the tar archive that
@@ -8,7 +8,7 @@ import { type TarEntry, tar } from './tar.ts'
  */
 export function busyboxImage(name: string): Buffer {
   const layer = tar([
-    { path: 'bin/', type: 'directory' },
+    { path: 'bin', type: 'directory' },
     { path: 'bin/busybox', type: 'file', content: readFileSync('/bin/busybox'), executable: true },
   ])
   return image(name, layer, { Env: ['PATH=/bin'], Entrypoint: ['busybox', 'sleep', '2147483647'] })
