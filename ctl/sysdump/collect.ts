@@ -63,7 +63,7 @@ async function read(item: Item, { socket, programTimeoutMs, partBytesMax }: Coll
     case 'settings':
       return [{ path, text: settings(item.patterns) }]
     case 'processes':
-      return [{ path, text: processes(item.names) }]
+      return [{ path, text: processes(item.names, item.nameAlone) }]
   }
 }
 

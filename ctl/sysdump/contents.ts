@@ -18,7 +18,7 @@ export type Item = { readonly path: string } & (
   | { readonly kind: 'listing'; readonly folder: string }
   /** Below /proc/sys/, `*` for any one name. */
   | { readonly kind: 'settings'; readonly patterns: readonly string[] }
-  | { readonly kind: 'processes'; readonly names: RegExp }
+  | { readonly kind: 'processes'; readonly names: RegExp; readonly nameAlone: RegExp }
 )
 
 /** Network configurations and ours: what else lies there (kubeconfigs, certificates) stays there. */
@@ -52,7 +52,12 @@ export const CONTENTS: readonly Item[] = [
   answer('node manifest'),
   answer('node list'),
   { path: 'agent/doctor.json', kind: 'self', args: ['doctor', '-o', 'json'] },
-  { path: 'agent/processes.txt', kind: 'processes', names: /bramble|kubelet|kube-proxy|k3s|containerd|crio|podman/ },
+  {
+    path: 'agent/processes.txt',
+    kind: 'processes',
+    names: /bramble|kubelet|kube-proxy|k3s|containerd|crio|podman/,
+    nameAlone: /podman|kubectl|crictl|\bctr\b/, // `run -e DB_PASS=x`, `login -p x`, `create secret … --from-literal`
+  },
   { path: 'agent/run-bramble.txt', kind: 'listing', folder: '/run/bramble' },
   { path: 'agent/pending.txt', kind: 'listing', folder: '/run/bramble/pending' },
   file('agent/view.json', '/run/bramble/view.json'),

@@ -49,9 +49,9 @@ function readPieces(fd: number, from: number, bytesMax: number): Buffer {
   return Buffer.concat(pieces)
 }
 
-/** What a path of an archive may be made of, and how long it may be beside the folders before it. */
+/** What a name in an archive may be made of, and how long it may be: a ustar has 100 bytes for it, a number included. */
 const UNUSUAL = /[^\w.+~-]/g
-const NAME_LENGTH_MAX = 60
+const NAME_LENGTH_MAX = 96
 
 /**
  * Regular files whose path below the folder fits, two folders deep at most.
@@ -118,14 +118,22 @@ function matching([first, ...rest]: readonly string[], folder: string): string[]
     .flatMap((name) => matching(rest, join(folder, name)))
 }
 
-/** Command lines of processes whose program is one of those. */
-export function processes(names: RegExp): string {
+/**
+ * Command lines of processes whose program is one of those.
+ * @param nameAlone of these the program's name, since their arguments are other people's: variables, passwords
+ */
+export function processes(names: RegExp, nameAlone: RegExp): string {
   const lines = namesIn('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((pid) => ({ pid, words: readOr(`/proc/${pid}/cmdline`).split('\0').join(' ').trim() }))
-    .filter(({ words }) => names.test(words.split(' ').slice(0, 2).join(' ')))
-    .map(({ pid, words }) => `${pid} ${words}`)
+    .filter(({ words }) => names.test(first(words, 2)))
+    .map(({ pid, words }) => `${pid} ${nameAlone.test(first(words, 4)) ? `${first(words, 1)} …` : words}`)
   return `${lines.join('\n')}\n`
+}
+
+/** Behind `sudo`, an interpreter or `k3s` the program is not the first of them. */
+function first(words: string, count: number): string {
+  return words.split(' ').slice(0, count).join(' ')
 }
 
 function namesIn(folder: string): string[] {

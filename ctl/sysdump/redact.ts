@@ -10,12 +10,20 @@ const KNOWN_LENGTH_MIN = 4
 
 /** What the names of fields, options and variables have in them whose value nobody else may see. */
 const SECRET =
-  '(?:passw|passphrase|secret|token|private[-_ ]?key|pre-?shared[-_ ]?key|psk|api-?key|access-?key|key-data|certificate-data|credential|authorization|cookie|serial|\\bauth(?=["\'"]?[ \\t]*[:=]))'
+  '(?:passw|passphrase|pwd|dockerconfig|dockercfg|secret|token|private[-_ ]?key|pre-?shared[-_ ]?key|psk|api-?key|access-?key|key-data|certificate-data|credential|authorization|cookie|serial|(?:pass|\\bauth)(?=\\\\*["\']?[ \\t]*[:=]))'
 /** The rest of such a name, and what stands before the value. Bounded, as all of them: no text may take for ever. */
 const NAMED = `${SECRET}[\\w.-]{0,40}["']?[ \\t]*[:=][ \\t]*`
 
 /** A line of YAML or JSON under which secrets stand, each on a line of its own. */
 const HEAD = new RegExp(`^[ \\t]*(?:- )?["']?[\\w.-]{0,40}${SECRET}[\\w.-]{0,40}["']?:[ \\t]*(?:[|>{[][^\\n]*)?$`, 'i')
+
+/** Where one document of YAML ends and the next begins. */
+const DOCUMENT_END = /\n(?=---(?:\s|$))/
+/** Anywhere in a document, also as JSON in an annotation. */
+const SECRET_OBJECT = /\bkind\\*["']?[ \t]*:[ \t]*\\*["']?Secret(?:List)?\b/
+/** Its content, in braces and then to the end of the line: what stands behind it in JSON goes too. */
+const DATA = /(\b(?:data|stringData)\\*["']?[ \t]*:)(?:\s*\{[^}]*\}?)?[^\n]*/g
+const BARE_DATA = new RegExp(`\\b(?:data|stringData)\\\\*["']?[ \\t]*: ${REDACTED}$`)
 
 const RULES: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|$)/g, REDACTED],
@@ -28,7 +36,7 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`(${NAMED})(?:\\[[^\\]\\n]*\\]?|\\{[^}\\n]*\\}?)`, 'gi'), `$1"${REDACTED}"`],
   // Bare: to the end of the line, since it may have blanks.
   [new RegExp(`(${NAMED})(?!["'|>\\s]|<redacted>)[^\\n]+`, 'gi'), `$1${REDACTED}`],
-  [new RegExp(`(--[\\w-]{0,40}${SECRET}[\\w-]{0,40} )(?!<redacted>)\\S+`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(`(--[\\w-]{0,40}(?:${SECRET}|pass)[\\w-]{0,40} )(?!<redacted>)\\S+`, 'gi'), `$1${REDACTED}`],
   // scheme://USER:PASSWORD@HOST; a password may have an @ in it, and a slash.
   [/(:\/\/)[^\s"'<>]{0,500}@/g, `$1${REDACTED}@`],
   [/\b(bearer|basic)\s{1,10}[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
@@ -44,7 +52,13 @@ export function redact(text: string, known: readonly string[] = []): string {
   const without = [...new Set(values)]
     .toSorted((a, b) => b.length - a.length) // one may be a part of another
     .reduce((rest, value) => rest.replaceAll(value, REDACTED), text)
-  return RULES.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), withoutBlocks(without))
+  const bare = without.split(DOCUMENT_END).map((document) => withoutBlocks(withoutData(document)))
+  return RULES.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), bare.join('\n'))
+}
+
+/** A Secret without its data, whatever their keys are called; what is indented below them is left to `withoutBlocks`. */
+function withoutData(document: string): string {
+  return SECRET_OBJECT.test(document) ? document.replace(DATA, `$1 ${REDACTED}`) : document
 }
 
 /** Without what is indented deeper than a line that announces secrets. */
@@ -53,9 +67,10 @@ function withoutBlocks(text: string): string {
   const lines: string[] = []
   for (const line of text.split('\n')) {
     const indent = line.search(/\S/)
-    if (depth !== undefined && (indent > depth || indent < 0)) continue
+    // A comment may stand anywhere, and ends nothing.
+    if (depth !== undefined && (indent > depth || indent < 0 || line[indent] === '#')) continue
     const isHead = HEAD.test(line)
-    depth = isHead ? indent : undefined
+    depth = isHead || BARE_DATA.test(line) ? indent : undefined
     lines.push(isHead ? `${line} ${REDACTED}` : line)
   }
   return lines.join('\n')

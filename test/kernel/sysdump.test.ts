@@ -21,13 +21,17 @@ const SECRETS = {
   wireguard: `Planted5${'A'.repeat(34)}A=`,
 }
 
+/** As long as they really are: with the node's name before it no such path fits into 100 bytes. */
+const UID = '0f5b8a2e-6c1d-4e7f-9a3b-5d2c8e1f4a6b'
+const NODE_NAME = `rack-4.${'n'.repeat(48)}.example`
+
 await enterScratchNode()
 // /etc as it is, and what this test writes there is seen by nobody else.
 for (const name of ['upper', 'work']) mkdirSync(`/run/etc/${name}`, { recursive: true })
 await run('mount', '-t', 'overlay', 'etc', '-o', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work', '/etc')
 await run('mount', '-t', 'tmpfs', 'log', '/var/log')
 await addUplink()
-const agent = await Agent.start({ env: { BRAMBLE_NO_MASQUERADE_CIDR: '198.51.100.0/24' } })
+const agent = await Agent.start({ nodeName: NODE_NAME, env: { BRAMBLE_NO_MASQUERADE_CIDR: '198.51.100.0/24' } })
 t.after(() => agent.stop())
 
 mkdirSync('/etc/bramble', { recursive: true })
@@ -44,7 +48,7 @@ writeFileSync(
 )
 writeFileSync('/etc/cni/net.d/..\nhostile $(reboot).conf', '{"name":"hostile"}')
 writeFileSync('/run/bramble/wireguard.key', `${SECRETS.wireguard}\n`, { mode: 0o600 })
-for (const pod of ['kube-system_bramble-x7k2f_0f5b', 'shop_web_1a2b']) {
+for (const pod of [`kube-system_bramble-x7k2f_${UID}`, 'shop_web_1a2b']) {
   mkdirSync(`/var/log/pods/${pod}/agent`, { recursive: true })
   const line = `2026-11-21T10:00:00Z stdout F {"msg":"connects","url":"redis://bramble:${SECRETS.redis}@192.0.2.9"}\n`
   writeFileSync(`/var/log/pods/${pod}/agent/0.log`, line.repeat(60_000)) // longer than what is taken of one file
@@ -62,9 +66,9 @@ t.test('an archive with what the node is, an index, and no secret', async (t) =>
   t.match(output.stderr, 'Look at it before you give it to somebody')
   t.equal(statSync(file).mode & 0o777, 0o600)
   const { folder, files } = await unpack(file)
-  t.match(folder, /^bramble-sysdump-n1-\d{8}T\d{6}Z$/)
+  t.match(folder, new RegExp(`^bramble-sysdump-${NODE_NAME}-\\d{8}T\\d{6}Z$`))
 
-  t.match(JSON.parse(files['agent/status.json'] ?? ''), { nodeName: 'n1', pods: 1 })
+  t.match(JSON.parse(files['agent/status.json'] ?? ''), { nodeName: NODE_NAME, pods: 1 })
   t.match(files['agent/pods.json'], 'shop/web')
   t.match(files['network/routes-ipv4.txt'], /10\.42\.0\.\d+ dev brm[0-9a-f]{12} table main proto 98/)
   t.match(files['network/links.txt'], /brm[0-9a-f]{12}@/)
@@ -81,12 +85,12 @@ t.test('an archive with what the node is, an index, and no secret', async (t) =>
   t.match(files['config/net.d.txt'], '"calico-kubeconfig"', 'but that it is there is told')
 
   const [log, ...otherLogs] = Object.keys(files).filter((path) => path.startsWith('agent/logs/'))
-  t.equal(log, 'agent/logs/kube-system_bramble-x7k2f_0f5b_agent_0.log')
+  t.equal(log, `agent/logs/kube-system_bramble-x7k2f_${UID}_agent_0.log`)
   t.same(otherLogs, [], 'the logs of others stay where they are')
   t.match(files[log ?? '']?.slice(-120), '"msg":"connects","url":"redis://bramble:<redacted>@192.0.2.9"')
 
   const index = files['INDEX.txt'] ?? ''
-  t.match(index, /^sysdump of node n1, /)
+  t.ok(index.startsWith(`sysdump of node ${NODE_NAME}, `))
   for (const path of Object.keys(files).filter((path) => path !== 'INDEX.txt')) t.match(index, `\n${path} `)
   t.match(index, /^agent\/logs\/kube-system.* its last 4194304 of \d+ bytes$/m)
   t.match(index, /^agent\/node-list\.json +- +bramblectl node list -o json +nodes come and go with/m)
@@ -119,7 +123,7 @@ t.test('to stdout, and to one who does not listen to the end', async (t) => {
   const chunks: Buffer[] = []
   for await (const chunk of whole.stdout) chunks.push(chunk)
   writeFileSync('/run/piped', Buffer.concat(chunks))
-  t.match((await unpack('/run/piped')).files['INDEX.txt'], /^sysdump of node n1/)
+  t.match((await unpack('/run/piped')).files['INDEX.txt'], `sysdump of node ${NODE_NAME}`)
 
   const cut = spawn(process.execPath, [BRAMBLECTL, 'sysdump', '--file', '-'], { stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''

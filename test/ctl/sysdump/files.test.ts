@@ -1,8 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { folderFiles, listing, settings, tailOf } from '../../../ctl/sysdump/files.ts'
+import { CONTENTS } from '../../../ctl/sysdump/contents.ts'
+import { folderFiles, listing, processes, settings, tailOf } from '../../../ctl/sysdump/files.ts'
 
 t.test('of a file that is too long the end is taken, and that is said', (t) => {
   const path = join(t.testdir({ log: 'one two three' }), 'log')
@@ -31,7 +33,7 @@ t.test('names of files are made safe for an archive, and each stays another one'
   const found = folderFiles(dir, /\.conf$/, 10)
   t.equal(found.length, 6, 'no link, nothing deeper, no other name')
   t.equal(new Set(found.map(({ name }) => name)).size, 6)
-  for (const { name } of found) t.match(name, /^[\w+~-][\w.+~-]{0,63}$/)
+  for (const { name } of found) t.match(name, /^[\w+~-][\w.+~-]{0,98}$/)
   t.equal(folderFiles(dir, /\.conf$/, 2).length, 2)
   const text = listing(dir)
   t.match(text, '"link.conf" -> "/etc/shadow"')
@@ -41,6 +43,30 @@ t.test('names of files are made safe for an archive, and each stays another one'
 
 t.test('settings are named as sysctl names them, links with dots in their names too', (t) => {
   t.match(settings(['net/ipv4/conf/*/rp_filter', 'net/no/such']), /^net\.ipv4\.conf\.lo\.rp_filter = [012]$/m)
+  t.end()
+})
+
+t.test('what podman and kubectl are told is left out: it has passwords in it', async (t) => {
+  const item = CONTENTS.find(({ kind }) => kind === 'processes')
+  if (item?.kind !== 'processes') throw new Error('no processes are in the archive')
+  const commands = [
+    ['podman', 'run', '-e', 'DB=Planted'],
+    ['sudo', 'podman', 'login', '-p', 'Planted'],
+    ['sudo', 'k3s', 'kubectl', 'create', '--from-literal=a=Planted'],
+    ['kubelet', 'node', '--node-ip=192.0.2.1'],
+  ]
+  const dir = t.testdir()
+  const env = { POSIXLY_CORRECT: '1' } // no options behind the first file
+  for (const [argv0 = '', first = '', ...more] of commands) {
+    execFileSync('mkfifo', [join(dir, first)]) // to keep it waiting
+    const child = spawn('/bin/cat', [first, ...more], { argv0, cwd: dir, env, stdio: 'ignore' })
+    t.teardown(() => child.kill('SIGKILL'))
+    await once(child, 'spawn')
+  }
+  const text = processes(item.names, item.nameAlone)
+  t.notMatch(text, 'Planted')
+  t.match(text, /^\d+ podman …$/m)
+  t.match(text, /^\d+ kubelet node --node-ip=192\.0\.2\.1$/m)
   t.end()
 })
 

@@ -23,6 +23,14 @@ t.test('no form of a secret gets through', (t) => {
     'JSON in JSON': `{"msg":"got {\\"password\\":\\"a\\\\\\"${PLANTED}\\"}","level":30}`,
     'a variable': `BRAMBLE_REDIS_PASSWORD=${PLANTED}`,
     'an option': `agent --registry-token ${PLANTED} --mtu 1450`,
+    'a variable that is called pass': `-e DB_PASS=${PLANTED}`,
+    'a variable of MySQL': `MYSQL_PWD=${PLANTED}`,
+    'a field that is called pass': `smtp:\n  pass: ${PLANTED}\n  name: pi`,
+    'a pass in JSON': `{"pass":"${PLANTED}","name":"pi"}`,
+    'a pass in JSON in JSON': `{"msg":"got {\\"pass\\":\\"${PLANTED}\\"}","level":30}`,
+    'an option that is called pass': `agent --db-pass ${PLANTED} --mtu 1450`,
+    "a registry's configuration": `  .dockerconfigjson: ${PLANTED}\n  name: pi`,
+    "a registry's configuration in JSON": `{".dockerconfigjson":"${PLANTED}","name":"pi"}`,
     'an option with =': `agent --password=${PLANTED}`,
     'a header': `Authorization: Bearer ${PLANTED}${PLANTED}`,
     'a header in prose': `sent Bearer ${PLANTED}.abcdef to it`,
@@ -45,6 +53,30 @@ t.test('no form of a secret gets through', (t) => {
   t.notMatch(redact('join with abcdef.0123456789abcdef'), '0123456789abcdef')
   const pem = Buffer.from(`-----BEGIN RSA PRIVATE KEY-----\n${PLANTED}`).toString('base64')
   t.notMatch(redact(`    client-key: ${pem}`), pem.slice(20))
+  t.end()
+})
+
+t.test('of a Secret nothing gets through, whatever its keys are called', (t) => {
+  const other = 'kind: ConfigMap\ndata:\n  mode: plain\n'
+  const texts: Record<string, string> = {
+    'data before the kind': `data:\n  word: ${PLANTED}\nkind: Secret\n`,
+    'data behind the kind': `kind: Secret\nmetadata:\n  name: pi\ndata:\n  word: ${PLANTED}\n`,
+    stringData: `kind: "Secret"\nstringData:\n  word: |\n    first\n\n    ${PLANTED}\n`,
+    'a comment between': `kind: Secret\ndata:\n  one: a\n# more\n  word: ${PLANTED}\n`,
+    'data on one line': `kind: Secret\ndata: {word: ${PLANTED}}\n`,
+    'in a list': `kind: List\nitems:\n- kind: Secret\n  data:\n    word: ${PLANTED}\n`,
+    'lines of Windows': `kind: Secret\r\ndata:\r\n  word: ${PLANTED}\r\n`,
+    JSON: `{"kind":"Secret","data":{"word":"${PLANTED}"}}\n`,
+    'JSON on many lines': `{\n  "data": {\n    "word": "${PLANTED}"\n  },\n  "kind": "Secret"\n}\n`,
+    'JSON on many lines, none indented': `{\n"kind": "Secret",\n"data": {\n"word": "${PLANTED}"\n}\n}\n`,
+    'JSON in an annotation': `last-applied: "{\\"kind\\":\\"Secret\\",\\"stringData\\":{\\"word\\":\\"${PLANTED}\\"}}"\n`,
+  }
+  for (const [what, text] of Object.entries(texts)) {
+    const without = redact(`${other}---\n${text}---\n${other}`)
+    t.notMatch(without, PLANTED, what)
+    t.match(without, REDACTED, what)
+    t.equal(without.split('  mode: plain').length, 3, `${what}: other documents stay`)
+  }
   t.end()
 })
 
