@@ -40,7 +40,7 @@ t.test('without a terminal each look is a block with the time above it, until it
   const socket = await agent(t, { status: STATUS })
   const seen = begin(t, process.execPath, [BRAMBLECTL, 'status', '--watch', '--socket', socket])
   const block = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\nnode +pi-4\n/gm
-  await until('two blocks', () => (seen.text.match(block) ?? []).length === 2, 60_000)
+  await until('two blocks', () => (seen.text.match(block) ?? []).length >= 2, 60_000)
   seen.child.kill('SIGINT')
   t.equal(await exitCodeOf(seen.child), 1, 'the node has a problem')
   t.notMatch(seen.text, '\x1b')
@@ -50,7 +50,7 @@ t.test('on a terminal each look is drawn over the one before', async (t) => {
   const socket = await agent(t, { status: STATUS })
   const command = [process.execPath, BRAMBLECTL, 'status', '--watch', '--socket', socket].join(' ')
   const seen = begin(t, 'script', ['-qefc', command, '/dev/null'])
-  await until('two looks', () => seen.text.split('\x1b[H').length === 3, 60_000)
+  await until('two looks', () => seen.text.split('\x1b[H').length >= 3, 60_000)
   await until('the second is whole', () => seen.text.endsWith('\x1b[J'), 60_000)
   t.ok(seen.text.startsWith('\x1b[H'))
   t.match(seen.text, '\x1b[K')
