@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, unlinkSync, utimesSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LINK_GROUP } from '../ownership.ts'
+import { needsLoader } from './elf.ts'
 import { InstallError } from './errors.ts'
 import { onNode } from './on-node.ts'
 import { replaceFile } from './replace-file.ts'
@@ -23,7 +24,7 @@ const BROUGHT_MTIME = LINK_GROUP.pods
 const MARK = '/run/bramble/agent.sock'
 
 /**
- * Puts the plugin where the runtime looks for it, and beside it those that came along and are missing.
+ * Puts the plugin where the runtime looks for it, and beside it those that came along, where there is none of somebody else.
  * @returns what was written, as people name it
  * @throws InstallError
  */
@@ -35,12 +36,18 @@ export function putPlugins(binDir: string): string[] {
   const written = replaceFile(path, readFileSync(PLUGIN), 0o755) ? [onNode(path)] : []
   for (const plugin of brought()) {
     const place = join(binDir, basename(plugin))
-    if (lstatSync(place, { throwIfNoEntry: false })) continue
-    replaceFile(place, readFileSync(plugin), 0o755)
-    utimesSync(place, BROUGHT_MTIME, BROUGHT_MTIME)
-    written.push(onNode(place))
+    if (lstatSync(place, { throwIfNoEntry: false }) && !hasBroughtTime(place)) continue
+    if (replaceFile(place, readFileSync(plugin), 0o755, BROUGHT_MTIME)) written.push(onNode(place))
   }
   return written
+}
+
+/**
+ * Whether it may be chained, where one that does not start fails every pod. One that came along and needs a loader was linked to
+ * the C library of the image: the node's may be older, or musl, and from its container the agent cannot see it.
+ */
+export function maySafelyRun(path: string): boolean {
+  return existsSync(path) && !(hasBroughtTime(path) && needsLoader(readFileSync(path)))
 }
 
 /** The plugin, and those that came along with one; what somebody else has put there since is theirs. */

@@ -91,13 +91,18 @@ t.test('it has the capabilities that the manifest names, and no others; its root
   t.match(await daemon.exec('busybox', 'touch', '/proc/sys/net/ipv4/ip_forward'), { stderr: /Read-only file system/ })
 })
 
-t.test('the runtime finds plugin and network configuration, with the plugins that the image brought', async (t) => {
-  t.strictSame(readdirSync('/opt/cni/bin').sort(), ['bramble', 'loopback', 'portmap'])
-  t.strictSame(readdirSync('/etc/cni/net.d'), ['10-bramble.conflist'])
-  const { plugins } = JSON.parse(readFileSync('/etc/cni/net.d/10-bramble.conflist', 'utf8'))
-  t.match(plugins, [{ type: 'bramble' }, { type: 'portmap', capabilities: { portMappings: true } }])
-  await until('containerd has read it', async () => (await containerd.cri.conditions()).every(({ status }) => status))
-})
+t.test(
+  'the runtime finds plugin and network configuration, and beside it the plugins that the image brought',
+  async (t) => {
+    t.strictSame(readdirSync('/opt/cni/bin').sort(), ['bramble', 'loopback', 'portmap'])
+    t.strictSame(readdirSync('/etc/cni/net.d'), ['10-bramble.conflist'])
+    t.strictSame(chained(), [{ type: 'bramble' }], 'whether the node can run portmap is not known')
+    await run('sh', '-c', 'CNI_COMMAND=VERSION /opt/cni/bin/portmap </dev/null && touch /opt/cni/bin/portmap')
+    await until('portmap is used', () => chained().length === 2)
+    t.match(chained()[1], { type: 'portmap', capabilities: { portMappings: true } })
+    await until('containerd has read it', async () => (await containerd.cri.conditions()).every(({ status }) => status))
+  },
+)
 
 t.test('udev is told to keep NetworkManager and networkd off our links', (t) => {
   t.match(readFileSync('/run/udev/rules.d/90-bramble.rules', 'utf8'), /KERNEL=="brm\*\|bramble\.\*".*NM_UNMANAGED/)
@@ -190,7 +195,7 @@ t.test('to uninstall waits for pods that have their network by Bramble, and then
   ])
     t.match(daemon.output(), `removed ${gone}`)
   t.strictSame(await nodeState(), bare)
-  t.strictSame(readdirSync('/opt/cni/bin'), [])
+  t.strictSame(readdirSync('/opt/cni/bin'), ['portmap'], 'who has tried it has made it theirs')
   t.strictSame(readdirSync('/etc/cni/net.d'), [])
   t.strictSame(readdirSync('/run/bramble'), [])
   t.strictSame(annotations(), ['example.com/kept'])
@@ -251,6 +256,10 @@ async function untilReady(pod: DaemonPod): Promise<void> {
     if (exitCode !== undefined) throw new Error(`it ended with ${exitCode}: ${pod.output()}`)
     return pod.log().some(({ msg }) => msg === 'ready')
   })
+}
+
+function chained(): unknown[] {
+  return JSON.parse(readFileSync('/etc/cni/net.d/10-bramble.conflist', 'utf8')).plugins
 }
 
 /** What bramblectl says, in the container. */

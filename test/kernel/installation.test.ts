@@ -1,7 +1,8 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { pluginTypes } from '../../agent/install/conflist.ts'
+import { LINK_GROUP } from '../../agent/ownership.ts'
 import { Agent, until } from './agent.ts'
 import { capture, enterScratchNode, run } from './scratch.ts'
 
@@ -28,6 +29,33 @@ t.test('portmap that comes later is taken in, and left out again when it goes', 
   await until('it is in', () => types().includes('portmap'))
   rmSync(join(BIN, 'portmap'))
   await until('it is out', () => !types().includes('portmap'))
+})
+
+t.test('portmap that came with the agent is used once somebody has tried it on the node', async (t) => {
+  const portmap = join(BIN, 'portmap')
+  copyFileSync('/usr/lib/cni/portmap', `${portmap}.beside`)
+  utimesSync(`${portmap}.beside`, LINK_GROUP.pods, LINK_GROUP.pods)
+  await run('mv', `${portmap}.beside`, portmap)
+  const told = () => agent.log.find(({ unused }) => unused === portmap)
+  await agent.stop()
+  agent = await Agent.start({ args: FLAGS })
+  await until('it is told', () => told() !== undefined)
+  t.strictSame(types(), ['bramble'], 'with another C library each ADD would fail')
+  const [command = ''] = /CNI_COMMAND=VERSION .* && sudo touch \S+/.exec(String(told()?.msg)) ?? []
+  await run('sh', '-c', command.replace('sudo ', ''))
+  await until('it is in', () => types().includes('portmap'))
+  rmSync(portmap)
+  await until('it is out', () => !types().includes('portmap'))
+})
+
+t.test('folders that are removed and made again are filled, and watched as before', async () => {
+  for (let times = 0; times < 2; times++) {
+    rmSync(CONF, { recursive: true })
+    mkdirSync(CONF)
+    await until('it is back', () => readdirSync(CONF).includes('10-bramble.conflist'))
+    rmSync(CONFLIST)
+    await until('it is back again', () => readdirSync(CONF).includes('10-bramble.conflist'))
+  }
 })
 
 t.test("another network's configuration that comes first is told, with the command that takes it away", async (t) => {
@@ -66,6 +94,33 @@ t.test('a folder that cannot be written is told, and the agent serves all the sa
   await agent.stop()
   agent = await Agent.start({ args: [`--cni-bin-dir=${BIN}`, '--cni-conf-dir=/run/read-only/net.d'] })
   t.match((await problems())[0], /cannot be installed: .*\/run\/read-only\/net\.d/)
+})
+
+t.test('on a full disk nothing is written again and again, and room is found when it is there', async (t) => {
+  mkdirSync('/run/full')
+  await run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', '/run/full')
+  await agent.stop()
+  agent = await Agent.start({ args: ['--cni-bin-dir=/run/full/bin', '--cni-conf-dir=/run/full/net.d'] })
+  t.match((await problems())[0], /cannot be installed: ENOSPC/)
+  t.strictSame(readdirSync('/run/full/bin'), [], 'no half of it')
+  let tries = 0
+  const watcher = watch('/run/full/bin', (event) => event === 'rename' && tries++)
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  watcher.close()
+  t.ok(tries <= 4, `${tries} names came and went in 2 s`)
+  await run('mount', '-o', 'remount,size=64m', '/run/full')
+  await until('it is installed', () => readdirSync('/run/full/net.d').includes('10-bramble.conflist'))
+  t.strictSame(await problems(), [])
+})
+
+t.test('a folder that the node has removed below a container is told', async (t) => {
+  for (const dir of ['/run/node-conf', '/run/mounted']) mkdirSync(dir)
+  await run('mount', '--bind', '/run/node-conf', '/run/mounted')
+  await agent.stop()
+  agent = await Agent.start({ args: [`--cni-bin-dir=${BIN}`, '--cni-conf-dir=/run/mounted'] })
+  t.strictSame(await problems(), [])
+  rmSync('/run/node-conf', { recursive: true })
+  await until('it is told', async () => /was removed on the node/.test((await problems())[0] ?? ''))
 })
 
 t.test('uninstall leaves what is not ours', async (t) => {

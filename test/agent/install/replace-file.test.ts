@@ -22,6 +22,20 @@ t.test('what is there already is not written again', (t) => {
   t.end()
 })
 
+t.test('what cannot be put in place leaves nothing beside it', (t) => {
+  const dir = t.testdir({ plugin: { 'a folder': '' } })
+  t.throws(() => replaceFile(join(dir, 'plugin'), Buffer.from('one'), 0o755), { code: /EISDIR|ENOTEMPTY/ })
+  t.strictSame(readdirSync(dir), ['plugin'])
+  t.end()
+})
+
+t.test('a file has the time by which it is known', (t) => {
+  const path = join(t.testdir(), 'plugin')
+  replaceFile(path, Buffer.from('one'), 0o755, 1_000)
+  t.equal(statSync(path).mtimeMs, 1_000_000)
+  t.end()
+})
+
 t.test('other bytes, another length or another mode are replaced, by another file', (t) => {
   const path = join(t.testdir(), 'plugin')
   for (const spoil of [() => writeFileSync(path, 'two'), () => writeFileSync(path, ''), () => chmodSync(path, 0o644)]) {
