@@ -34,14 +34,15 @@ rm -rf "$home.old"
 mv "$home.new" "$home"
 ln -sf /opt/bramble/bin/bramblectl "$destdir/usr/local/bin/bramblectl"
 
-put() { # FROM TO: whole or not at all
+put() { # FROM TO [MODE]: whole or not at all
   cp "$1" "$2.new"
+  [ -z "${3-}" ] || chmod "$3" "$2.new"
   mv "$2.new" "$2"
 }
 put bin/bramble "$destdir/opt/cni/bin/bramble"
 put bramble-agent.service "$destdir/etc/systemd/system/bramble-agent.service"
-# What is configured stays.
-[ -e "$destdir/etc/bramble/agent.yaml" ] || put agent.yaml "$destdir/etc/bramble/agent.yaml"
+# What is configured stays; the address of Redis in it may have a password.
+[ -e "$destdir/etc/bramble/agent.yaml" ] || put agent.yaml "$destdir/etc/bramble/agent.yaml" 600
 
 [ -z "$destdir" ] || exit 0
 ldconfig -p 2>/dev/null | grep -q libnftables.so.1 ||

@@ -42,6 +42,7 @@ t.test('install.sh puts all in its place, and what it has put there runs', async
   await install()
   for (const path of ['opt/cni/bin/bramble', 'etc/systemd/system/bramble-agent.service', 'etc/bramble/agent.yaml'])
     t.ok(statSync(join(root, path)).isFile(), path)
+  t.equal(statSync(join(root, 'etc/bramble/agent.yaml')).mode & 0o777, 0o600, 'it may hold a password')
   t.notOk(existsSync(join(root, 'etc/cni/net.d')), 'the network configuration is put last, by who installs')
   t.equal((await run(join(root, 'opt/bramble/bin/bramblectl'), '--version')).trim(), VERSION)
   const unit = readFileSync(join(root, 'etc/systemd/system/bramble-agent.service'), 'utf8')
