@@ -21,8 +21,8 @@ const SETTLE_MS = 50
 /** Somebody may undo again and again what we do: looking takes a fifth of the time at most. */
 const REST_PER_PASS = 4
 const RETRY_MS = { first: 1_000, most: 30_000 } as const
-/** Somebody may install what is missing. */
-const LOOK_FOR_MISSING_MS = 30_000
+/** Somebody may install what is missing: soon after they have read of it, or never. */
+const LOOK_FOR_MISSING_MS = { first: 2_000, most: 30_000 } as const
 /** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
 /** A peer of WireGuard's that somebody removed cuts a whole node off, and no event tells: one question, only where there is WireGuard. */
@@ -69,6 +69,7 @@ export class NodeNetwork implements EventListener {
   /** What was wholly there after the last pass. */
   #settled: { readonly view: ClusterView; readonly desired: DesiredNetwork | undefined } | undefined
   #retryMs: number = RETRY_MS.first
+  #lookForMissingMs: number = LOOK_FOR_MISSING_MS.first
   #isRunning = false
   #running: Promise<void> = Promise.resolve()
   readonly #sometimes: readonly NodeJS.Timeout[]
@@ -296,7 +297,12 @@ export class NodeNetwork implements EventListener {
     for (const remedy of remedies)
       if (!this.#said.has(remedy)) this.#input.log.warn({ remedy }, 'the kernel cannot make a kind of tunnel')
     this.#said = new Set(remedies)
-    if (remedies.some((remedy) => this.#desired?.problems.includes(remedy))) this.#lookIn(LOOK_FOR_MISSING_MS)
+    if (!remedies.some((remedy) => this.#desired?.problems.includes(remedy))) {
+      this.#lookForMissingMs = LOOK_FOR_MISSING_MS.first
+      return
+    }
+    this.#lookIn(this.#lookForMissingMs)
+    this.#lookForMissingMs = Math.min(this.#lookForMissingMs * 2, LOOK_FOR_MISSING_MS.most)
   }
 
   async #bringAbout({ before, after }: Change): Promise<Outcome> {
