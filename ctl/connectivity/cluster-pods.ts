@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UnreachableError } from '../../agent/cluster/kubernetes/errors.ts'
+import { longestMs } from './attempts.ts'
 import { isHopeless, isReady, type PodObject, podAddresses, troubleOf } from './cluster-objects.ts'
 import type { PodPlace } from './objects.ts'
 import { probePod, serverPod } from './objects.ts'
@@ -11,8 +12,6 @@ import type { TestNamespace } from './test-namespace.ts'
 const POLL_EVERY_MS = 1_000
 /** A Pi that pulls nothing starts a pod in seconds; one that starts many at once takes longer. */
 const START_MS = 90_000
-/** From the first probe to the last: each has its own patience. */
-const PROBING_MS = 240_000
 
 export interface Pace {
   readonly signal: AbortSignal
@@ -103,8 +102,10 @@ export async function runProbes(
   const outcomes = new Map<Place, Outcome[]>()
   const done = new Set<Place>()
   let pods = new Map<string, PodObject>()
+  // They are all started together, and the longest list keeps us.
+  const probingMs = Math.max(0, ...places.map((place) => longestMs(of(place).map(({ probe }) => probe))))
   await polled(
-    PROBING_MS,
+    START_MS + probingMs,
     signal,
     async () => {
       pods = await namespace.pods()

@@ -13,7 +13,14 @@ import { type Pace, runProbes, startServers } from './cluster-pods.ts'
 import { policy, SERVICE_NAME, service } from './objects.ts'
 import { type Place, plan, policyPlan, type ServerPod, type Target } from './plan.ts'
 import { type Report, type Row, withoutTheOffline } from './rows.ts'
-import { isForgotten, otherTests, removeNamespace, TestNamespace } from './test-namespace.ts'
+import {
+  isForgotten,
+  isRefusal,
+  newNamespaceName,
+  otherTests,
+  removeNamespace,
+  TestNamespace,
+} from './test-namespace.ts'
 import { userAccess } from './user-access.ts'
 
 export interface ClusterSettings extends Pace {
@@ -67,17 +74,19 @@ async function testWith(api: ApiClient, settings: ClusterSettings): Promise<Row[
   const { say, signal } = settings
   const image = settings.image ?? (await imageOf(api, signal))
   const { nodes, skipped } = await chosenNodes(api, settings)
-  const namespace = await TestNamespace.create(api, signal)
-  say(`namespace ${namespace.name}, image ${image}, nodes ${nodes.map(({ metadata }) => metadata.name).join(', ')}`)
+  const name = newNamespaceName()
   let rows: Row[] = []
+  let isMade = true
   try {
+    const namespace = await TestNamespace.create(api, name, signal).catch((error) => {
+      isMade = !isRefusal(error)
+      throw error
+    })
+    say(`namespace ${name}, image ${image}, nodes ${nodes.map(({ metadata }) => metadata.name).join(', ')}`)
     await forgetOthers(api, namespace, settings)
     rows = [...skipped, ...(await tried(api, namespace, image, nodes, settings))]
   } finally {
-    say(`namespace ${namespace.name} is taken away`)
-    rows.push(await removalOf(api, namespace.name))
-    const [{ result, words } = { result: 'good', words: '' }] = rows.slice(-1)
-    if (result === 'failed') say(`${words}; see: kubectl describe namespace ${namespace.name}`)
+    if (isMade) rows.push(await takenAway(api, name, say))
   }
   return withoutTheOffline(rows)
 }
@@ -98,7 +107,8 @@ async function tried(
   const { running } = servers
   if (running.length === 0) return [...servers.rows]
   const addresses = serviceAddresses(await namespace.createService(service(namespace.name)))
-  const hasNames = await isThere(api, DNS_SERVICE, settings.signal)
+  const dns = await look(api, DNS_SERVICE, settings.signal)
+  const hasNames = dns === 'there'
   const planned = plan({
     servers: running,
     places: running.flatMap(({ node }, index) => [
@@ -113,7 +123,7 @@ async function tried(
   const open = await runProbes(namespace, image, planned, () => 'client', settings)
   const noNames: Row = {
     ...{ check: 'pod asks DNS', from: 'pods', node: running[0]?.node ?? '', to: 'DNS', result: 'skipped' },
-    words: 'there is no Service kube-dns in kube-system',
+    words: `${dns === 'forbidden' ? 'our user may not read the' : 'there is no'} Service kube-dns in kube-system`,
   }
   const held = settings.hasPolicy ? await underPolicy(namespace, image, running, settings) : []
   return [...servers.rows, ...open, ...(hasNames ? [] : [noNames]), ...held]
@@ -140,7 +150,12 @@ async function imageOf(api: ApiClient, signal: AbortSignal): Promise<string> {
   const missing = new ClusterTestError(
     'there is no DaemonSet kube-system/bramble to take the image from; is Bramble installed? else name one: --image REFERENCE',
   )
-  if (!(await isThere(api, DAEMON_SET, signal))) throw missing
+  const found = await look(api, DAEMON_SET, signal)
+  if (found === 'forbidden')
+    throw new ClusterTestError(
+      'our user may not read the DaemonSet kube-system/bramble (403), to take the image from it; name one: --image REFERENCE',
+    )
+  if (found === 'absent') throw missing
   const { spec } = (await api.get(DAEMON_SET, signal)) as DaemonSetObject
   const image = spec?.template?.spec?.containers?.[0]?.image
   if (image === undefined) throw missing
@@ -184,21 +199,21 @@ async function clean(api: ApiClient, { say, signal }: Pace): Promise<Row[]> {
   const others = await otherTests(api, '', signal)
   if (others.length === 0) say('no test has left anything')
   const rows: Row[] = []
-  for (const { metadata } of others) {
-    say(`namespace ${metadata.name} is taken away`)
-    rows.push(await removalOf(api, metadata.name))
-  }
+  for (const { metadata } of others) rows.push(await takenAway(api, metadata.name, say))
   return rows
 }
 
 /** Whatever became of the test: also when it was interrupted. */
-async function removalOf(api: ApiClient, name: string): Promise<Row> {
+async function takenAway(api: ApiClient, name: string, say: Pace['say']): Promise<Row> {
   const row = { check: 'nothing is left behind', from: 'cluster', node: '', to: `namespace ${name}` } as const
+  say(`namespace ${name} is taken away`)
   try {
-    await removeNamespace(api, name, AbortSignal.timeout(CLEAN_UP_MS))
+    await removeNamespace(api, name, CLEAN_UP_MS)
     return { ...row, result: 'good', words: '' }
   } catch (error) {
-    return { ...row, result: 'failed', words: `namespace ${name}: ${(error as Error).message}` }
+    const words = `namespace ${name}: ${(error as Error).message}`
+    say(`${words}; see: kubectl describe namespace ${name}`)
+    return { ...row, result: 'failed', words }
   }
 }
 
@@ -217,12 +232,13 @@ async function agentPodsOf(api: ApiClient, signal: AbortSignal): Promise<Readonl
   return pods
 }
 
-async function isThere(api: ApiClient, path: string, signal: AbortSignal): Promise<boolean> {
+async function look(api: ApiClient, path: string, signal: AbortSignal): Promise<'there' | 'absent' | 'forbidden'> {
   try {
     await api.get(path, signal)
-    return true
+    return 'there'
   } catch (error) {
-    if (error instanceof ApiError && [403, 404].includes(error.status)) return false
+    if (error instanceof ApiError && error.status === 404) return 'absent'
+    if (error instanceof ApiError && error.status === 403) return 'forbidden'
     throw error
   }
 }

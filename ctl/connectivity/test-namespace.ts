@@ -2,15 +2,27 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiObject } from '../../agent/cluster/kubernetes/answers.ts'
 import type { ApiClient } from '../../agent/cluster/kubernetes/client.ts'
-import { ApiError } from '../../agent/cluster/kubernetes/errors.ts'
+import { ApiError, ApiProtocolError } from '../../agent/cluster/kubernetes/errors.ts'
 import type { EventObject, PodObject, ServiceObject } from './cluster-objects.ts'
 import { NAMESPACE_PREFIX, namespaceObject, TEST_LABEL, TEST_SECONDS_MAX } from './objects.ts'
 
 const POLL_EVERY_MS = 500
+/** The client itself gives up before. */
+const CREATE_WITHIN_MS = 60_000
 /** A controller makes the ServiceAccount that every pod needs, a moment after the namespace. */
 const ACCOUNT_WITHIN_MS = 30_000
 /** kubelet ends pods within a second; a busy one takes its time. */
 const GONE_WITHIN_MS = 120_000
+
+/** Chosen before the namespace is asked for, so that it can be taken away whatever becomes of the answer. */
+export function newNamespaceName(): string {
+  return `${NAMESPACE_PREFIX}${randomBytes(3).toString('hex')}`
+}
+
+/** Refused for good, and not done. Whether a request was carried out whose answer was lost nobody knows. Pure. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && error.status < 500 && error.status !== 429
+}
 
 /** The namespace of one test, with all that is in it. */
 export class TestNamespace {
@@ -26,10 +38,15 @@ export class TestNamespace {
     this.#signal = signal
   }
 
-  /** @throws ApiError and the like */
-  static async create(api: ApiClient, signal: AbortSignal): Promise<TestNamespace> {
-    const name = `${NAMESPACE_PREFIX}${randomBytes(3).toString('hex')}`
-    return new TestNamespace(api, await api.create('/api/v1/namespaces', namespaceObject(name), signal), signal)
+  /**
+   * An interrupt waits for the answer: a request that is cut off may still be carried out, after the clean-up.
+   * @throws ApiError and the like; AbortError once it is made
+   */
+  static async create(api: ApiClient, name: string, signal: AbortSignal): Promise<TestNamespace> {
+    const answered = AbortSignal.timeout(CREATE_WITHIN_MS)
+    const object = await api.create('/api/v1/namespaces', namespaceObject(name), answered)
+    signal.throwIfAborted()
+    return new TestNamespace(api, object, signal)
   }
 
   async createPod(pod: object): Promise<void> {
@@ -98,21 +115,43 @@ export function isForgotten(namespace: ApiObject, now: string): boolean {
   return Date.parse(now) - Date.parse(creationOf(namespace)) > TEST_SECONDS_MAX * 1000
 }
 
-/** Ends when it is gone with all that was in it. @throws Error that says how far it got */
-export async function removeNamespace(api: ApiClient, name: string, signal: AbortSignal): Promise<void> {
+/**
+ * Ends when it is gone with all that was in it. An API server that is away, or stumbles, is asked again.
+ * @param withinMs all in all
+ * @throws Error that says how far it got
+ */
+export async function removeNamespace(api: ApiClient, name: string, withinMs: number): Promise<void> {
   const path = `/api/v1/namespaces/${name}`
-  const deadlineMs = performance.now() + GONE_WITHIN_MS
+  const signal = AbortSignal.timeout(withinMs)
+  let [endMs, isAsked] = [performance.now() + withinMs, false]
+  let trouble = new Error(`nobody answered within ${withinMs / 1000} s`)
+  while (performance.now() < endMs)
+    try {
+      if (!isAsked) {
+        await deleteOnce(api, path, signal)
+        isAsked = true
+        endMs = Math.min(endMs, performance.now() + GONE_WITHIN_MS)
+        trouble = new Error(`it is still being deleted after ${GONE_WITHIN_MS / 1000} s`)
+      }
+      await api.get(path, signal)
+      await sleep(POLL_EVERY_MS)
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return
+      if (signal.aborted) break
+      if (isRefusal(error) || error instanceof ApiProtocolError) throw error
+      if (!isAsked) trouble = error as Error
+      await sleep(POLL_EVERY_MS)
+    }
+  throw trouble
+}
+
+/** 409: a DELETE whose answer was lost has been heard, and it is on its way out. */
+async function deleteOnce(api: ApiClient, path: string, signal: AbortSignal): Promise<void> {
   try {
     await api.delete(path, signal)
-    while (performance.now() < deadlineMs) {
-      await api.get(path, signal)
-      await sleep(POLL_EVERY_MS, undefined, { signal })
-    }
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return
-    throw error
+    if (!(error instanceof ApiError && error.status === 409)) throw error
   }
-  throw new Error(`namespace ${name} is still being deleted after ${GONE_WITHIN_MS / 1000} s`)
 }
 
 function creationOf({ metadata }: ApiObject): string {

@@ -2,7 +2,8 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
-import { attempt } from '../../../ctl/connectivity/attempts.ts'
+import { attempt, longestMs } from '../../../ctl/connectivity/attempts.ts'
+import { TEST_SECONDS_MAX } from '../../../ctl/connectivity/objects.ts'
 import type { Outcome, Probe } from '../../../ctl/connectivity/probe.ts'
 import { reach } from '../../../ctl/connectivity/reach.ts'
 import { ProbeServer } from '../../../ctl/connectivity/server.ts'
@@ -95,6 +96,26 @@ t.test('it is tried again until it is as expected, or the patience is over', asy
     { id: 0, isGood: true, words: 'blocked, as it should be' },
     { id: 0, isGood: false, words: 'no connection' },
   ])
+})
+
+t.test('patience counts from the beginning: many that fail do not wait one after the other', async (t) => {
+  const shut = async () => ({ isReached: false, words: 'no connection' }) as const
+  const probes = Array.from({ length: 8 }, (_, id) => probe({ id, patienceMs: 4_000 }))
+  const startMs = performance.now()
+  const outcomes: Outcome[] = []
+  await attempt(probes, shut, (outcome) => outcomes.push(outcome))
+  const tookMs = performance.now() - startMs
+  t.equal(outcomes.length, 8)
+  t.ok(tookMs > 7_000, 'the later ones have a little of their own: a packet may be lost')
+  t.ok(tookMs < longestMs(probes), `${tookMs} ms`)
+})
+
+t.test('ten nodes with both families, of which nothing works, are told of before their pods end', (t) => {
+  const open = Array.from({ length: 90 }, (_, id) => probe({ id, patienceMs: 10_000 }))
+  const held = Array.from({ length: 20 }, (_, id) => probe({ id, patienceMs: 20_000 }))
+  t.ok(longestMs(open) + longestMs(held) < TEST_SECONDS_MAX * 1000 - 3 * 90_000)
+  t.equal(longestMs([]), 0)
+  t.end()
 })
 
 t.end()
