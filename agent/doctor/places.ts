@@ -7,9 +7,12 @@ const MOUNTED = '/host'
 /** Where the files of the node are. What is not there, or may not be read, is just absent. */
 export class Places {
   readonly #roots: readonly string[]
+  readonly #mounted: string
 
-  constructor(roots: readonly string[] = [MOUNTED, '/']) {
+  /** @param mounted what a pod has below it */
+  constructor(roots: readonly string[] = [MOUNTED, '/'], mounted = MOUNTED) {
     this.#roots = roots
+    this.#mounted = mounted
   }
 
   /** The path as this process reaches it. @param path as a person on the node would write it */
@@ -18,10 +21,13 @@ export class Places {
     return paths.find((one) => existsSync(one)) ?? paths.at(-1) ?? path
   }
 
-  /** What is in files that the agent's pod does not have cannot be told there. @throws Error */
+  /** What is in files that the agent's pod does not have cannot be told there; one of `kubectl debug` has all. @throws Error */
   needNode(): void {
-    if (this.#roots.includes(MOUNTED) && existsSync(MOUNTED))
-      throw new Error('the pod does not see those files of the node: run bramblectl doctor on the node itself')
+    if (!this.#roots.includes(this.#mounted) || !existsSync(this.#mounted)) return
+    if (!existsSync(join(this.#mounted, 'usr')))
+      throw new Error(
+        'the pod does not see those files of the node: one of kubectl debug does (docs/troubleshooting.md has the command)',
+      )
   }
 
   has(path: string): boolean {

@@ -32,3 +32,11 @@ t.test('what is nowhere is absent, and no error', async (t) => {
 t.test('where nothing is mounted from a node, this is the node', async (t) => {
   t.doesNotThrow(() => places.needNode())
 })
+
+t.test("the agent's pod has some of the node's files, one of kubectl debug has all", async (t) => {
+  const mounted = join(base, 'mounted')
+  const pod = new Places([mounted, join(base, 'own')], mounted)
+  t.throws(() => pod.needNode(), { message: /kubectl debug/ })
+  mkdirSync(join(mounted, 'usr'))
+  t.doesNotThrow(() => pod.needNode())
+})
