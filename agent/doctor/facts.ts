@@ -34,6 +34,8 @@ export interface Machine {
   /** `Raspberry Pi 5 Model B Rev 1.0`; empty where the machine has no device tree. */
   readonly model: string
   readonly pageBytes: number
+  /** A Raspberry Pi's config.txt, where the kernel with pages of 4 KiB (kernel8.img) lies beside it. */
+  readonly smallPagesConfig: string | undefined
 }
 
 export interface Clock {
@@ -100,6 +102,8 @@ export interface Firewall {
   readonly legacyTables: readonly string[]
   /** Chains in them; empty where there are none, or no iptables-legacy to ask. */
   readonly legacyChains: readonly FirewallChain[]
+  /** Tables of iptables-legacy that are there, and that nobody here can show: no iptables-legacy-save. */
+  readonly unseenTables: readonly string[]
 }
 
 export interface FirewallChain {
@@ -126,6 +130,8 @@ export interface NodeLink {
   readonly isWireless: boolean
   /** A default route leaves over it. */
   readonly isUplink: boolean
+  /** Other links are ports of it, as of a bridge. */
+  readonly hasPorts: boolean
   /** With their lengths: `192.168.1.2/24`. */
   readonly addresses: readonly string[]
 }
@@ -206,6 +212,8 @@ export interface AgentState {
   readonly isForbidden: boolean
   /** What it said last, where a log can be read. */
   readonly lastWords: readonly string[]
+  /** Who starts and restarts it: systemd, or Kubernetes. */
+  readonly runsAs: 'unit' | 'pod'
   /** Where these are from, as a command that shows more. */
   readonly logCommand: string
   /** DELs that found no agent. */

@@ -12,6 +12,7 @@ const IFLA_ADDRESS = 1
 const IFLA_IFNAME = 3
 const IFLA_MTU = 4
 const IFLA_LINK = 5
+const IFLA_MASTER = 10
 const IFLA_LINKINFO = 18
 const IFLA_IFALIAS = 20
 const IFLA_AF_SPEC = 26
@@ -128,12 +129,22 @@ export function getLink(name: string): NetlinkRequest {
 }
 
 export async function listLinks(netlink: Netlink): Promise<Link[]> {
-  const messages = await netlink.dump({
+  return (await netlink.dump(showLinks())).map(parseLink)
+}
+
+/** The indexes of bridges and bonds that other links are ports of. */
+export async function listMasters(netlink: Netlink): Promise<Set<number>> {
+  const messages = await netlink.dump(showLinks())
+  const masters = messages.map(({ body }) => readAttributes(body.subarray(INFO_BYTES)).get(IFLA_MASTER))
+  return new Set(masters.flatMap((master) => readU32(master) ?? []))
+}
+
+function showLinks(): NetlinkRequest {
+  return {
     name: 'link show',
     type: RTM_GETLINK,
     body: Buffer.concat([linkInfo({}), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
-  })
-  return messages.map(parseLink)
+  }
 }
 
 /** Not of the link itself, but of its place in a bridge: an RTM_DELLINK then says that it has left the bridge, and lives. */

@@ -5,6 +5,9 @@ import { command } from '../finding.ts'
 const TOLD_BETTER = /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )/
 
 /** The agent, and what it says of itself. Pure, as are all checks. */
+/** What restarts agents in Kubernetes, one after the other; pods keep their network. */
+export const RESTART_PODS = 'kubectl -n kube-system rollout restart daemonset bramble'
+
 export const AGENT_CHECKS = [
   check({
     name: 'agent-away',

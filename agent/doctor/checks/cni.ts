@@ -3,6 +3,8 @@ import { leadsToUs } from '../../install/conflist.ts'
 import { check } from '../check.ts'
 import type { CniPlace } from '../facts.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
+import { RESTART_PODS } from './agent.ts'
+import { setAside } from './set-aside.ts'
 
 /** The files by which the runtime finds its network. */
 
@@ -11,12 +13,6 @@ const isOurs = ({ types }: { readonly types: readonly string[] }) => types.inclu
 
 /** Where a runtime would use us: only these are looked at more closely. */
 const used = (places: readonly CniPlace[]) => places.filter(({ configs }) => configs.some(isOurs))
-
-/** By another ending: runtimes read .conf, .conflist and .json alone. */
-function setAside(folder: string, file: string) {
-  const path = `${folder}/${file}`
-  return command(`mv ${shellWord(path)} ${shellWord(`${path}.disabled`)}`)
-}
 
 export const CNI_CHECKS = [
   check({
@@ -77,8 +73,8 @@ export const CNI_CHECKS = [
   check({
     name: 'plugin-missing',
     symptom: 'pods fail with "failed to find plugin \\"bramble\\" in path"',
-    needs: ['cni'],
-    find: ({ cni }) =>
+    needs: ['cni', 'agent'],
+    find: ({ cni, agent: { runsAs } }) =>
       used(cni.places).flatMap(({ binDir, programs, pluginVersion }): Finding[] => {
         if (!programs.includes('bramble'))
           return [
@@ -89,7 +85,9 @@ export const CNI_CHECKS = [
               advice: 'restart the agent, which puts it there where it has --cni-bin-dir',
               remedies: [
                 command(
-                  `cp /opt/bramble/bin/bramble ${binDir}/.bramble.new && mv ${binDir}/.bramble.new ${binDir}/bramble`,
+                  runsAs === 'pod'
+                    ? RESTART_PODS
+                    : `cp /opt/bramble/bin/bramble ${binDir}/.bramble.new && mv ${binDir}/.bramble.new ${binDir}/bramble`,
                 ),
               ],
             },

@@ -2,6 +2,7 @@ import { check } from '../check.ts'
 import type { AgentState, Firewall, FirewallChain } from '../facts.ts'
 import { command, type Finding, type Remedy } from '../finding.ts'
 import { isAbout } from './cidrs.ts'
+import { unseenRules } from './unseen.ts'
 
 /** Rules of other programs that stand in the way of pods. */
 
@@ -32,6 +33,7 @@ export const FIREWALL_CHECKS = [
         }),
       )
     },
+    doubt: ({ firewall }) => unseenRules(firewall),
   }),
   check({
     name: 'firewalld',
@@ -63,6 +65,7 @@ export const FIREWALL_CHECKS = [
     name: 'iptables-mixed',
     symptom: 'rules that `iptables -S` does not show; Services work on some nodes only',
     needs: ['firewall'],
+    doubt: ({ firewall }) => (firewall.legacyTables.length > 0 ? undefined : unseenRules(firewall)),
     find: ({ firewall: { chains, legacyTables } }) => {
       const nft = [...new Set(chains.map(({ table }) => table).filter(isIptables))]
       if (legacyTables.length === 0 || nft.length === 0) return []

@@ -98,7 +98,7 @@ export const MACHINE_CHECKS = [
     name: 'page-size',
     symptom: 'containers end with "Unsupported system page size"',
     needs: ['machine'],
-    find: ({ machine: { pageBytes, model } }) =>
+    find: ({ machine: { pageBytes, model, smallPagesConfig } }) =>
       pageBytes <= 4096
         ? []
         : [
@@ -107,9 +107,11 @@ export const MACHINE_CHECKS = [
               what: `pages have ${pageBytes / 1024} KiB${model && ` (${model})`}`,
               why: 'Bramble works with them; programs with a jemalloc that was built for 4 KiB (older Redis, MariaDB, Longhorn images) do not start',
               advice: 'newer images, or the kernel with 4 KiB pages, and a reboot',
-              remedies: model.startsWith('Raspberry')
-                ? [command('echo kernel=kernel8.img >> /boot/firmware/config.txt')]
-                : [],
+              // The last section of the file may be for other boards.
+              remedies:
+                smallPagesConfig === undefined
+                  ? []
+                  : [command(`printf '\\n[all]\\nkernel=kernel8.img\\n' >> ${smallPagesConfig}`)],
             },
           ],
   }),

@@ -60,8 +60,9 @@ export const NETWORK_CHECKS = [
               why: 'it may set addresses and routes on links of pods, or take them down',
               advice: 'the agent tells it so where it installs its plugin (--cni-bin-dir); this does it by hand',
               remedies: [
+                // With a plain = it would take the place of what the system's own files leave alone.
                 command(
-                  "printf '[keyfile]\\nunmanaged-devices=interface-name:brm*;interface-name:bramble.*\\n' > /etc/NetworkManager/conf.d/bramble.conf",
+                  "printf '[keyfile]\\nunmanaged-devices+=interface-name:brm*;interface-name:bramble.*\\n' > /etc/NetworkManager/conf.d/bramble.conf",
                 ),
                 command('nmcli general reload'),
               ],

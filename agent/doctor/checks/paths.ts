@@ -48,13 +48,15 @@ export const PATH_CHECKS = [
         // One that does not answer at all is no matter of the tunnel.
         .filter((end) => peers.some(({ node, measuredBytes }) => node === end.node && measuredBytes !== undefined))
         .map(({ node, way, address }): Finding => {
-          const { what, rule, port } = CARRIERS[way] ?? CARRIER_UNKNOWN
+          const from = peers.find((peer) => peer.node === node)?.address ?? ''
+          const { what, rule, port }: Carrier = CARRIERS[way] ?? { what: 'what carries it', rule: `-s ${from}` }
+          const program = from.includes(':') ? 'ip6tables' : 'iptables'
           return {
             severity: 'error',
             what: `${node} answers, but its end of ${way} (${address}) does not`,
             why: `${what} is dropped between the two nodes, by a firewall on one of them or on the way: their pods do not reach each other`,
             advice: `on both nodes${port ? `; by ufw: ufw allow ${port}; by firewalld: firewall-cmd --permanent --add-port=${port}, then --reload` : ''}`,
-            remedies: [command(`iptables -I INPUT ${rule} -j ACCEPT`)],
+            remedies: [command(`${program} -I INPUT ${rule} -j ACCEPT`)],
           }
         }),
   }),
@@ -97,4 +99,3 @@ const CARRIERS: Readonly<Record<string, Carrier>> = {
   ipip: { what: 'IP protocol 4', rule: '-p 4' },
   gre: { what: 'IP protocol 47', rule: '-p 47' },
 }
-const CARRIER_UNKNOWN: Carrier = { what: 'what carries it', rule: '-s NODE' }

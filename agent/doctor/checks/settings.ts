@@ -1,7 +1,7 @@
 import { parseCidr } from '../../../ipam/address.ts'
 import { check } from '../check.ts'
 import type { NodeLink } from '../facts.ts'
-import { command, type Finding, shellWord, sysctlRemedy } from '../finding.ts'
+import { command, type Finding, type Remedy, shellWord, sysctlRemedy } from '../finding.ts'
 
 /** Kernel settings of the node. */
 
@@ -49,7 +49,9 @@ export const SETTINGS_CHECKS = [
           advice: `2 lets it in as long as there is any way back; or take one of the two links down`,
           remedies: [
             sysctlRemedy(`ipv4/conf/${name}/rp_filter`, '2'),
-            command(`echo ${shellWord(`net/ipv4/conf/${name}/rp_filter=2`)} > /etc/sysctl.d/90-rp-filter.conf`),
+            command(
+              `echo ${shellWord(`net/ipv4/conf/${name}/rp_filter=2`)} > ${shellWord(`/etc/sysctl.d/90-rp-filter-${name}.conf`)}`,
+            ),
           ],
         }),
       )
@@ -68,10 +70,7 @@ export const SETTINGS_CHECKS = [
           what: `${conntrack.count} of ${conntrack.max} connections are tracked: the table is full`,
           why: 'packets of new connections are dropped, of every pod and of the node itself',
           advice: 'an entry takes some 300 bytes of memory that cannot be paged out',
-          remedies: [
-            sysctlRemedy('netfilter/nf_conntrack_max', String(wanted)),
-            command(`echo net.netfilter.nf_conntrack_max=${wanted} > /etc/sysctl.d/90-conntrack.conf`),
-          ],
+          remedies: conntrackRemedies(wanted),
         },
       ]
     },
@@ -88,14 +87,20 @@ export const SETTINGS_CHECKS = [
               severity: 'note',
               what: `at most ${conntrack.max} connections are tracked`,
               why: 'a few busy pods fill that, and then packets of new connections are dropped',
-              remedies: [
-                sysctlRemedy('netfilter/nf_conntrack_max', String(CONNTRACK_LEAST)),
-                command(`echo net.netfilter.nf_conntrack_max=${CONNTRACK_LEAST} > /etc/sysctl.d/90-conntrack.conf`),
-              ],
+              remedies: conntrackRemedies(CONNTRACK_LEAST),
             },
           ],
   }),
 ]
+
+/** At a start settings are made before anything loads the module, and without it this one is passed over. */
+function conntrackRemedies(entries: number): Remedy[] {
+  return [
+    sysctlRemedy('netfilter/nf_conntrack_max', String(entries)),
+    command(`echo net.netfilter.nf_conntrack_max=${entries} > /etc/sysctl.d/90-conntrack.conf`),
+    command('echo nf_conntrack > /etc/modules-load.d/90-conntrack.conf'),
+  ]
+}
 
 function sharesNetwork(a: NodeLink, b: NodeLink): boolean {
   const networks = new Set(a.addresses.flatMap(networkOf))

@@ -1,5 +1,6 @@
 import { check } from '../check.ts'
 import { command, type Finding } from '../finding.ts'
+import { RESTART_PODS } from './agent.ts'
 
 /** SD cards: what is full, and what wears them out. */
 
@@ -93,8 +94,8 @@ export const STORAGE_CHECKS = [
   check({
     name: 'agent-paged-out',
     symptom: 'the first pod after a quiet time takes seconds to start',
-    needs: ['storage'],
-    find: ({ storage: { agentSwappedBytes = 0 } }) =>
+    needs: ['storage', 'agent'],
+    find: ({ storage: { agentSwappedBytes = 0 }, agent: { runsAs } }) =>
       agentSwappedBytes < 8 * MIB
         ? []
         : [
@@ -104,7 +105,10 @@ export const STORAGE_CHECKS = [
               why: 'the next ADD waits until they are read back',
               advice:
                 'memory is short, or the agent has a limit that is too small for it: give it none, and the node less to do',
-              remedies: [command('free -m'), command('systemctl set-property bramble-agent MemorySwapMax=0')],
+              remedies: [
+                command('free -m'),
+                command(runsAs === 'pod' ? RESTART_PODS : 'systemctl set-property bramble-agent MemorySwapMax=0'),
+              ],
             },
           ],
   }),

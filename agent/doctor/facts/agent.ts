@@ -5,7 +5,7 @@ import { STARTING_SOCKET } from '../../../plugin/frame.ts'
 import type { ControlAnswers, ControlCall } from '../../api/control.ts'
 import type { AgentState } from '../facts.ts'
 import type { Places } from '../places.ts'
-import { lastWordsOf } from './log.ts'
+import { lastWordsOf, runnerOf } from './log.ts'
 
 /** How the agent is asked; it throws an Error that says why it cannot be. */
 export type Ask = <Call extends ControlCall>(call: Call) => Promise<ControlAnswers[Call]>
@@ -14,10 +14,10 @@ export async function agent(places: Places, ask: Ask, socket: string): Promise<A
   const pendingDels = places.list(join(dirname(socket), 'pending')).length
   try {
     const answers = await answersOf(ask, existsSync(socket))
-    return { answers, podCidrs: answers.podCidrs, refusal: '', isForbidden: false, ...NO_LOG, pendingDels }
+    return { answers, podCidrs: answers.podCidrs, refusal: '', isForbidden: false, ...silent(places), pendingDels }
   } catch (error) {
     const isForbidden = isClosed(socket)
-    const log = isForbidden ? NO_LOG : await lastWordsOf(places)
+    const log = isForbidden ? silent(places) : await lastWordsOf(places)
     const podCidrs = await configuredCidrs(places)
     return { answers: undefined, podCidrs, refusal: (error as Error).message, isForbidden, ...log, pendingDels }
   }
@@ -26,7 +26,7 @@ export async function agent(places: Places, ask: Ask, socket: string): Promise<A
 /** Three of them in the time that a fact may take. */
 const ANSWER_MS = 4_000
 
-const NO_LOG = { lastWords: [], logCommand: 'journalctl -u bramble-agent -n 50 --no-pager' } as const
+const silent = (places: Places) => ({ lastWords: [], ...runnerOf(places) })
 
 async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<AgentState['answers']>> {
   const { version, podCidrs, problems, pid } = await inTime(ask('status'))

@@ -68,14 +68,16 @@ export function parseChains(text: string): FirewallChain[] {
 async function legacy(places: Places, texts: Map<string, string>) {
   const legacyTables: string[] = []
   const legacyChains: FirewallChain[] = []
+  const unseenTables: string[] = []
   for (const [family, prefix] of [
     [4, 'ip'],
     [6, 'ip6'],
   ] as const) {
     const names = (places.read(`/proc/net/${prefix}_tables_names`) ?? '').split('\n').filter((name) => name !== '')
     if (names.length === 0) continue
-    const saved = (await outputOf(`${prefix}tables-legacy-save`))?.stdout ?? '' // there is no such program in the agent's image
-    const chains = parseSaved(prefix, saved)
+    const saved = await outputOf(`${prefix}tables-legacy-save`) // there is no such program in the agent's image
+    if (!saved) unseenTables.push(...names.map((name) => `${prefix} ${name}`))
+    const chains = parseSaved(prefix, saved?.stdout ?? '')
     const closed = chains.filter(({ policy }) => policy === 'drop').map(({ table }) => table)
     legacyTables.push(
       ...names
@@ -83,9 +85,9 @@ async function legacy(places: Places, texts: Map<string, string>) {
         .map((name) => `${prefix} ${name}`),
     )
     legacyChains.push(...chains)
-    texts.set(`legacy ${prefix} filter`, saved)
+    texts.set(`legacy ${prefix} filter`, saved?.stdout ?? '')
   }
-  return { legacyTables, legacyChains }
+  return { legacyTables, legacyChains, unseenTables }
 }
 
 /** Of what `iptables-save` prints. Pure. */

@@ -1,4 +1,7 @@
 import { statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { AgentState } from '../facts.ts'
+import { shellWord } from '../finding.ts'
 import type { Places } from '../places.ts'
 import { outputOf } from './command.ts'
 
@@ -10,10 +13,28 @@ const WARN = 40
 
 const POD_LOGS = '/var/log/pods'
 
-interface Log {
-  readonly lastWords: readonly string[]
-  /** Shows more. */
-  readonly logCommand: string
+type Log = Pick<AgentState, 'lastWords' | 'logCommand' | 'runsAs'>
+
+/** Of an agent that answers: its log says more than its last words. */
+export function runnerOf(places: Places): Omit<Log, 'lastWords'> {
+  const newest = newestPodLog(places)
+  if (newest) {
+    const [namespace, pod] = newest.folder.split('_')
+    return { runsAs: 'pod', logCommand: `kubectl -n ${namespace} logs ${pod} --tail=50` }
+  }
+  if (hasUnit(places)) return { runsAs: 'unit', logCommand: `journalctl -u ${UNIT} -n 50 --no-pager` }
+  return { runsAs: 'pod', logCommand: podLogCommand() }
+}
+
+function hasUnit(places: Places): boolean {
+  return ['/etc', '/run', '/usr/lib'].some((root) => places.has(`${root}/systemd/system/${UNIT}.service`))
+}
+
+/** In its own pod the agent sees neither units nor the folder of its log. */
+function podLogCommand(): string {
+  const node = process.env.BRAMBLE_NODE_NAME ?? hostname().toLowerCase()
+  const pods = `kubectl -n kube-system get pods -l app.kubernetes.io/name=bramble --field-selector ${shellWord(`spec.nodeName=${node}`)} -o name`
+  return `kubectl -n kube-system logs --tail=50 $(${pods})`
 }
 
 /** What the agent said before it went: from the journal, or from the log of its pod. */
@@ -22,10 +43,12 @@ export async function lastWordsOf(places: Places): Promise<Log> {
   if (newest) {
     const [namespace, pod] = newest.folder.split('_')
     const lines = (places.read(newest.file) ?? '').split('\n').map(withoutCri)
-    return { lastWords: wordsOf(lines), logCommand: `kubectl -n ${namespace} describe pod ${pod}` }
+    return { lastWords: wordsOf(lines), runsAs: 'pod', logCommand: `kubectl -n ${namespace} describe pod ${pod}` }
   }
+  if (!hasUnit(places)) return { lastWords: [], ...runnerOf(places) }
   const journal = await outputOf('journalctl', ['-u', UNIT, '-n', String(LINES), '-o', 'cat', '--no-pager', '-q'])
-  return { lastWords: wordsOf((journal?.stdout ?? '').split('\n')), logCommand: `systemctl status ${UNIT}` }
+  const lastWords = wordsOf((journal?.stdout ?? '').split('\n'))
+  return { lastWords, runsAs: 'unit', logCommand: `systemctl status ${UNIT}` }
 }
 
 /** Of all that the DaemonSet has had on this node; kubelet names the folders NAMESPACE_POD_UID. */

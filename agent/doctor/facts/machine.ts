@@ -15,7 +15,14 @@ export function machine(places: Places, version: string): Machine {
     kernelRelease: release(),
     model: (places.read('/proc/device-tree/model') ?? '').replaceAll('\0', '').trim(),
     pageBytes: pageBytes(places),
+    smallPagesConfig: smallPagesConfig(places),
   }
+}
+
+/** Raspberry Pi OS has both kernels, others for the same board have not. */
+function smallPagesConfig(places: Places): string | undefined {
+  const folder = ['/boot/firmware', '/boot'].find((one) => places.has(`${one}/config.txt`))
+  return folder !== undefined && places.has(`${folder}/kernel8.img`) ? `${folder}/config.txt` : undefined
 }
 
 /** The kernel tells each program by its auxiliary vector: pairs of numbers of 8 bytes. */

@@ -1,5 +1,5 @@
 import { listAddresses } from '../../kernel/addresses.ts'
-import { listLinks } from '../../kernel/links.ts'
+import { listLinks, listMasters } from '../../kernel/links.ts'
 import { Netlink } from '../../kernel/netlink.ts'
 import { listDefaultRouteLinks, listRoutes, RT_TABLE_MAIN } from '../../kernel/routes.ts'
 import { isPodLink, isRenamedPodLink, isTunnelLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../../ownership.ts'
@@ -11,6 +11,7 @@ export async function network(places: Places): Promise<Network> {
   const netlink = new Netlink()
   try {
     const links = await listLinks(netlink)
+    const masters = await listMasters(netlink)
     const addresses = await listAddresses(netlink)
     const routes = [
       ...(await listRoutes(netlink, 4, NODE_ROUTE_PROTOCOL)),
@@ -26,6 +27,7 @@ export async function network(places: Places): Promise<Network> {
         isOurs: isOurs(link),
         isWireless: ['wireless', 'phy80211'].some((mark) => places.has(`/sys/class/net/${link.name}/${mark}`)),
         isUplink: uplinks.includes(link.index),
+        hasPorts: masters.has(link.index),
         addresses: addresses
           .filter(({ linkIndex }) => linkIndex === link.index)
           .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
@@ -58,7 +60,7 @@ export function keepers(places: Places): LinkKeepers {
       runs: places.has('/run/NetworkManager'),
       leavesOurs:
         says(folders('udev/rules.d'), /brm\*.*NM_UNMANAGED/) ||
-        says(folders('NetworkManager/conf.d', 'NetworkManager'), /^\s*unmanaged-devices\s*=.*brm\*/m),
+        says(folders('NetworkManager/conf.d', 'NetworkManager'), /^\s*unmanaged-devices\s*\+?=.*brm\*/m),
     },
     networkd: {
       runs: places.has('/run/systemd/netif/state'),

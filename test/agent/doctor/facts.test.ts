@@ -2,7 +2,7 @@ import t from 'tap'
 import { cni, parseConfig } from '../../../agent/doctor/facts/cni.ts'
 import { dns } from '../../../agent/doctor/facts/dns.ts'
 import { isClosed, parseChains, parseSaved } from '../../../agent/doctor/facts/firewall.ts'
-import { lastWordsOf, wordsOf } from '../../../agent/doctor/facts/log.ts'
+import { lastWordsOf, runnerOf, wordsOf } from '../../../agent/doctor/facts/log.ts'
 import { cgroups, clock, machine, power } from '../../../agent/doctor/facts/machine.ts'
 import { keepers } from '../../../agent/doctor/facts/network.ts'
 import { settings } from '../../../agent/doctor/facts/settings.ts'
@@ -27,6 +27,16 @@ t.test('machine: a Pi 5, with pages of 16 KiB', async (t) => {
     osRelease: 'ID=raspbian\n',
   })
   t.throws(() => machine(tree(t, { '/proc/self/auxv': auxv([0, 0]) }), ''), { message: /page/ })
+})
+
+t.test('machine: the kernel with small pages counts where it lies beside the file that names kernels', async (t) => {
+  const auxv4 = { '/proc/self/auxv': auxv([6, 4096]) }
+  const config = (files: readonly string[]) =>
+    machine(tree(t, { ...auxv4, ...Object.fromEntries(files.map((file) => [file, ''])) }), '').smallPagesConfig
+  t.equal(config(['/boot/firmware/config.txt', '/boot/firmware/kernel8.img']), '/boot/firmware/config.txt')
+  t.equal(config(['/boot/config.txt', '/boot/kernel8.img']), '/boot/config.txt')
+  t.equal(config(['/boot/firmware/config.txt', '/boot/firmware/vmlinuz']), undefined, 'Ubuntu')
+  t.equal(config([]), undefined)
 })
 
 t.test('clock: with a clock on the board and without', async (t) => {
@@ -130,6 +140,8 @@ t.test('keepers: who was told to leave our links alone', async (t) => {
     ),
     { networkManager: { runs: true, leavesOurs: true }, networkd: { runs: true, leavesOurs: true } },
   )
+  const added = { '/etc/NetworkManager/conf.d/bramble.conf': '[keyfile]\nunmanaged-devices+=interface-name:brm*\n' }
+  t.match(keepers(tree(t, { ...run, ...added })), { networkManager: { leavesOurs: true } }, 'as the doctor says it')
   t.match(keepers(tree(t, {})), { networkManager: { runs: false }, networkd: { runs: false } })
 })
 
@@ -291,6 +303,24 @@ t.test('the last words of an agent in a pod are in the newest log of its DaemonS
   })
   t.same(await lastWordsOf(places), {
     lastWords: ['bramble-agent: unknown option "x"'],
+    runsAs: 'pod',
     logCommand: 'kubectl -n kube-system describe pod bramble-abcde',
   })
+  t.same(runnerOf(places), { runsAs: 'pod', logCommand: 'kubectl -n kube-system logs bramble-abcde --tail=50' })
 })
+
+t.test(
+  'where there is a unit its journal is named, and in a pod, which sees none, a command that finds the pod',
+  async (t) => {
+    const node = tree(t, { '/etc/systemd/system/bramble-agent.service': '' })
+    t.same(runnerOf(node), { runsAs: 'unit', logCommand: 'journalctl -u bramble-agent -n 50 --no-pager' })
+    t.match(await lastWordsOf(node), { runsAs: 'unit', logCommand: 'systemctl status bramble-agent' })
+    const pod = {
+      runsAs: 'pod',
+      logCommand:
+        /^kubectl -n kube-system logs --tail=50 \$\(kubectl .* --field-selector spec\.nodeName=\S+ -o name\)$/,
+    }
+    t.match(runnerOf(tree(t, {})), pod)
+    t.match(await lastWordsOf(tree(t, {})), { ...pod, lastWords: [] })
+  },
+)

@@ -8,6 +8,7 @@ export const UPLINK: NodeLink = {
   isOurs: false,
   isWireless: false,
   isUplink: true,
+  hasPorts: false,
   addresses: ['192.168.1.1/24', 'fe80::1/64'],
 }
 
@@ -26,6 +27,7 @@ export const HEALTHY: Facts = {
     kernelRelease: '6.12.47+rpt-rpi-v8',
     model: 'Raspberry Pi 4 Model B Rev 1.5',
     pageBytes: 4096,
+    smallPagesConfig: '/boot/firmware/config.txt',
   },
   clock: { nowMs: Date.UTC(2026, 10, 21), isSynchronised: true, hasRtc: false },
   power: { throttled: 0 },
@@ -47,7 +49,7 @@ export const HEALTHY: Facts = {
     ]),
     conntrack: { count: 1_000, max: 131_072 },
   },
-  firewall: { chains: [], texts: new Map(), legacyTables: [], legacyChains: [] },
+  firewall: { chains: [], texts: new Map(), legacyTables: [], legacyChains: [], unseenTables: [] },
   network: {
     links: [
       UPLINK,
@@ -81,6 +83,7 @@ export const HEALTHY: Facts = {
     refusal: '',
     isForbidden: false,
     lastWords: [],
+    runsAs: 'unit',
     logCommand: 'systemctl status bramble-agent',
     pendingDels: 0,
   },

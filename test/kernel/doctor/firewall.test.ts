@@ -2,12 +2,14 @@ import t from 'tap'
 import { Agent } from '../agent.ts'
 import { addUplink } from '../node.ts'
 import { enterScratchNode, run } from '../scratch.ts'
-import { carryOut, diagnosed, found } from './doctor.ts'
+import { carryOut, diagnosed, found, putFile } from './doctor.ts'
 
 /* Rules of other programs, as those make them; the doctor's commands are carried out, and it looks again. */
 await enterScratchNode()
 await addUplink()
 const agent = await Agent.start()
+// Else any network may be the one in use.
+putFile('/etc/cni/net.d/10-bramble.conflist', '{"name":"bramble","plugins":[{"type":"bramble"}]}')
 t.after(() => agent.stop())
 
 /** All tables of both kinds of iptables, and those of nftables that are not ours. */
@@ -117,17 +119,32 @@ t.test('rules that flannel, Calico and Cilium have left go, and all others stay'
   await run('iptables-nft', '-A', 'FORWARD', '-s', '192.0.2.7', '-j', 'ACCEPT')
   await run('iptables-legacy', '-t', 'nat', '-N', 'cali-POSTROUTING')
   await run('iptables-legacy', '-t', 'nat', '-A', 'POSTROUTING', '-j', 'cali-POSTROUTING')
+  // felix/rules/static.go: what its chains have let through is accepted in FORWARD itself.
+  await run('iptables-nft', '-N', 'cali-FORWARD')
+  for (const rule of [
+    ['-m', 'comment', '--comment', 'cali:wUHhoiAYhphO9Mso', '-j', 'cali-FORWARD'],
+    [
+      ...['-m', 'comment', '--comment', 'cali:S93hcgKJrXEqnTfs'],
+      ...['-m', 'comment', '--comment', 'Policy explicitly accepted packet.'],
+      ...['-m', 'mark', '--mark', '0x10000/0x10000', '-j', 'ACCEPT'],
+    ],
+    ['-m', 'comment', '--comment', 'cali:mp77cMpurHhyjLrM', '-j', 'MARK', '--set-xmark', '0x10000/0x10000'],
+  ])
+    await run('iptables-nft', '-A', 'FORWARD', ...rule)
   await run('ip6tables-nft', '-N', 'OLD_CILIUM_FORWARD')
   await run('nft', 'add table ip flannel-ipv4; add chain ip flannel-ipv4 postrtg')
   const findings = await found('leftover-rules')
   t.match(findings, [
     { severity: 'warning', what: /flannel has left rules: FLANNEL-FWD in ip filter, postrtg in ip flannel-ipv4/ },
-    { what: /Calico has left rules: cali-POSTROUTING in ip nat/ },
+    { what: /Calico has left rules: cali-FORWARD in ip filter, cali-POSTROUTING in ip nat/ },
     { what: /Cilium has left rules: OLD_CILIUM_FORWARD in ip6 filter/ },
   ])
   await carryOut(findings.flatMap(({ commands }) => commands))
   t.same(await found('leftover-rules'), [])
-  t.match(await run('iptables-nft', '-S', 'FORWARD'), '-A FORWARD -s 192.0.2.7/32 -j ACCEPT')
+  t.equal(
+    (await run('iptables-nft', '-S', 'FORWARD')).trim(),
+    '-P FORWARD ACCEPT\n-A FORWARD -s 192.0.2.7/32 -j ACCEPT',
+  )
   t.match(await run('nft', 'list', 'tables'), 'table inet bramble-policy')
   await clear()
 })

@@ -10,6 +10,8 @@ await enterScratchNode()
 await addUplink()
 const agent = await Agent.start()
 t.after(() => agent.stop())
+// Else any network may be the one in use.
+putFile('/etc/cni/net.d/10-bramble.conflist', '{"name":"bramble","plugins":[{"type":"bramble"}]}')
 
 t.test('of a node without such trouble nothing of it is found, and all of it is looked at', async (t) => {
   const { good } = await diagnosed()
@@ -45,6 +47,11 @@ t.test("links that flannel, Calico and Cilium have left; an agent's own are none
   const commands = findings.flatMap((finding) => finding.commands).filter((one) => !one.endsWith('cilium_host'))
   await carryOut(commands)
   t.same(await found('leftover-links'), [])
+  await run('ip', 'link', 'add', 'cni0', 'type', 'bridge')
+  await run('ip', 'link', 'add', 'port0', 'master', 'cni0', 'type', 'veth', 'peer', 'name', 'port1')
+  t.same(await found('leftover-links'), [], 'a bridge that has ports serves somebody')
+  await run('ip', 'link', 'delete', 'port0')
+  await run('ip', 'link', 'delete', 'cni0')
 })
 
 t.test('a home LAN that is routed where pods have their addresses', async (t) => {

@@ -24,12 +24,18 @@ t.test('a Pi 5 that has every trouble: each is named', async (t) => {
   putFile('/sys/class/rtc/none', '')
   putFile('/sys/fs/cgroup/cgroup.controllers', 'cpuset cpu io pids\n')
   putFile('/boot/firmware/cmdline.txt', 'console=tty1\n')
+  putFile('/boot/firmware/config.txt', '')
+  putFile('/boot/firmware/kernel8.img', '')
   putFile('/etc/systemd/journald.conf.d/persistent.conf', '[Journal]\nStorage=persistent\n')
   putFile('/etc/resolv.conf', 'nameserver 127.0.0.1\n')
   putFile('/run/systemd/netif/leases/2', 'DOMAIN_SEARCH_LIST=home.arpa\n')
   const { findings } = await diagnosed()
   for (const [check, what, command] of [
-    ['page-size', /16 KiB \(Raspberry Pi 5 Model B Rev 1\.0\)/, 'echo kernel=kernel8.img >> /boot/firmware/config.txt'],
+    [
+      'page-size',
+      /16 KiB \(Raspberry Pi 5 Model B Rev 1\.0\)/,
+      "printf '\\n[all]\\nkernel=kernel8.img\\n' >> /boot/firmware/config.txt",
+    ],
     ['under-voltage', /at this moment \(get_throttled 0x50005\)/, 'vcgencmd get_throttled'],
     [
       'memory-cgroup',

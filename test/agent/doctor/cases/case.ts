@@ -9,6 +9,8 @@ export interface Case {
   readonly facts: Partial<Facts>
   /** Of each finding of this check: none where what looks like trouble is not. */
   readonly says: readonly (readonly [Severity, RegExp])[]
+  /** Why all might not be well, though. */
+  readonly unknown?: RegExp
   /** All of its commands, where they matter. */
   readonly commands?: readonly string[]
 }

@@ -1,7 +1,7 @@
 import { FLANNEL, HEALTHY, PLACE, place } from '../healthy.ts'
 import type { Case } from './case.ts'
 
-const { cni, machine } = HEALTHY
+const { agent, cni, machine } = HEALTHY
 
 export const CNI_CASES: readonly Case[] = [
   {
@@ -47,6 +47,13 @@ export const CNI_CASES: readonly Case[] = [
     check: 'plugin-missing',
     facts: place({ programs: ['portmap'], pluginVersion: undefined }),
     says: [['error', /no plugin \/opt\/cni\/bin\/bramble/]],
+  },
+  {
+    title: 'no plugin in Kubernetes, where its agent brings it',
+    check: 'plugin-missing',
+    facts: { ...place({ programs: ['portmap'], pluginVersion: undefined }), agent: { ...agent, runsAs: 'pod' } },
+    says: [['error', /no plugin \/opt\/cni\/bin\/bramble/]],
+    commands: ['kubectl -n kube-system rollout restart daemonset bramble'],
   },
   {
     title: 'a plugin that does not run',

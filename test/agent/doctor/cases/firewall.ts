@@ -134,4 +134,13 @@ export const FIREWALL_CASES: readonly Case[] = [
     },
     says: [],
   },
+  ...['forward-drop', 'iptables-mixed'].map(
+    (check): Case => ({
+      title: 'tables of iptables-legacy that nobody can show are not known to be harmless',
+      check,
+      facts: { firewall: { ...firewall, unseenTables: ['ip filter'] } },
+      says: [],
+      unknown: /iptables-legacy has made ip filter/,
+    }),
+  ),
 ]

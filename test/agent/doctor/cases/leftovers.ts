@@ -24,7 +24,7 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     check: 'leftover-conflists',
     facts: place({ configs: [...PLACE.configs, { ...FLANNEL, file: '80-flannel.conflist' }] }),
     says: [['note', /80-flannel\.conflist is of flannel/]],
-    commands: ['rm /etc/cni/net.d/80-flannel.conflist'],
+    commands: ['mv /etc/cni/net.d/80-flannel.conflist /etc/cni/net.d/80-flannel.conflist.disabled'],
   },
   {
     title: "podman's own network is nobody's leftover",
@@ -74,6 +74,55 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     says: [],
   },
   {
+    title: 'a bridge that any configuration may mean, and one that has containers, are left to those',
+    check: 'leftover-links',
+    facts: {
+      ...place({ configs: [...PLACE.configs, { file: '87-podman.conflist', name: 'podman', types: ['bridge'] }] }),
+      network: { ...network, links: [foreignLink('cni0'), foreignLink('kube-bridge', { hasPorts: true })] },
+    },
+    says: [],
+  },
+  {
+    title: "kube-router's links are tunnels; a VPN's tun-something and Open vSwitch's datapath are not of it",
+    check: 'leftover-links',
+    facts: {
+      network: {
+        ...network,
+        links: [
+          foreignLink('tun-e443169117a', { kind: 'ipip' }),
+          foreignLink('tun-homeoffice', { kind: 'tun' }),
+          foreignLink('datapath', { kind: 'openvswitch' }),
+        ],
+      },
+    },
+    says: [['warning', /kube-router has left the link tun-e443169117a$/]],
+    commands: ['ip link delete tun-e443169117a'],
+  },
+  {
+    title: 'where no network is configured, any may be the one in use',
+    check: 'leftover-links',
+    facts: { ...place({ configs: [] }), network: { ...network, links: [foreignLink('flannel.1')] } },
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
+    title: 'where the runtime looks in a folder that was not looked into, any network may be the one in use',
+    check: 'leftover-rules',
+    facts: {
+      cni: { ...HEALTHY.cni, runtime: { file: '/etc/containerd/config.toml', confDir: '/etc/cni/k8s' } },
+      firewall: { ...firewall, chains: chainsOf('FLANNEL-FWD') },
+    },
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
+    title: 'rules of iptables-legacy that nobody can show',
+    check: 'leftover-rules',
+    facts: { firewall: { ...firewall, unseenTables: ['ip nat'] } },
+    says: [],
+    unknown: /iptables-legacy has made ip nat/,
+  },
+  {
     title: 'chains of flannel, and a table of Calico',
     check: 'leftover-rules',
     facts: {
@@ -88,8 +137,8 @@ export const LEFTOVERS_CASES: readonly Case[] = [
       ['warning', /Calico has left rules: anything in ip6 calico/],
     ],
     commands: [
-      "iptables-nft-save | grep -vE '(^:|-A |-j |-g )FLANNEL-' | iptables-nft-restore",
-      "iptables-legacy-save | grep -vE '(^:|-A |-j |-g )FLANNEL-' | iptables-legacy-restore",
+      "iptables-nft-save -c | grep -vE '(^:|-A |-j |-g )FLANNEL-' | iptables-nft-restore -c",
+      "iptables-legacy-save -c | grep -vE '(^:|-A |-j |-g )FLANNEL-' | iptables-legacy-restore -c",
       'nft delete table ip6 calico',
     ],
   },

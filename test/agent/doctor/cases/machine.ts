@@ -52,6 +52,13 @@ export const MACHINE_CASES: readonly Case[] = [
     check: 'page-size',
     facts: { machine: { ...machine, pageBytes: 16_384, model: 'Raspberry Pi 5 Model B Rev 1.0' } },
     says: [['note', /16 KiB \(Raspberry Pi 5/]],
-    commands: ['echo kernel=kernel8.img >> /boot/firmware/config.txt'],
+    commands: ["printf '\\n[all]\\nkernel=kernel8.img\\n' >> /boot/firmware/config.txt"],
+  },
+  {
+    title: 'the same board with a system that has no other kernel',
+    check: 'page-size',
+    facts: { machine: { ...machine, pageBytes: 16_384, smallPagesConfig: undefined } },
+    says: [['note', /16 KiB/]],
+    commands: [],
   },
 ]

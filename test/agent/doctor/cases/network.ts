@@ -40,6 +40,12 @@ export const NETWORK_CASES: readonly Case[] = [
       ['warning', /NetworkManager/],
       ['warning', /systemd-networkd/],
     ],
+    commands: [
+      "printf '[keyfile]\\nunmanaged-devices+=interface-name:brm*;interface-name:bramble.*\\n' > /etc/NetworkManager/conf.d/bramble.conf",
+      'nmcli general reload',
+      "mkdir -p /etc/systemd/networkd.conf.d && printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/bramble.conf",
+      'systemctl restart systemd-networkd',
+    ],
   },
   {
     title: 'daemons that do not run need not be told',

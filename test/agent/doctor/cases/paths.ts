@@ -51,6 +51,21 @@ export const PATHS_CASES: readonly Case[] = [
     commands: ['iptables -I INPUT -p udp --dport 4789 -j ACCEPT'],
   },
   {
+    title: 'a firewall between nodes that are joined by IPv6',
+    check: 'tunnel-silent',
+    facts: {
+      paths: {
+        peers: [{ node: 'pi-2', way: 'vxlan', address: '2001:db8::2', neededBytes: 1500, measuredBytes: 1500 }],
+        tunnelEnds: [end('pi-2', 'silent'), { ...end('pi-2', 'silent'), way: 'other' }],
+      },
+    },
+    says: [
+      ['error', /its end of vxlan/],
+      ['error', /its end of other/],
+    ],
+    commands: ['ip6tables -I INPUT -p udp --dport 4789 -j ACCEPT', 'ip6tables -I INPUT -s 2001:db8::2 -j ACCEPT'],
+  },
+  {
     title: 'a node that is away as a whole has no silent tunnel besides',
     check: 'tunnel-silent',
     facts: {

@@ -33,7 +33,7 @@ export const SETTINGS_CASES: readonly Case[] = [
     says: [['warning', /wlan0 has strict/]],
     commands: [
       'sysctl -w net/ipv4/conf/wlan0/rp_filter=2',
-      'echo net/ipv4/conf/wlan0/rp_filter=2 > /etc/sysctl.d/90-rp-filter.conf',
+      'echo net/ipv4/conf/wlan0/rp_filter=2 > /etc/sysctl.d/90-rp-filter-wlan0.conf',
     ],
   },
   {
@@ -53,6 +53,7 @@ export const SETTINGS_CASES: readonly Case[] = [
     commands: [
       'sysctl -w net/netfilter/nf_conntrack_max=262144',
       'echo net.netfilter.nf_conntrack_max=262144 > /etc/sysctl.d/90-conntrack.conf',
+      'echo nf_conntrack > /etc/modules-load.d/90-conntrack.conf',
     ],
   },
   {

@@ -1,7 +1,7 @@
 import { HEALTHY } from '../healthy.ts'
 import type { Case } from './case.ts'
 
-const { storage } = HEALTHY
+const { agent, storage } = HEALTHY
 
 export const STORAGE_CASES: readonly Case[] = [
   {
@@ -52,5 +52,13 @@ export const STORAGE_CASES: readonly Case[] = [
     check: 'agent-paged-out',
     facts: { storage: { ...storage, agentSwappedBytes: 30 * 2 ** 20 } },
     says: [['warning', /^30 MiB of the agent are paged out/]],
+    commands: ['free -m', 'systemctl set-property bramble-agent MemorySwapMax=0'],
+  },
+  {
+    title: 'an agent in a pod that is paged out is of no unit',
+    check: 'agent-paged-out',
+    facts: { storage: { ...storage, agentSwappedBytes: 30 * 2 ** 20 }, agent: { ...agent, runsAs: 'pod' } },
+    says: [['warning', /^30 MiB of the agent are paged out/]],
+    commands: ['free -m', 'kubectl -n kube-system rollout restart daemonset bramble'],
   },
 ]
