@@ -11,8 +11,10 @@ import { Starting } from './api/starting.ts'
 import { problemsOf, troubleOf } from './api/status.ts'
 import { bootId, monotonicMs } from './clock.ts'
 import { clusterSource } from './cluster/source.ts'
+import { tryCluster } from './cluster/try-out.ts'
 import type { EndSignal } from './end-signal.ts'
 import { policyEnforcement } from './enforcement/from-options.ts'
+import { makeWritable } from './folders.ts'
 import { enableForwarding } from './forwarding.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Installation } from './install/installation.ts'
@@ -191,9 +193,26 @@ export async function main(options: Options, version: string, endSignal: EndSign
     throw new Error(`${options.socket} was removed: no plugin could reach this agent any more; start it again`)
 }
 
-/** One agent per node. @throws LockedError where another is at work, and this one is not to wait until it has gone */
-async function takeTurn({ stateDir, takesOver }: Options, log: Logger): Promise<void> {
-  for (const lock of [() => lockStateDir(stateDir), lockNode])
-    if (takesOver) await takeOver(lock, () => log.info('another agent is at work; waiting until it has gone'))
+/**
+ * One agent per node.
+ * @throws LockedError where another is at work, and this one is not to wait until it has gone; what tryOut throws, while it waits
+ */
+async function takeTurn(options: Options, log: Logger): Promise<void> {
+  const cannotStart = Promise.withResolvers<never>()
+  cannotStart.promise.catch(() => {}) // too late: there is no other any more
+  const tell = () => {
+    log.info('another agent is at work; waiting until it has gone')
+    tryOut(options, log).catch(cannotStart.reject)
+  }
+  for (const lock of [() => lockStateDir(options.stateDir), lockNode])
+    if (options.takesOver) await Promise.race([takeOver(lock, tell), cannotStart.promise])
     else lock()
+}
+
+/** What can fail beside another agent: one that could not start had better leave that in its place, and end. */
+async function tryOut(options: Options, log: Logger): Promise<void> {
+  const { socket, cniBinDir, cniConfDir } = options
+  makeWritable([dirname(socket), cniBinDir, cniConfDir].filter((folder) => folder !== undefined))
+  await tryCluster(options, log)
+  log.info('this agent could start')
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { AGENT, Agent, until } from './agent.ts'
 import { enterScratchNode } from './scratch.ts'
@@ -36,5 +36,15 @@ t.test('so does one that waits for the agent before it, within a second', async 
   process.kill(Number(agent), 'SIGTERM')
   t.equal(await ended, 0)
   t.ok(performance.now() - toldAtMs < 5_000, 'well before the grace of a pod is over')
+  await other.stop()
+})
+
+t.test('one that could not start leaves the agent before it in its place', async (t) => {
+  const other = await Agent.start()
+  writeFileSync('/run/file', '')
+  const next = Agent.spawn({ args: ['--take-over=true', '--cni-bin-dir=/run/file/bin'] })
+  t.equal(await next.ended(), 1)
+  t.match(next.stderr, 'bramble-agent: /run/file/bin cannot be written: ENOTDIR')
+  t.match(await other.ask('status'), { pods: 0 }, 'it serves')
   await other.stop()
 })
