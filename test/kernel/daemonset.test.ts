@@ -1,7 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
+import { LINK_GROUP } from '../../agent/ownership.ts'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
 import { CertificateAuthority } from '../agent/cluster/kubernetes/certificates.ts'
 import { until } from './agent.ts'
@@ -173,6 +183,18 @@ t.test('what somebody takes away of it is put back', async () => {
   await run('rm', '/etc/cni/net.d/10-bramble.conflist', '/opt/cni/bin/bramble')
   const isBack = () => existsSync('/etc/cni/net.d/10-bramble.conflist') && existsSync('/opt/cni/bin/bramble')
   await until('it is back', isBack)
+})
+
+t.test('a plugin that an older agent has brought is replaced, and one of somebody else is not', async (t) => {
+  const [loopback, portmap] = ['/opt/cni/bin/loopback', '/opt/cni/bin/portmap']
+  const brought = readFileSync(loopback)
+  writeFileSync(portmap, 'of somebody else')
+  writeFileSync(loopback, 'of an older version')
+  utimesSync(loopback, LINK_GROUP.pods, LINK_GROUP.pods)
+  await until('it is replaced', () => readFileSync(loopback).equals(brought))
+  t.equal(Math.floor(statSync(loopback).mtimeMs / 1000), LINK_GROUP.pods, 'uninstalling knows it')
+  t.equal(readFileSync(portmap, 'utf8'), 'of somebody else')
+  writeFileSync(portmap, readFileSync('/usr/lib/cni/portmap')) // the pod is deleted by it
 })
 
 t.test('to uninstall waits for pods that have their network by Bramble, and then leaves nothing of it', async (t) => {
