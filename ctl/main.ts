@@ -4,6 +4,7 @@ import { ask } from './ask.ts'
 import type { Command, Given } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { ownCommandOf, refuseLateCommand, SHOWN_OWN_COMMANDS } from './own-commands.ts'
+import { SOCKET_OPTION } from './own-options.ts'
 import { printable, printableAnswer, printableJson } from './printable.ts'
 import { UsageError } from './usage-error.ts'
 import { watch } from './watch.ts'
@@ -45,13 +46,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     )
     .help(false)
     .options({
-      socket: {
-        type: 'string',
-        nargs: 1,
-        default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
-        defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
-        describe: "the agent's socket",
-      },
+      socket: SOCKET_OPTION,
       output: {
         alias: 'o',
         nargs: 1,

@@ -1,5 +1,5 @@
-import yargs from 'yargs'
 import { AddressError, familyOf, formatAddress, parseAddress } from '../../ipam/address.ts'
+import { parseOwnOptions, SOCKET_OPTION } from '../own-options.ts'
 import { printable } from '../printable.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Target } from './plan.ts'
@@ -77,13 +77,7 @@ const OPTIONS = {
     defaultDescription: '/opt/cni/bin/bramble',
     describe: 'the CNI plugin (--local)',
   },
-  socket: {
-    type: 'string',
-    nargs: 1,
-    default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
-    defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
-    describe: "the agent's socket (--local)",
-  },
+  socket: { ...SOCKET_OPTION, describe: "the agent's socket (--local)" },
   output: {
     alias: 'o',
     nargs: 1,
@@ -98,30 +92,8 @@ const OF_CLUSTER = ['kubeconfig', 'context', 'node', 'image'] as const
 
 /** @returns undefined when help was asked for, which is printed. @throws UsageError, PluginCallError */
 export async function parseTestOptions(argv: readonly string[], version: string): Promise<TestOptions | undefined> {
-  const parser = yargs([...argv])
-    .scriptName('bramblectl connectivity test')
-    .usage(USAGE)
-    .options(OPTIONS)
-    .version(version)
-    .help()
-    .parserConfiguration({ 'parse-positional-numbers': false, 'boolean-negation': false })
-    .strict()
-    .wrap(null)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message, error) => {
-      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
-    })
-  let printed = ''
-  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    printed = output
-  })
-  if (printed !== '') {
-    process.stdout.write(`${printed}\n`)
-    return undefined
-  }
-  for (const option of ['kubeconfig', 'context', 'image', 'plugin', 'socket', 'output'] as const)
-    if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
+  const given = await parseOwnOptions('connectivity test', USAGE, OPTIONS, argv, version)
+  if (!given) return undefined
   const { local: isLocal, kubeconfig, context, image } = given
   const foreign = OF_CLUSTER.find((option) => isLocal && given[option] !== undefined)
   if (foreign) throw new UsageError(`--${foreign} is for a cluster, and --local needs none`)

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
-import yargs from 'yargs'
 import type { Diagnosis } from '../../agent/doctor/check.ts'
 import { carryOut, examine } from '../../agent/doctor/doctor.ts'
 import { ask } from '../ask.ts'
+import { parseOwnOptions, SOCKET_OPTION } from '../own-options.ts'
 import { printable, printableAnswer, printableJson } from '../printable.ts'
 import { UsageError } from '../usage-error.ts'
 import { isHealthy, renderDiagnosis, safeRemedies } from './render.ts'
@@ -24,13 +24,7 @@ const OPTIONS = {
   fix: { type: 'boolean', default: false, describe: 'then do what is marked so, after asking' },
   yes: { type: 'boolean', default: false, describe: 'with --fix: without asking' },
   output: { alias: 'o', nargs: 1, choices: ['table', 'text', 'json'], default: 'table', describe: 'how to print' },
-  socket: {
-    type: 'string',
-    nargs: 1,
-    default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
-    defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
-    describe: "the agent's socket",
-  },
+  socket: SOCKET_OPTION,
   root: { type: 'string', nargs: 1, hidden: true, describe: 'where files of the node are looked for first' },
 } as const
 
@@ -108,30 +102,8 @@ function asJson({ findings, good, unknown }: Diagnosis, fixed: readonly Fixed[] 
 
 /** @returns undefined when help was asked for, which is printed. @throws UsageError */
 async function parse(argv: readonly string[], version: string) {
-  const parser = yargs([...argv])
-    .scriptName('bramblectl doctor')
-    .usage(USAGE)
-    .options(OPTIONS)
-    .version(version)
-    .help()
-    .parserConfiguration({ 'parse-positional-numbers': false })
-    .strict()
-    .wrap(null)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message, error) => {
-      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
-    })
-  let printed = ''
-  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    printed = output
-  })
-  if (printed !== '') {
-    print(printed)
-    return undefined
-  }
-  for (const option of ['output', 'socket', 'root'] as const)
-    if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
+  const given = await parseOwnOptions('doctor', USAGE, OPTIONS, argv, version)
+  if (!given) return undefined
   if (given.yes && !given.fix) throw new UsageError('--yes goes with --fix: bramblectl doctor --fix --yes')
   if (given.fix && !given.yes && !process.stdin.isTTY)
     throw new UsageError('--fix asks first, and there is no terminal to ask on: say --fix --yes')

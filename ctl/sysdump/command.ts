@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import yargs from 'yargs'
 import { ask } from '../ask.ts'
+import { parseOwnOptions, SOCKET_OPTION } from '../own-options.ts'
 import { printable } from '../printable.ts'
 import { UsageError } from '../usage-error.ts'
 import { Archive } from './archive.ts'
@@ -29,13 +29,7 @@ const OPTIONS = {
     describe: 'where to; - for stdout',
     defaultDescription: 'bramble-sysdump-NODE-TIME.tar.gz, here',
   },
-  socket: {
-    type: 'string',
-    nargs: 1,
-    default: process.env.BRAMBLE_SOCKET ?? '/run/bramble/agent.sock',
-    defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
-    describe: "the agent's socket",
-  },
+  socket: SOCKET_OPTION,
 } as const
 
 /** What the agent may take for its own name. */
@@ -46,7 +40,7 @@ const NAME_TIMEOUT_MS = 3_000
  * @throws UsageError, ArchiveError
  */
 export async function main(argv: readonly string[], version: string): Promise<number> {
-  const given = await parse(argv, version)
+  const given = await parseOwnOptions('sysdump', USAGE, OPTIONS, argv, version)
   if (!given) return 0
   const now = new Date()
   const nodeName = await nodeNameOf(given.socket)
@@ -74,33 +68,6 @@ export async function main(argv: readonly string[], version: string): Promise<nu
       'Secrets are left out; names and addresses are in it. Look at it before you give it to somebody.\n',
   )
   return 0
-}
-
-/** @returns undefined when help was asked for, which is printed. @throws UsageError */
-async function parse(argv: readonly string[], version: string) {
-  const parser = yargs([...argv])
-    .scriptName('bramblectl sysdump')
-    .usage(USAGE)
-    .options(OPTIONS)
-    .version(version)
-    .help()
-    .parserConfiguration({ 'parse-positional-numbers': false })
-    .strict()
-    .wrap(null)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message, error) => {
-      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
-    })
-  let printed = ''
-  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    printed = output
-  })
-  for (const option of ['file', 'socket'] as const)
-    if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
-  if (printed === '') return given
-  process.stdout.write(`${printed}\n`)
-  return undefined
 }
 
 /** By the agent, or by the host; fit for the name of a file. */
