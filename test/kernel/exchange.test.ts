@@ -7,7 +7,7 @@ import { receiveNow, receiveUntil, sendNow } from '../../agent/kernel/exchange.t
 import { bind } from '../../agent/kernel/libc.ts'
 import { deleteLink, getLink, listLinks, parseLink, setLinkAlias, setLinkGroup } from '../../agent/kernel/links.ts'
 import { Netlink, NetlinkEvents } from '../../agent/kernel/netlink.ts'
-import { NetlinkSocket, netlinkDescriptors } from '../../agent/kernel/netlink-socket.ts'
+import { netlinkDescriptors, portOf } from '../../agent/kernel/netlink-socket.ts'
 import { NETLINK_CAP_ACK, SOL_NETLINK } from '../../agent/kernel/socket-options.ts'
 import { until } from './agent.ts'
 import { enterScratchNode } from './scratch.ts'
@@ -17,6 +17,9 @@ const LOOPBACK = 1
 const ROUTE = 0
 
 const socket = bind<[number, number, number]>('int socket(int domain, int type, int protocol)')
+const sendto = bind<[number, Buffer, number, number, Buffer, number]>(
+  'intptr_t sendto(int fd, const uint8_t *bytes, size_t length, int flags, const uint8_t *address, uint32_t addressLength)',
+)
 const setsockopt = bind<[number, number, number, Buffer, number]>(
   'int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)',
 )
@@ -133,14 +136,16 @@ t.test('a message that is too long is told, and those behind it come', async (t)
 })
 
 t.test('what another process sends does not hide the answer behind it', async (t) => {
-  const [netlink, fd] = descriptorOf(() => new Netlink())
-  const stranger = new NetlinkSocket()
-  for (let i = 0; i < 80; i++) stranger.raw.send(senseless(), { port: netlink.port })
-  await sleep(0)
-  const direct = receiveNow(fd)
-  t.strictSame(direct, { count: 32, datagrams: [], truncated: 0 }, 'a whole batch of theirs')
+  const [netlink, fd] = descriptorOf(() => new DirectNetlink())
+  await netlink.send([getLink('lo')]) // it has a port from now on
+  const stranger = socket(16, 3, ROUTE)
+  const address = Buffer.alloc(12)
+  address.writeUInt16LE(16)
+  address.writeUInt32LE(portOf(fd) ?? 0, 4)
+  for (let i = 0; i < 80; i++) sendto(stranger, senseless(), 16, 0, address, address.length)
+  t.strictSame(receiveNow(fd), { count: 32, datagrams: [], truncated: 0 }, 'a whole batch of theirs')
   t.match(await netlink.trySend([deleteLink(1_000_000)]), [{ errno: 'ENODEV' }])
-  stranger.close()
+  closeSync(stranger)
   netlink.close()
 })
 

@@ -136,7 +136,7 @@ t.test('while all who are there wait for an answer, others are let go', async (t
   const asking = Array.from({ length: 16 }, () => dial(t, server.port))
   for (const socket of asking) socket.write('GET /metrics HTTP/1.1\r\n\r\n')
   await until('one has asked', () => looks > 0)
-  await delay(100)
+  await delay(500) // all heads are there
   await closed(dial(t, server.port))
   const answers = Promise.all(asking.map((socket) => once(socket, 'data')))
   looked.resolve('x 1\n')
