@@ -154,6 +154,7 @@ const TELL_TIME = [
   'agent/doctor/facts/log.ts',
   'agent/doctor/facts/machine.ts',
   'agent/install/plugin.ts', // a file's time as a mark, which is written and compared, and no time
+  'agent/install/replace-file.ts', // writes that mark
   'agent/observe/process.ts',
   'agent/observe/publisher.ts',
 ]
