@@ -1,10 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { ANNOTATION } from '../node-object.ts'
 import type { ApiObject } from './answers.ts'
-import { Backoff, type BackoffLimits } from './backoff.ts'
+import type { BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
-import { ApiError, UnreachableError } from './errors.ts'
 import { explain } from './explain.ts'
+import { PatchLoop } from './patch-loop.ts'
 import { isOlder } from './resource-version.ts'
 
 /**
@@ -14,16 +13,13 @@ import { isOlder } from './resource-version.ts'
 export class Announcer {
   readonly #client: ApiClient
   readonly #path: string
-  readonly #onTrouble: (reason: string | undefined) => void
-  readonly #backoff: Backoff
-  readonly #closing = new AbortController()
-  #running: Promise<void> = Promise.resolve()
-  #isRunning = false
+  readonly #loop: PatchLoop
   /** By annotation. */
   readonly #wanted = new Map<string, string>()
+  /** Those that the last patch was for. */
+  #asked: readonly string[] = []
   /** As far as we have heard; undefined: the Node is not there, or we have not heard. */
   #actual: { readonly texts: Readonly<Record<string, string>>; readonly version: string } | undefined
-  #trouble: string | undefined
 
   /** @param path of the own Node */
   constructor(
@@ -34,35 +30,32 @@ export class Announcer {
   ) {
     this.#client = client
     this.#path = path
-    this.#onTrouble = onTrouble
-    this.#backoff = new Backoff(backoff)
+    const differs = () => this.#unwritten.length > 0
+    const patch = (signal: AbortSignal) => this.#patch(signal)
+    const inWords = (error: unknown) => this.#inWords(error)
+    this.#loop = new PatchLoop({ differs, patch, gone: () => this.forget(), inWords, onTrouble }, backoff)
   }
 
   want(text: string, annotation = ANNOTATION): void {
     this.#wanted.set(annotation, text)
-    this.#look()
+    this.#loop.look()
   }
 
   /** The own Node, from wherever. What was under way before our own patch came to pass tells nothing any more. */
   seen({ metadata: { annotations: texts = {}, resourceVersion: version = '' } }: ApiObject): void {
     if (this.#actual && isOlder(version, this.#actual.version)) return
     this.#actual = { texts, version }
-    this.#look()
+    this.#loop.look()
   }
 
   /** What is there is not known any more. Before a list: a server that was restored from a backup has older versions. */
   forget(): void {
     this.#actual = undefined
-    this.#look()
+    this.#loop.look()
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort()
-    await this.#running
-  }
-
-  get #differs(): boolean {
-    return !this.#closing.signal.aborted && this.#unwritten.length > 0
+  close(): Promise<void> {
+    return this.#loop.close()
   }
 
   /** None while it is not known what is there. */
@@ -71,44 +64,14 @@ export class Announcer {
     return texts ? [...this.#wanted].filter(([annotation, text]) => texts[annotation] !== text) : []
   }
 
-  #look(): void {
-    if (!this.#differs) this.#tell(undefined)
-    else if (!this.#isRunning) this.#running = this.#patchUntilRight()
-  }
-
-  async #patchUntilRight(): Promise<void> {
-    const { signal } = this.#closing
-    this.#isRunning = true
-    let waitMs = 0
-    while (this.#differs) {
-      await delay(Math.max(waitMs, this.#backoff.nextMs()), undefined, { signal }).catch(() => {})
-      if (this.#differs) waitMs = await this.#patch()
-    }
-    this.#isRunning = false
-  }
-
-  /** @returns the milliseconds that the server wants us to wait */
-  async #patch(): Promise<number> {
+  async #patch(signal: AbortSignal): Promise<void> {
     const annotations = Object.fromEntries(this.#unwritten)
+    this.#asked = Object.keys(annotations)
     const patch = { metadata: { annotations } }
-    try {
-      this.seen(await this.#client.mergePatch(this.#path, patch, this.#closing.signal))
-      return 0
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404)
-        this.forget() // until it is seen again
-      // That the server is away is for those to tell who listen to it all the time.
-      else if (!(error instanceof UnreachableError) && !this.#closing.signal.aborted)
-        this.#tell(
-          `annotation ${Object.keys(annotations).join(', ')} cannot be written: ${explain(error, { verb: 'patch', resource: 'nodes' })}`,
-        )
-      return error instanceof ApiError ? error.retryAfterMs : 0
-    }
+    this.seen(await this.#client.mergePatch(this.#path, patch, signal))
   }
 
-  #tell(trouble: string | undefined): void {
-    if (trouble === this.#trouble) return
-    this.#trouble = trouble
-    this.#onTrouble(trouble)
+  #inWords(error: unknown): string {
+    return `annotation ${this.#asked.join(', ')} cannot be written: ${explain(error, { verb: 'patch', resource: 'nodes' })}`
   }
 }

@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ApiObject } from './answers.ts'
-import { Backoff, type BackoffLimits } from './backoff.ts'
+import type { BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
-import { ApiError, UnreachableError } from './errors.ts'
 import { explain } from './explain.ts'
+import { PatchLoop } from './patch-loop.ts'
 import { isOlder } from './resource-version.ts'
 
 const TYPE = 'NetworkUnavailable'
@@ -28,15 +27,10 @@ interface NodeObject extends ApiObject {
 export class NetworkCondition {
   readonly #client: ApiClient
   readonly #path: string
-  readonly #onTrouble: (reason: string | undefined) => void
-  readonly #backoff: Backoff
-  readonly #closing = new AbortController()
-  #running: Promise<void> = Promise.resolve()
-  #isRunning = false
+  readonly #loop: PatchLoop
   #isWanted = false
   /** As far as we have heard; undefined: the Node is not there, or we have not heard. */
   #actual: { readonly isUp: boolean; readonly version: string } | undefined
-  #trouble: string | undefined
 
   /** @param path of the own Node */
   constructor(
@@ -47,14 +41,15 @@ export class NetworkCondition {
   ) {
     this.#client = client
     this.#path = path
-    this.#onTrouble = onTrouble
-    this.#backoff = new Backoff(backoff)
+    const differs = () => this.#isWanted && this.#actual?.isUp === false
+    const patch = (signal: AbortSignal) => this.#patch(signal)
+    this.#loop = new PatchLoop({ differs, patch, gone: () => this.forget(), inWords, onTrouble }, backoff)
   }
 
   /** From now on pods on this node have a network. */
   want(): void {
     this.#isWanted = true
-    this.#look()
+    this.#loop.look()
   }
 
   /** The own Node, from wherever. */
@@ -62,7 +57,7 @@ export class NetworkCondition {
     const { resourceVersion: version = '' } = node.metadata
     if (this.#actual && isOlder(version, this.#actual.version)) return
     this.#actual = { isUp: isUp(node), version }
-    this.#look()
+    this.#loop.look()
   }
 
   /** What is there is not known any more; see Announcer. */
@@ -70,53 +65,19 @@ export class NetworkCondition {
     this.#actual = undefined
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort()
-    await this.#running
+  close(): Promise<void> {
+    return this.#loop.close()
   }
 
-  get #differs(): boolean {
-    return this.#isWanted && this.#actual?.isUp === false && !this.#closing.signal.aborted
-  }
-
-  #look(): void {
-    if (!this.#differs) this.#tell(undefined)
-    else if (!this.#isRunning) this.#running = this.#patchUntilRight()
-  }
-
-  async #patchUntilRight(): Promise<void> {
-    const { signal } = this.#closing
-    this.#isRunning = true
-    let waitMs = 0
-    while (this.#differs) {
-      await delay(Math.max(waitMs, this.#backoff.nextMs()), undefined, { signal }).catch(() => {})
-      if (this.#differs) waitMs = await this.#patch()
-    }
-    this.#isRunning = false
-  }
-
-  /** @returns the milliseconds that the server wants us to wait */
-  async #patch(): Promise<number> {
+  async #patch(signal: AbortSignal): Promise<void> {
     const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z') // metav1.Time has no fractions
     const patch = { status: { conditions: [{ ...UP, lastTransitionTime, lastHeartbeatTime: lastTransitionTime }] } }
-    try {
-      this.seen(await this.#client.strategicMergePatch(`${this.#path}/status`, patch, this.#closing.signal))
-      return 0
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.forget()
-      else if (!(error instanceof UnreachableError) && !this.#closing.signal.aborted)
-        this.#tell(
-          `condition ${TYPE} cannot be taken away: ${explain(error, { verb: 'patch', resource: 'nodes/status' })}`,
-        )
-      return error instanceof ApiError ? error.retryAfterMs : 0
-    }
+    this.seen(await this.#client.strategicMergePatch(`${this.#path}/status`, patch, signal))
   }
+}
 
-  #tell(trouble: string | undefined): void {
-    if (trouble === this.#trouble) return
-    this.#trouble = trouble
-    this.#onTrouble(trouble)
-  }
+function inWords(error: unknown): string {
+  return `condition ${TYPE} cannot be taken away: ${explain(error, { verb: 'patch', resource: 'nodes/status' })}`
 }
 
 /** Our own condition; that of a network before us would stay for good, and say that it is up. */
