@@ -1,3 +1,4 @@
+import { forgetFilePages } from './kernel/file-pages.ts'
 import { bind } from './kernel/libc.ts'
 
 /** Long enough that a node that is filling up with pods is never interrupted. */
@@ -23,6 +24,7 @@ export class IdleMemory {
       IdleMemory.#timer = undefined
       globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }) // there with --expose-gc only
       mallocTrim(0)
+      forgetFilePages()
     }, QUIET_MS)
     IdleMemory.#timer.unref()
   }
