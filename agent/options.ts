@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import yargs from 'yargs'
 import type { Cidr } from '../ipam/address.ts'
+import type { ClusterSettings } from './cluster/settings.ts'
 import type { Routing } from './desired/way.ts'
-import { type DATASTORES, FLAGS, type LOG_LEVELS } from './options/flags.ts'
+import { FLAGS, type LOG_LEVELS } from './options/flags.ts'
 import {
   absolute,
   addresses,
@@ -25,24 +26,10 @@ import type { PolicyMode } from './policy/input.ts'
 export { OptionError } from './options/values.ts'
 
 /** What the agent was told: flags, then BRAMBLE_* variables, then the file of --config. */
-export interface Options {
-  readonly datastore: (typeof DATASTORES)[number]
-  readonly nodeName: string
+export interface Options extends ClusterSettings {
   /** At most one of each family; empty: what the cluster says, or else the node's own. */
   readonly nodeIps: readonly string[]
-  /** At most one of each family, IPv4 first; none where the cluster gives them out. */
-  readonly podCidrs: readonly Cidr[]
-  /** At most one of each family, IPv4 first. */
-  readonly clusterCidrs: readonly Cidr[]
-  /** Prefix lengths of a node's part of the cluster's CIDRs. */
-  readonly nodeMasks: { readonly 4: number; readonly 6: number }
   readonly serviceCidrs: readonly Cidr[]
-  /** The folder with the manifests of the cluster's nodes; absent: this node is alone. */
-  readonly clusterDir?: string
-  /** Absent: the pod's service account. */
-  readonly kubeconfig?: string
-  /** With --datastore redis. */
-  readonly redis?: { readonly url: string; readonly tls: { caFile?: string; certFile?: string; keyFile?: string } }
   readonly routing: Routing
   /** Nothing goes between nodes unencrypted. */
   readonly isEncrypted: boolean
@@ -63,7 +50,6 @@ export interface Options {
   /** A pod that nothing is known of is open. */
   readonly policyFailsOpen: boolean
   readonly socket: string
-  readonly stateDir: string
   /** The container runtime's folder of plugins; absent: the plugin is put there by somebody else. */
   readonly cniBinDir?: string
   /** Its folder of network configurations; absent: likewise. */

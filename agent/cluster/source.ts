@@ -1,23 +1,23 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import type { Options } from '../options.ts'
 import { Alone } from './alone.ts'
 import { KeptSource } from './kept-source.ts'
 import { KeptView } from './kept-view.ts'
 import { KeptWorkloads } from './kept-workloads.ts'
+import type { ClusterSettings } from './settings.ts'
 import type { ClusterSource } from './view.ts'
 
 /**
- * The source that the options ask for; what only one of them needs is loaded only then.
+ * The source that the settings ask for; what only one of them needs is loaded only then.
  * @param addresses where other nodes reach this one
  * @throws KubeconfigError; JoinError for settings that cannot be used
  */
 export async function clusterSource(
-  options: Options,
+  settings: ClusterSettings,
   addresses: readonly string[],
   log: Logger,
 ): Promise<ClusterSource> {
-  const { datastore, nodeName, podCidrs, clusterDir, kubeconfig, redis, clusterCidrs, nodeMasks, stateDir } = options
+  const { datastore, nodeName, podCidrs, clusterDir, kubeconfig, redis, clusterCidrs, nodeMasks, stateDir } = settings
   const kept = (origin: string) => new KeptView(join(stateDir, 'view.json'), origin, log)
   switch (datastore) {
     case 'local': {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Options } from '../options.ts'
 import type { ViewProblem } from './problem.ts'
+import type { ClusterSettings } from './settings.ts'
 import { JoinError } from './view.ts'
 
 /** A rollout takes a new agent for a good one after ten seconds: minReadySeconds of deploy/bramble.yaml. */
@@ -13,7 +13,7 @@ const PATIENCE_MS = 5_000
  * @throws JoinError with the problem; KubeconfigError
  */
 export async function tryCluster(
-  { datastore, nodeName, kubeconfig }: Pick<Options, 'datastore' | 'nodeName' | 'kubeconfig'>,
+  { datastore, nodeName, kubeconfig }: Pick<ClusterSettings, 'datastore' | 'nodeName' | 'kubeconfig'>,
   log: Logger,
   patienceMs = PATIENCE_MS,
 ): Promise<void> {

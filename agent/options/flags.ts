@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
+import { DATASTORES } from '../cluster/settings.ts'
 import { ROUTINGS } from '../desired/way.ts'
 import { POLICY_MODES } from '../policy/input.ts'
 
-export const DATASTORES = ['local', 'kubernetes', 'redis'] as const
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 
 /** All options, as yargs takes them, in the order of --help. */
