@@ -2,30 +2,30 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { parse, parseAllDocuments, stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { generated } from '../../deploy/generate.ts'
+import { startRealServer } from '../agent/cluster/kubernetes/real-server.ts'
+import { apply, type Manifest, objectsOf } from './apply.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const MANIFEST = read('deploy/bramble.yaml')
 const UNINSTALL = read('deploy/uninstall.yaml')
+const RESTRICTION = read('deploy/node-restriction.yaml')
+const SOURCES = { bramble: MANIFEST, nodeRestriction: RESTRICTION }
 const { version } = JSON.parse(read('package.json'))
 
-// biome-ignore lint/suspicious/noExplicitAny: a manifest may hold anything; what is missing fails the test
-type Manifest = any
-
-const objects = (text: string): Manifest[] => parseAllDocuments(text).map((document) => document.toJS())
-const one = (kind: string, text = MANIFEST): Manifest => objects(text).find((object) => object.kind === kind)
+const one = (kind: string, text = MANIFEST): Manifest => objectsOf(text).find((object) => object.kind === kind)
 const podSpec = (text = MANIFEST): Manifest => one('DaemonSet', text).spec.template.spec
 const agent = (): Manifest => podSpec().containers[0]
 
 t.test('the manifest is one small file without a CRD or a second component', (t) => {
   t.ok(Buffer.byteLength(MANIFEST) <= 8192, `${Buffer.byteLength(MANIFEST)} bytes`)
   t.strictSame(
-    objects(MANIFEST).map(({ kind }) => kind),
-    ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet'],
+    objectsOf(MANIFEST).map(({ kind }) => kind),
+    ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding', 'ConfigMap', 'DaemonSet'],
   )
-  for (const { metadata } of objects(MANIFEST)) {
+  for (const { metadata } of objectsOf(MANIFEST)) {
     t.equal(metadata.name, 'bramble')
     t.strictSame(metadata.labels, { 'app.kubernetes.io/name': 'bramble' })
   }
@@ -40,20 +40,21 @@ t.test('the image is that of this version, everywhere', (t) => {
 })
 
 t.test('Kustomize and Helm have what the manifest has', (t) => {
-  for (const [path, text] of Object.entries(generated(MANIFEST, version)))
-    t.equal(read(`deploy/${path}`), text, `${path} is not of this manifest: node deploy/generate.ts`)
+  for (const [path, text] of Object.entries(generated(SOURCES, version)))
+    t.equal(read(`deploy/${path}`), text, `${path} is not of these manifests: node deploy/generate.ts`)
   t.strictSame(parse(read('deploy/kustomize/kustomization.yaml')).resources, ['bramble.yaml'])
+  t.strictSame(parse(read('deploy/kustomize/node-restriction/kustomization.yaml')).resources, ['node-restriction.yaml'])
   t.end()
 })
 
 t.test('the chart with its own values is the manifest, and every value has an effect', (t) => {
   const values = parse(read('deploy/helm/values.yaml'))
-  const template = read('deploy/helm/templates/bramble.yaml')
-  const own = objects(rendered(template, values, 'kube-system'))
+  t.equal(values.nodeRestriction, false, 'older clusters would refuse it')
+  const own = objectsOf(chart(values, 'kube-system'))
   const { metadata } = own.find(({ kind }) => kind === 'DaemonSet').spec.template
   const { annotations } = metadata
   delete metadata.annotations // the manifest's configuration is rolled out by hand
-  t.strictSame(own, objects(MANIFEST))
+  t.strictSame(own, objectsOf(MANIFEST))
   const other = {
     image: 'x/y:1',
     imagePullPolicy: 'Always',
@@ -61,11 +62,17 @@ t.test('the chart with its own values is the manifest, and every value has an ef
     cniBinDir: '/b',
     cniConfDir: '/c',
     resources: {},
+    nodeRestriction: true,
   }
   t.strictSame(Object.keys(other).sort(), Object.keys(values).sort())
-  const changed = rendered(template, other, 'network')
-  t.strictSame(new Set(objects(changed).map(({ metadata }) => metadata.namespace)), new Set(['network', undefined]))
-  t.equal(one('ClusterRoleBinding', changed).subjects[0].namespace, 'network')
+  const changed = chart(other, 'network')
+  t.strictSame(
+    new Set(objectsOf(changed).map(({ metadata }) => metadata.namespace)),
+    new Set(['network', 'default', undefined]),
+  )
+  for (const kind of ['ClusterRoleBinding', 'RoleBinding']) t.equal(one(kind, changed).subjects[0].namespace, 'network')
+  const { spec } = one('ValidatingAdmissionPolicy', changed)
+  t.match(spec.matchConditions[0].expression, '"system:serviceaccount:network:bramble"')
   t.equal(one('ConfigMap', changed).data['agent.yaml'], 'mtu: 1400\n')
   const checksum = one('DaemonSet', changed).spec.template.metadata.annotations['checksum/config']
   t.match(checksum, /^[0-9a-f]{64}$/)
@@ -77,7 +84,7 @@ t.test('the chart with its own values is the manifest, and every value has an ef
 })
 
 t.test('the agent gets the rights that it needs, and may delete nothing', (t) => {
-  const { rules } = one('ClusterRole')
+  const rules = ['ClusterRole', 'Role'].flatMap((kind) => one(kind).rules)
   const verbs = new Map<string, string[]>()
   for (const { apiGroups, resources, verbs: some } of rules)
     for (const resource of resources) {
@@ -120,28 +127,62 @@ t.test('uninstalling reaches all that the agent can write to, under the same sel
   const [uninstall] = podSpec(UNINSTALL).initContainers
   t.strictSame(uninstall.securityContext, agent().securityContext)
   t.strictSame(uninstall.env, agent().env)
-  // It makes no pod's network, and no setting.
-  const unused = new Set(['netns', 'sysctl'])
-  const mounts = agent().volumeMounts.filter(({ name }: Manifest) => !unused.has(name))
-  t.strictSame(uninstall.volumeMounts, mounts)
-  t.strictSame(
-    podSpec(UNINSTALL).volumes,
-    podSpec().volumes.filter(({ name }: Manifest) => !unused.has(name)),
-  )
+  // It makes no pod's network, and no setting; the token is mounted by name, so that it alone has it.
+  const named = ({ name }: Manifest) => !['netns', 'sysctl', 'token'].includes(name)
+  t.strictSame(uninstall.volumeMounts.filter(named), agent().volumeMounts.filter(named))
+  t.strictSame(podSpec(UNINSTALL).volumes.filter(named), podSpec().volumes.filter(named))
   for (const key of ['serviceAccountName', 'hostNetwork', 'tolerations', 'nodeSelector', 'priorityClassName'])
     t.strictSame(podSpec(UNINSTALL)[key], podSpec()[key], key)
   t.end()
 })
 
-/** Of Helm's templates the four forms that ours has. */
+t.test('what stays when a node is clean has no rights at all, and no token', (t) => {
+  t.equal(podSpec(UNINSTALL).automountServiceAccountToken, false)
+  const [{ securityContext, volumeMounts }] = podSpec(UNINSTALL).containers
+  t.notOk(volumeMounts)
+  t.strictSame(securityContext.capabilities, { drop: ['ALL'] })
+  t.match(securityContext, { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, runAsUser: 65534 })
+  t.end()
+})
+
+const { KUBEBUILDER_ASSETS: assets } = process.env
+if (assets)
+  t.test('a real API server takes all of it, and knows every field', async (t) => {
+    const server = await startRealServer(assets)
+    t.teardown(() => server.close())
+    const values = parse(read('deploy/helm/values.yaml'))
+    const all = { ...values, nodeRestriction: true, config: { mtu: 1400 }, cniBinDir: '/b' }
+    for (const [name, text] of Object.entries({
+      MANIFEST,
+      RESTRICTION,
+      UNINSTALL,
+      chart: chart(values, 'kube-system'),
+      'chart with other values': chart(all, 'kube-system'),
+    }))
+      await t.resolves(apply(server, text, { dryRun: true }), name)
+    const wrong = MANIFEST.replace('maxSurge:', 'mostSurge:')
+    await t.rejects(apply(server, wrong, { dryRun: true }), { message: /unknown field.*mostSurge/ })
+  })
+
+/** All of the chart. */
+function chart(values: Manifest, namespace: string): string {
+  const texts = ['bramble', 'node-restriction'].map((name) =>
+    rendered(read(`deploy/helm/templates/${name}.yaml`), values, namespace),
+  )
+  return texts.filter((text) => text !== '').join('\n---\n')
+}
+
+/** Of Helm's templates the five forms that ours has. */
 function rendered(template: string, values: Manifest, namespace: string): string {
   const value = (path: string) => {
     const found = path.split('.').reduce((of: Manifest, name) => of?.[name], values)
     if (found === undefined) throw new Error(`values.yaml has no ${path}`)
     return found
   }
+  const [, condition, guarded] = /^\{\{- if \.Values\.(\S+) \}\}\n(.*)\{\{- end \}\}\n$/s.exec(template) ?? []
+  if (condition !== undefined && !value(condition)) return ''
   // A dash takes the white space before it away.
-  const text = template
+  const text = (guarded ?? template)
     .replace(/\s*\{\{- toYaml \.Values\.(\S+) \| nindent (\d+) \}\}/g, (_, path: string, width: string) => {
       const lines = stringify(value(path)).trimEnd().split('\n')
       return `\n${lines.map((line) => ' '.repeat(Number(width)) + line).join('\n')}`

@@ -31,6 +31,7 @@ const MANIFEST = readFileSync(join(DEPLOY, 'bramble.yaml'), 'utf8')
 const UNINSTALL = `${MANIFEST}\n---\n${readFileSync(join(DEPLOY, 'uninstall.yaml'), 'utf8')}`
 const [, IMAGE = ''] = /image: (\S+)/.exec(MANIFEST) ?? []
 const TOKEN = 'let-me-in'
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 const ADDRESS = '192.0.2.10'
 const READY = { type: 'Ready', status: 'True' }
 /** As a cloud leaves it on a node whose network is not there yet. */
@@ -224,7 +225,7 @@ t.test('to uninstall waits for pods that have their network by Bramble, and then
   t.strictSame(node().status.conditions, [READY])
 })
 
-t.test('whatever was asked of the API server, the ClusterRole permits', (t) => {
+t.test('whatever was asked of the API server, the roles permit', (t) => {
   const permitted = permissions()
   const asked = new Set(api.requests.flatMap(({ verb, path }) => permission(verb, path) ?? []))
   t.strictSame(
@@ -242,6 +243,7 @@ t.test('what runs when a node is clean has no rights at all, and ends when it is
   for (const mark of daemon.marks) marks.add(mark)
   const { stdout } = await daemon.exec('busybox', 'grep', 'CapEff', '/proc/1/status')
   t.match(stdout, /\t0{16}$/m)
+  t.match(await daemon.exec('busybox', 'ls', SERVICE_ACCOUNT), { stderr: /No such file/ }, 'nor the token')
   t.equal(await daemon.exitCode(), undefined)
 })
 
@@ -299,9 +301,9 @@ function permission(verb: string, path: string): string | undefined {
 }
 
 function permissions(): Set<string> {
-  const { rules } = parseAllDocuments(MANIFEST)
+  const rules = parseAllDocuments(MANIFEST)
     .map((document) => document.toJS())
-    .find(({ kind }) => kind === 'ClusterRole')
+    .flatMap(({ kind, rules }) => (/^(Cluster)?Role$/.test(kind) ? rules : []))
   return new Set(
     rules.flatMap(({ apiGroups, resources, verbs }: Record<'apiGroups' | 'resources' | 'verbs', string[]>) =>
       apiGroups.flatMap((group) => resources.flatMap((one) => verbs.map((verb) => `${verb} ${group}/${one}`))),

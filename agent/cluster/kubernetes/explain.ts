@@ -43,6 +43,8 @@ function explainRefusal({ status, reason, words }: ApiError, verb: string, resou
     case 401:
       return 'does not accept our credentials (401): the token or certificate is not of this cluster, or has ended; make a new one'
     case 403:
+      // k8s.io/apiserver: of a ValidatingAdmissionPolicy, of a webhook; rights do not help there.
+      if (/ denied (the )?request/.test(words)) return `does not let us ${verb} ${resource} (403): ${words}`
       return `does not let us ${verb} ${resource} (403): give a ClusterRole with the verb "${verb}" on "${resource}" to our user: ${words}`
     case 404:
       return `has no ${resource} to ${verb} (404): is this the API server of a Kubernetes cluster? ${words}`.trimEnd()

@@ -91,8 +91,8 @@ export async function startDaemonPod(
     args: container.args ?? [],
     envs: environment(container, surroundings),
     mounts: [
-      ...(container.volumeMounts ?? []).map((mount: Manifest) => mountOf(mount, spec, objects, home)),
-      serviceAccount(home, surroundings),
+      ...(container.volumeMounts ?? []).map((mount: Manifest) => mountOf(mount, spec, objects, home, surroundings)),
+      ...(spec.automountServiceAccountToken === false ? [] : [serviceAccount(home, surroundings)]),
     ],
     logPath: `${container.name}.log`,
     linux: { securityContext: securityContext(container.securityContext ?? {}, sandbox) },
@@ -154,12 +154,15 @@ function mountOf(
   spec: Manifest,
   objects: Manifest[],
   home: string,
+  { serviceAccount }: Surroundings,
 ) {
   const volume = spec.volumes.find((one: Manifest) => one.name === name)
   if (!volume) throw new Error(`volumeMounts: no volume ${name}`)
   return {
     containerPath: mountPath,
-    hostPath: hostPathOf(volume, objects, join(home, name)),
+    hostPath: volume.projected
+      ? projected(volume.projected, serviceAccount, join(home, name))
+      : hostPathOf(volume, objects, join(home, name)),
     readonly: readOnly,
     propagation: PROPAGATION[mountPropagation as keyof typeof PROPAGATION],
   }
@@ -177,6 +180,18 @@ function hostPathOf({ name, hostPath, configMap, emptyDir }: Manifest, objects: 
   const map = objects.find((one) => one.kind === 'ConfigMap' && one.metadata.name === configMap?.name)
   if (!map) throw new Error(`volume ${name}: not known here`)
   writeAll(folder, map.data)
+  return folder
+}
+
+/** The token, and of the ConfigMap that every namespace has, the certificate. */
+function projected({ sources }: Manifest, serviceAccount: Surroundings['serviceAccount'], folder: string): string {
+  const { token: text = '' } = serviceAccount
+  for (const { serviceAccountToken: token, configMap: map, ...other } of sources) {
+    if (map && map.name !== 'kube-root-ca.crt') throw new Error(`projected ConfigMap ${map.name}: not known here`)
+    if (!token && !map) throw new Error(`projected ${Object.keys(other)}: not known here`)
+    if (token) writeAll(folder, { [token.path]: text })
+    for (const { key, path } of map?.items ?? []) writeAll(folder, { [path]: serviceAccount[key] ?? '' })
+  }
   return folder
 }
 

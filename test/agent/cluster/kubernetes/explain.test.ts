@@ -25,6 +25,10 @@ t.test('each failure is told with what to do about it', async (t) => {
       refused(403, 'nodes is forbidden: User "x"'),
       /does not let us list nodes \(403\): give a ClusterRole with the verb "list" on "nodes" to our user: nodes is forbidden: User "x"/,
     ],
+    [
+      refused(403, 'nodes "pi-2" is forbidden: ValidatingAdmissionPolicy \'x\' denied request: not this one'),
+      /does not let us list nodes \(403\): nodes "pi-2" is forbidden: .* denied request: not this one$/,
+    ],
     [refused(404, ''), /has no nodes to list \(404\): is this the API server of a Kubernetes cluster\?$/],
     [refused(429), 'has too much to do (429): words'],
     [refused(500), 'cannot list nodes: 500 Reason: words'],

@@ -52,9 +52,9 @@ t.test('told again it is the same Event with a higher count and the newer messag
   t.same([double.count('create'), double.count('patch')], [1, 1])
   const { rules } = parseAllDocuments(readFileSync(MANIFEST, 'utf8'))
     .map((document) => document.toJS())
-    .find(({ kind }) => kind === 'ClusterRole')
+    .find(({ kind }) => kind === 'Role')
   const { verbs } = rules.find(({ resources }: { resources: string[] }) => resources.includes('events'))
-  t.same(verbs, ['create', 'patch'], 'what this has asked for, the ClusterRole permits')
+  t.same(verbs, ['create', 'patch'], 'what this has asked for, the Role permits')
 })
 
 t.test('an agent that starts anew counts on where the one before was', async (t) => {
