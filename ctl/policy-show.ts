@@ -10,7 +10,6 @@ const MODES: Readonly<Record<string, string>> = {
   never: '--policy-mode never: nothing is dropped, all is counted',
 }
 const ACTIONS = { Accept: 'lets through', Deny: 'denies', Pass: 'hands on to the next tier' } as const
-const SHARED = '* packets of pods that several policies isolate: each of them counts them'
 
 export function renderPolicies(report: PolicyReport): string {
   const { mode, pod, policies, morePolicies, problems } = report
@@ -32,23 +31,16 @@ function policyTable(policies: readonly PolicyRow[]): string {
     countsOf(row, 'ingress'),
     countsOf(row, 'egress'),
   ])
-  const table = renderTable(['POLICY', 'TIER', 'FOR', 'PODS HERE', 'IN', 'OUT'], rows)
-  return rows.some((row) => row.some((cell) => cell.endsWith('*') || cell.includes('*,')))
-    ? `${table}\n${SHARED}`
-    : table
+  return renderTable(['POLICY', 'TIER', 'FOR', 'PODS HERE', 'IN', 'OUT'], rows)
 }
 
-/** Packets by what became of them: `accepted 12, dropped 4*`; `-` where the policy says nothing of this direction. */
+/** Packets by what became of them: `accepted 12, dropped 4`; `-` where the policy says nothing of this direction. */
 function countsOf({ directions, counted }: PolicyRow, direction: Direction): string {
   if (!directions.includes(direction)) return '-'
   const some = counted.filter((one) => one.direction === direction)
   const texts = Array.from(
     Map.groupBy(some, ({ effect }) => effect),
-    ([effect, alike]) => {
-      const packets = alike.reduce((sum, one) => sum + one.packets, 0)
-      const isShared = alike.some((one) => one.packets > 0 && one.sharedWith.length > 0)
-      return `${effect} ${packets}${isShared ? '*' : ''}`
-    },
+    ([effect, alike]) => `${effect} ${alike.reduce((sum, one) => sum + one.packets, 0)}`,
   )
   return texts.join(', ') || 'nothing here'
 }

@@ -47,9 +47,6 @@ export interface Counted {
   readonly effect: Effect
   readonly packets: number
   readonly bytes: number
-  /** Where pods are isolated by more than one policy, all of them count the same packets: the first few of the others. */
-  readonly sharedWith: readonly string[]
-  readonly moreSharedWith: number
 }
 
 export interface PodReport {

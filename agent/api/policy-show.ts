@@ -11,8 +11,6 @@ import { endOf } from './policy-ends.ts'
 /** A pod may be selected by all policies that there are, each with a thousand rules: an answer has room for so many. */
 const POLICIES_MAX = 5_000
 const RULES_MAX = 2_000
-/** A thousand policies that isolate a pod together share its counter, each with all others. */
-const SHARED_MAX = 4
 
 export interface Counters {
   /** What each counter counts, by name. */
@@ -91,19 +89,10 @@ function subjectOf({ subject: { namespaces, pods }, namespace }: Policy): string
 
 function countedByPolicy({ defined, values }: Counters): Map<string, Counted[]> {
   const found = new Map<string, Counted[]>()
-  for (const { name, effect, direction, policies } of defined.values()) {
+  for (const { name, effect, direction, policy } of defined.values()) {
     const value = values.get(name)
-    if (!value || !direction) continue
-    for (const policy of policies) {
-      const sharedWith = policies
-        .slice(0, SHARED_MAX + 1)
-        .filter((other) => other !== policy)
-        .slice(0, SHARED_MAX)
-      const moreSharedWith = policies.length - 1 - sharedWith.length
-      const { packets, bytes } = value
-      const one = { direction, effect, packets, bytes, sharedWith, moreSharedWith }
-      found.set(policy, [...(found.get(policy) ?? []), one])
-    }
+    if (!value || !direction || policy === undefined) continue
+    found.set(policy, [...(found.get(policy) ?? []), { direction, effect, ...value }])
   }
   return found
 }

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
 import type { KernelError } from '../kernel/errors.ts'
 import { Nflog } from '../kernel/nflog.ts'
@@ -5,7 +6,7 @@ import type { LoggedPacket } from '../kernel/nflog-message.ts'
 import { DROP_LOG_GROUP } from '../ownership.ts'
 import { Identities, type Identity } from '../policy/identities.ts'
 import type { PolicyInput } from '../policy/input.ts'
-import { LOG_PREFIX, type PolicyCounter, type PolicyTable } from '../ruleset/table.ts'
+import { type Ending, LOG_PREFIX, type PolicyTable } from '../ruleset/table.ts'
 import { LineBudget } from './line-budget.ts'
 
 /** Many of them say the same: lines are far fewer. */
@@ -18,7 +19,7 @@ const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 
 /** What the words of a drop are taken from. */
 export interface DropContext {
   readonly input: PolicyInput | undefined
-  readonly table: Pick<PolicyTable, 'counters'> | undefined
+  readonly table: Pick<PolicyTable, 'chains'> | undefined
 }
 
 /** Tells who wanted what of whom and was dropped, or would have been, and by which policy. */
@@ -59,27 +60,29 @@ export class DropLog {
 
   #tell({ prefix, header }: LoggedPacket): void {
     const { input, table } = this.#context()
-    const counter = table?.counters.get(prefix.slice(LOG_PREFIX.length))
-    if (!input || !counter) return
+    const name = prefix.slice(LOG_PREFIX.length)
+    const ending = table?.chains.get(name)?.ending
+    if (!input || !ending) return
+    const { direction, policies } = ending
     const { source, destination, protocol, destinationPort } = header
-    const what = [counter.name, source, destination, protocol, destinationPort].join(' ')
+    const what = [name, source, destination, protocol, destinationPort].join(' ')
     // Those whose rules drop it are pods of this node. Who sends it may have as many addresses as they like.
-    const who = `${counter.direction} ${counter.direction === 'ingress' ? destination : source}`
+    const who = `${direction} ${direction === 'ingress' ? destination : source}`
     if (!this.#budget.mayTell(what, who, performance.now())) return
     const identities = this.#identitiesOf(input)
     this.#log.info(
       {
-        direction: counter.direction,
+        direction,
         source,
-        from: nameOf(identities.at(source)),
+        from: nameOf(identities.at(source), input.nodeName),
         destination,
-        to: nameOf(identities.at(destination)),
+        to: nameOf(identities.at(destination), input.nodeName),
         protocol: PROTOCOL_NAMES[protocol] ?? protocol,
         ...(destinationPort > 0 && { port: destinationPort }),
-        policies: counter.policies.slice(0, POLICIES_MAX),
-        ...(counter.policies.length > POLICIES_MAX && { morePolicies: counter.policies.length - POLICIES_MAX }),
+        policies: policies.slice(0, POLICIES_MAX),
+        ...(policies.length > POLICIES_MAX && { morePolicies: policies.length - POLICIES_MAX }),
       },
-      wordsOf(counter),
+      wordsOf(ending),
     )
   }
 
@@ -92,7 +95,7 @@ export class DropLog {
   }
 }
 
-function wordsOf({ effect }: PolicyCounter): string {
+function wordsOf({ effect }: Ending): string {
   switch (effect) {
     case 'audited':
       return 'let through: a policy on audit would drop it'
@@ -105,9 +108,15 @@ function wordsOf({ effect }: PolicyCounter): string {
   }
 }
 
-function nameOf({ pods, local, nodes }: Identity): string {
+function nameOf({ address, pods, local, nodeName }: Identity, ownName: string): string {
   if (pods[0]) return `pod ${pods[0].key}`
   if (local?.pod !== undefined) return `pod ${local.pod}`
-  if (nodes[0]) return `node ${nodes[0].name}`
-  return local ? 'a container of this node' : 'world'
+  if (nodeName !== undefined) return `node ${nodeName}`
+  if (local) return 'a container of this node'
+  return isOwnAddress(address) ? `node ${ownName}` : 'world'
+}
+
+/** Its Node object tells of some of them. Asked for a line of the log alone: they may change at any time. */
+function isOwnAddress(address: string): boolean {
+  return Object.values(networkInterfaces()).some((own = []) => own.some((one) => one.address === address))
 }

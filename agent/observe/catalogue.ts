@@ -68,13 +68,23 @@ export const METRICS = {
   bramble_policies: { type: 'gauge', help: 'Policies that are known.', labels: [] },
   bramble_policy_packets_total: {
     type: 'counter',
-    help: 'Packets that policies let through, dropped, or would have dropped.',
+    help: 'Packets that each policy let through, handed on, dropped, or would have dropped.',
     labels: ['policy', 'direction', 'effect'],
   },
   bramble_policy_bytes_total: {
     type: 'counter',
     help: 'Bytes of bramble_policy_packets_total.',
     labels: ['policy', 'direction', 'effect'],
+  },
+  bramble_dropped_packets_total: {
+    type: 'counter',
+    help: 'Packets that were dropped, or would have been, each once.',
+    labels: ['direction', 'effect'],
+  },
+  bramble_dropped_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of bramble_dropped_packets_total.',
+    labels: ['direction', 'effect'],
   },
   bramble_nft_elements: { type: 'gauge', help: 'Elements of sets and maps in the table of policies.', labels: [] },
   bramble_nft_chains: { type: 'gauge', help: 'Chains in the table of policies.', labels: [] },

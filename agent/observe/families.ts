@@ -4,8 +4,6 @@ import { type Family, family } from './family.ts'
 /** Of a kind of series that clusters make more of, so many are shown: what a Prometheus on a Pi can take of each node. */
 export const MOST_PEERS = 100
 export const MOST_POLICY_SERIES = 500
-/** A label that names more policies than these says how many more there are. */
-const MOST_NAMES = 3
 
 /** The agent at one moment, as values. */
 export interface Now {
@@ -42,6 +40,7 @@ export interface Now {
 export function familiesOf(now: Now): Family[] {
   const { peers, left: peersLeftOut } = peerSeries(now.peers)
   const { packets, bytes, left: policiesLeftOut } = policySeries(now)
+  const { packets: droppedPackets, bytes: droppedBytes } = droppedSeries(now)
   const ways = Map.groupBy([...now.peers.values()].flat(), (way) => way)
   const pools = (of: (pool: Now['pools'][number]) => number) =>
     now.pools.map((pool) => [{ cidr: pool.cidr }, of(pool)] as const)
@@ -77,6 +76,8 @@ export function familiesOf(now: Now): Family[] {
     family('bramble_policies', [[{}, now.policies]]),
     family('bramble_policy_packets_total', packets),
     family('bramble_policy_bytes_total', bytes),
+    family('bramble_dropped_packets_total', droppedPackets),
+    family('bramble_dropped_bytes_total', droppedBytes),
     ...(now.table
       ? [
           family('bramble_nft_elements', [[{}, now.table.elements]]),
@@ -102,26 +103,14 @@ function peerSeries(peers: Now['peers']) {
   }
 }
 
-interface PolicySeries {
-  readonly labels: { readonly policy: string; readonly direction: string; readonly effect: string }
-  packets: number
-  bytes: number
-}
-
-/** Counters whose policies are named alike make one series. */
+/** Of each policy, direction and effect there is one counter. */
 function policySeries({ table, counted }: Now) {
-  const found = new Map<string, PolicySeries>()
-  for (const { name, effect, direction = '', policies } of table?.counters ?? []) {
+  const found = [...(table?.counters ?? [])].flatMap(({ name, effect, direction = '', policy }) => {
     const value = counted?.get(name)
-    if (!value) continue
-    const labels = { policy: policyLabel(policies), direction, effect }
-    const key = Object.values(labels).join('\n')
-    const series = found.get(key) ?? { labels, packets: 0, bytes: 0 }
-    series.packets += value.packets
-    series.bytes += value.bytes
-    found.set(key, series)
-  }
-  const inOrder = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, series]) => series)
+    return value && policy !== undefined ? [{ labels: { policy, direction, effect }, ...value }] : []
+  })
+  const keyOf = ({ labels }: (typeof found)[number]) => Object.values(labels).join('\n')
+  const inOrder = found.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   const shown = inOrder.slice(0, MOST_POLICY_SERIES)
   return {
     packets: shown.map(({ labels, packets }) => [labels, packets] as const),
@@ -130,9 +119,14 @@ function policySeries({ table, counted }: Now) {
   }
 }
 
-/** '' where no policy decided. */
-function policyLabel(policies: readonly string[]): string {
-  const sorted = policies.toSorted()
-  const more = sorted.length - MOST_NAMES
-  return [...sorted.slice(0, MOST_NAMES), ...(more > 0 ? [`${more} more`] : [])].join(', ')
+/** A packet that several policies drop is counted by each of them, and here once. */
+function droppedSeries({ table, counted }: Now) {
+  const found = [...(table?.counters ?? [])].flatMap(({ name, effect, direction = '', policy }) => {
+    const value = counted?.get(name)
+    return value && policy === undefined ? [{ labels: { direction, effect }, ...value }] : []
+  })
+  return {
+    packets: found.map(({ labels, packets }) => [labels, packets] as const),
+    bytes: found.map(({ labels, bytes }) => [labels, bytes] as const),
+  }
 }

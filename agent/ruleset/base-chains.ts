@@ -1,16 +1,16 @@
 import { CUT_CONNECTION_MARK, LINK_GROUP } from '../ownership.ts'
 import type { TunnelPorts } from '../policy/input.ts'
+import { TOTALS } from './ends.ts'
 import { marked } from './names.ts'
 import { type SetUse, useOf } from './selection.ts'
 import type { PolicyChain, PolicyCounter } from './table.ts'
 
 /** What every packet meets, whatever policies there are. */
 
-export const BASE_COUNTERS: readonly PolicyCounter[] = (['tunnelled', 'spoofed', 'cut'] as const).map((effect) => ({
-  name: effect,
-  effect,
-  policies: [],
-}))
+export const BASE_COUNTERS: readonly PolicyCounter[] = [
+  ...(['tunnelled', 'spoofed', 'cut'] as const).map((effect) => ({ name: effect, effect })),
+  ...TOTALS,
+]
 
 /** All nodes of the cluster, by all their addresses. */
 export const NODE_SETS: readonly SetUse[] = ([4, 6] as const).map((family) =>

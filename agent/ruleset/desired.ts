@@ -214,8 +214,8 @@ export class DesiredPolicy {
 const OPEN: PodRules = { entry: undefined, chains: [], counters: [], sets: [] }
 
 function unknownRules(direction: Direction, isEnforced: boolean): PodRules {
-  const { chain, counter } = unknownEnd(direction, isEnforced)
-  return { entry: chain.name, chains: [chain], counters: [counter], sets: [] }
+  const { chain, counters } = unknownEnd(direction, isEnforced)
+  return { entry: chain.name, chains: [chain], counters, sets: [] }
 }
 
 /** A pod that was made again under its name is another one; and one that has been wired has not the network of its node. */

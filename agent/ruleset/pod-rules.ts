@@ -4,7 +4,7 @@ import { auditEnd, closedEnd, dropEnd, type End, WORDS } from './ends.ts'
 import { matchesOf, type Subject } from './match.ts'
 import { hashOf, marked } from './names.ts'
 import type { SetUse } from './selection.ts'
-import type { PolicyChain, PolicyCounter } from './table.ts'
+import type { Effect, PolicyChain, PolicyCounter } from './table.ts'
 
 /** All that decides about one direction of a pod, and what its rules refer to. */
 export interface PodRules {
@@ -78,11 +78,11 @@ function verdictOf(
 ): string {
   switch (action) {
     case 'Accept':
-      return `counter name "${found.accepted(policy, direction)}" return`
+      return `${found.count('accept', 'accepted', policy, direction)} return`
     case 'Deny':
       return found.end(isAudited(policy, mode) ? auditEnd(direction, [policy]) : dropEnd(direction, [policy]))
     case 'Pass':
-      return next
+      return `${found.count('pass', 'passed', policy, direction)} ${next}`
   }
 }
 
@@ -104,16 +104,17 @@ class Found {
     this.#sets.set(use.set, use)
   }
 
-  end({ verb, chain, counter }: End): Verdict {
+  end({ verb, chain, counters }: End): Verdict {
     this.#chains.set(chain.name, chain)
-    this.#counters.set(counter.name, counter)
+    for (const counter of counters) this.#counters.set(counter.name, counter)
     return `${verb} ${chain.name}`
   }
 
-  accepted(policy: Policy, direction: Direction): string {
-    const name = `accept-${WORDS[direction]}-${hashOf(policyId(policy))}`
-    this.#counters.set(name, { name, effect: 'accepted', direction, policies: [policyId(policy)] })
-    return name
+  /** A statement that counts for the policy. */
+  count(word: string, effect: Effect, policy: Policy, direction: Direction): string {
+    const name = `${word}-${WORDS[direction]}-${hashOf(policyId(policy))}`
+    this.#counters.set(name, { name, effect, direction, policy: policyId(policy) })
+    return `counter name "${name}"`
   }
 
   chain(direction: Direction, rules: readonly string[]): Verdict {

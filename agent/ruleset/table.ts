@@ -35,14 +35,27 @@ export interface PolicyChain {
   readonly rules: readonly string[]
   /** How a base chain is hooked; absent: it is jumped to. */
   readonly hook?: string
+  /** Of one where packets end that nothing lets through. */
+  readonly ending?: Ending
+}
+
+/** What becomes of such a packet, and whose doing it is. */
+export interface Ending {
+  readonly effect: Effect
+  readonly direction: Direction
+  /** By policyId: of an isolated pod all that isolate it. None where it was no policy. */
+  readonly policies: readonly string[]
 }
 
 /**
- * What a counter counts: what policies let through, dropped, or would have dropped if they were not on audit; what was
- * dropped since nothing was known of the pod, or nothing let it through where all is closed (`--policy-mode always`);
+ * What a counter counts: what policies let through, handed on to the next tier, dropped, or would have dropped if they
+ * were not on audit; what was dropped since nothing was known of the pod, or nothing let it through where all is closed (`--policy-mode always`);
  * packets that pods may never send; connections that were cut.
  */
-export const EFFECTS = ['accepted', 'dropped', 'audited', 'unknown', 'closed', 'tunnelled', 'spoofed', 'cut'] as const
+export const EFFECTS = [
+  ...(['accepted', 'passed', 'dropped', 'audited'] as const),
+  ...(['unknown', 'closed', 'tunnelled', 'spoofed', 'cut'] as const),
+] as const
 export type Effect = (typeof EFFECTS)[number]
 
 export interface PolicyCounter {
@@ -50,8 +63,8 @@ export interface PolicyCounter {
   readonly effect: Effect
   /** Absent where it counts both. */
   readonly direction?: Direction
-  /** By policyId: one; of an isolated pod all that isolate it. None where it was no policy. */
-  readonly policies: readonly string[]
+  /** By policyId. Absent: it counts each packet once, whichever policies were about it. */
+  readonly policy?: string
 }
 
 export interface CounterValue {
@@ -88,7 +101,6 @@ export function isNoChange(change: PolicyChange): boolean {
 }
 
 /**
- * What is logged of a drop begins with this and the name of the chain, which is that of its counter, too: by it one finds
- * whose it was. NF_LOG_PREFIXLEN in include/net/netfilter/nf_log.h is 128.
+ * What is logged of a drop begins with this and the name of the chain, by which one finds whose it was. NF_LOG_PREFIXLEN in include/net/netfilter/nf_log.h is 128.
  */
 export const LOG_PREFIX = 'bramble '

@@ -70,10 +70,10 @@ const CASES: Readonly<Record<string, { readonly bad: Story; readonly good: Story
     good: { [`bramble_view_age_seconds{${NODE}}`]: '0 60 120 0x57' },
   },
   BrambleForgedPackets: {
-    bad: { [`bramble_policy_packets_total{${NODE},effect="spoofed"}`]: '0+600x60' },
+    bad: { [`bramble_dropped_packets_total{${NODE},effect="spoofed"}`]: '0+600x60' },
     good: {
-      [`bramble_policy_packets_total{${NODE},effect="spoofed"}`]: '0+6x60',
-      [`bramble_policy_packets_total{${NODE},effect="dropped"}`]: '0+6000x60',
+      [`bramble_dropped_packets_total{${NODE},effect="spoofed"}`]: '0+6x60',
+      [`bramble_dropped_packets_total{${NODE},effect="dropped"}`]: '0+6000x60',
     },
   },
   BrambleAgentBlocked: {

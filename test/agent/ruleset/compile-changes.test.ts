@@ -119,7 +119,8 @@ add chain inet bramble-policy drop-in-A
 add chain inet bramble-policy in-C
 add rule inet bramble-policy drop-in-A update @told-in4 { ip daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 add rule inet bramble-policy drop-in-A update @told-in6 { ip6 daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
-add rule inet bramble-policy drop-in-A counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"
+add rule inet bramble-policy drop-in-A counter name "drop-in-A" comment "NetworkPolicy shop/web dropped"
+add rule inet bramble-policy drop-in-A counter name "dropped-in" drop comment "NetworkPolicy shop/web dropped"
 add rule inet bramble-policy in-C ip saddr @pods4-B counter name "accept-in-A" return comment "NetworkPolicy shop/web spec.ingress[0]"
 add rule inet bramble-policy in-C goto drop-in-A comment "NetworkPolicy shop/web what no rule lets through"
 add element inet bramble-policy self4 { 10.42.1.1 . 10.42.1.1 }

@@ -148,12 +148,16 @@ export function elementsOf(table: PolicyTable, kind: string): Record<string, str
   return Object.fromEntries(sets.map(({ comment, elements }) => [comment, [...elements].sort()]))
 }
 
-/** The chain in which packets end, without comments. */
-export function endOf(name: string): string {
+/** The chain in which packets end, without comments; of policies `drop-in-A` or `audit-in-A`, with a counter of each. */
+export function endOf(name: string, ...policies: readonly string[]): string {
   const [way, own] = /^[a-z]+-in/.test(name) ? ['in', 'daddr'] : ['out', 'saddr']
+  const [total = name] = [{ drop: `dropped-${way}`, audit: `audited-${way}` }[name.replace(/-.*/, '')]].filter(Boolean)
+  const counted = (total === name ? [] : policies.length > 0 ? policies : [name]).map(
+    (one) => `  counter name "${one}"\n`,
+  )
   const log = `limit rate 1/second burst 5 packets } log prefix "bramble ${name}" group 25202 snaplen 128`
   return `${name}:
   update @told-${way}4 { ip ${own} ${log}
   update @told-${way}6 { ip6 ${own} ${log}
-  counter name "${name}"${name.startsWith('audit') ? '' : ' drop'}`
+${counted.join('')}  counter name "${total}"${name.startsWith('audit') ? '' : ' drop'}`
 }

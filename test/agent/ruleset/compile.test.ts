@@ -40,6 +40,18 @@ table inet bramble-policy {
 	counter cut {
 		packets 0 bytes 0
 	}
+	counter dropped-in {
+		packets 0 bytes 0
+	}
+	counter dropped-out {
+		packets 0 bytes 0
+	}
+	counter audited-in {
+		packets 0 bytes 0
+	}
+	counter audited-out {
+		packets 0 bytes 0
+	}
 	counter accept-in-A {
 		packets 0 bytes 0
 	}
@@ -174,7 +186,8 @@ table inet bramble-policy {
 	chain drop-in-A {
 		update @told-in4 { ip daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
 		update @told-in6 { ip6 daddr limit rate 1/second burst 5 packets } log prefix "bramble drop-in-A" group 25202 snaplen 128 comment "NetworkPolicy shop/web dropped"
-		counter name "drop-in-A" drop comment "NetworkPolicy shop/web dropped"
+		counter name "drop-in-A" comment "NetworkPolicy shop/web dropped"
+		counter name "dropped-in" drop comment "NetworkPolicy shop/web dropped"
 	}
 	chain in-D {
 		tcp dport 80 ip saddr @pods4-C counter name "accept-in-A" return comment "NetworkPolicy shop/web spec.ingress[0]"
@@ -325,7 +338,7 @@ t.test('each tier is a chain that goes to the next; who is isolated never comes 
   const table = compile({ policies: [...TIERS, WEB] })
   const admin = `in-A:
   tcp dport 9100 ip saddr @pods4-B counter name "accept-in-C" return
-  ip saddr @pods4-D goto in-E
+  ip saddr @pods4-D counter name "pass-in-C" goto in-E
   ip saddr @pods4-B goto drop-in-C
   goto in-E
 in-E:
@@ -346,11 +359,25 @@ ${endOf('drop-in-C')}`,
   )
 })
 
+t.test('what several policies isolate a pod against, each of them counts, and one counter once', async (t) => {
+  const policies = [WEB, networkPolicy('quiet', {}), networkPolicy('silent', {}, ON_AUDIT)]
+  const rules = ingress({ policies })
+  t.match(rules, endOf('drop-in-D', 'drop-in-E', 'drop-in-C'))
+  t.notMatch(rules, 'audit', 'beside others one on audit changes nothing')
+  const alone = desiredPolicy(input({ policies: [networkPolicy('quiet', {})] }))
+  const both = [...desiredPolicy(input({ policies })).counters.values()]
+  const own = [...alone.counters.values()].find(({ policy }) => policy === 'NetworkPolicy shop/quiet')
+  t.ok(
+    both.some(({ name }) => name === own?.name),
+    'by the name that it has alone: it goes on when others come',
+  )
+})
+
 t.test('where no tier follows, Pass is a return', async (t) => {
   t.equal(
     ingress({ policies: [clusterPolicy('pass', { ingress: [{ action: 'Pass', from: [{ namespaces: {} }] }] })] }),
     `in-A:
-  ip saddr @pods4-B return`,
+  ip saddr @pods4-B counter name "pass-in-C" return`,
   )
 })
 
