@@ -14,7 +14,8 @@ const NODES = '/api/v1/nodes'
 /** On a Pi, or a busy machine. */
 const READY_MS = 120_000
 
-export async function startRealServer(binaries: string): Promise<RealServer> {
+/** @param flags further ones of kube-apiserver */
+export async function startRealServer(binaries: string, ...flags: readonly string[]): Promise<RealServer> {
   const dir = mkdtempSync(join(tmpdir(), 'brmtest-apiserver-'))
   const children: ChildProcess[] = []
   const start = (name: string, ...args: readonly string[]) => {
@@ -56,6 +57,7 @@ export async function startRealServer(binaries: string): Promise<RealServer> {
       `--service-account-key-file=${join(dir, 'certs', 'apiserver.key')}`,
       `--service-account-signing-key-file=${join(dir, 'certs', 'apiserver.key')}`,
       '--disable-admission-plugins=ServiceAccount,TaintNodesByCondition',
+      ...flags,
     )
     return await RealServer.reach(secure, etcd, dir, close)
   } catch (error) {
