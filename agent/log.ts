@@ -1,27 +1,13 @@
 import { type Logger, pino } from 'pino'
+import { LogLines } from './log-lines.ts'
 
-/** Long enough that the lines of a burst of calls go out together, and nobody who looks on waits. */
-const FLUSH_AFTER_MS = 20
-const BUFFER_BYTES = 4096
+/** The last words matter most; but an end that somebody waits for comes soon. */
+const LAST_WORDS_MS = 200
 
-/**
- * JSON lines on stdout, together with those of the next moment: a write for each is a tenth of what a DEL costs. Only a
- * process that is killed loses that moment.
- */
+/** JSON lines on stdout. Only a process that is killed loses those of its last moment. */
 export function openLog(level: string): Logger {
-  const destination = pino.destination({ fd: 1, sync: true, minLength: BUFFER_BYTES })
-  let isDue = false
-  const flush = () => {
-    isDue = false
-    destination.flushSync()
-  }
-  process.on('exit', flush)
-  const late = {
-    write(line: string) {
-      destination.write(line)
-      if (!isDue) setTimeout(flush, FLUSH_AFTER_MS).unref()
-      isDue = true
-    },
-  }
-  return pino({ level, base: null }, late)
+  const lines = new LogLines(1, (lost) => log.warn({ lines: lost }, 'lines of this log are lost: nobody took them'))
+  process.on('exit', () => lines.flush(LAST_WORDS_MS))
+  const log = pino({ level, base: null }, lines)
+  return log
 }
