@@ -30,7 +30,7 @@ export interface Now {
   readonly table?: {
     readonly elements: number
     readonly chains: number
-    readonly counters: Iterable<PolicyCounter>
+    readonly counters: readonly PolicyCounter[]
   }
   /** By the counter's name; undefined when the kernel did not tell. */
   readonly counted: ReadonlyMap<string, CounterValue> | undefined
@@ -105,7 +105,7 @@ function peerSeries(peers: Now['peers']) {
 
 /** Of each policy, direction and effect there is one counter. */
 function policySeries({ table, counted }: Now) {
-  const found = [...(table?.counters ?? [])].flatMap(({ name, effect, direction = '', policy }) => {
+  const found = (table?.counters ?? []).flatMap(({ name, effect, direction = '', policy }) => {
     const value = counted?.get(name)
     return value && policy !== undefined ? [{ labels: { policy, direction, effect }, ...value }] : []
   })
@@ -121,7 +121,7 @@ function policySeries({ table, counted }: Now) {
 
 /** A packet that several policies drop is counted by each of them, and here once. */
 function droppedSeries({ table, counted }: Now) {
-  const found = [...(table?.counters ?? [])].flatMap(({ name, effect, direction = '', policy }) => {
+  const found = (table?.counters ?? []).flatMap(({ name, effect, direction = '', policy }) => {
     const value = counted?.get(name)
     return value && policy === undefined ? [{ labels: { direction, effect }, ...value }] : []
   })

@@ -44,7 +44,7 @@ export async function now(observed: Observed): Promise<Now> {
       table: {
         elements: sizes(table.sets) + sizes(table.maps),
         chains: table.chains.size,
-        counters: table.counters.values(),
+        counters: [...table.counters.values()],
       },
     }),
     counted,
