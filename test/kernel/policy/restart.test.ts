@@ -77,7 +77,7 @@ t.test('while no agent runs, the rules stay in force', async (t) => {
   await lab.begin(N1)
 })
 
-t.test('rules that somebody flushes are back within a second, and status tells', async (t) => {
+t.test('hard case 8: rules that somebody flushes are back as they were, and status tells', async (t) => {
   await until('it has taken over', async () => (await lab.agents[0]?.ask('status'))?.policies === 1)
   const before = await rules()
   for (const harm of [

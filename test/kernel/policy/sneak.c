@@ -2,7 +2,8 @@
  * Tries to get one datagram through before a policy holds: UDP, port 80, both families.
  *
  *     sneak listen    reads network namespaces (paths), one a line, to the end of stdin; listens in all of them; prints
- *                     "ready"; at SIGTERM "COUNT": how many datagrams came in all
+ *                     "ready"; at SIGTERM "COUNT MS": how many datagrams came in all, and how long after the first one the
+ *                     last came, by the kernel's clock: however late this program was to read them
  *     sneak flood     reads "NETNS ADDRESS" lines to the end of stdin; prints "ready"; sends to each ADDRESS from a socket
  *                     in its NETNS, every two milliseconds, whether there is a way or not, until SIGTERM; then prints
  *                     "COUNT": how many it could send
@@ -28,6 +29,7 @@ static struct pollfd sockets[SOCKETS_MAX];
 static struct sockaddr_in6 targets[SOCKETS_MAX];
 static int count;
 static long heard, sent;
+static struct timespec first, last;
 static volatile sig_atomic_t is_over;
 
 static void end(int signal_number) {
@@ -49,12 +51,30 @@ static int socket_in(const char *netns) {
   return fd;
 }
 
+static int is_before(struct timespec a, struct timespec b) {
+  return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+static int hear(int fd) {
+  char byte, control[128];
+  struct iovec vector = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  if (recvmsg(fd, &message, 0) < 0) return 0;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+    struct timespec at;
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) continue;
+    memcpy(&at, CMSG_DATA(c), sizeof at);
+    if (heard == 0 || is_before(at, first)) first = at;
+    if (heard == 0 || is_before(last, at)) last = at;
+  }
+  heard++;
+  return 1;
+}
+
 static void drain(int timeout_ms) {
   if (poll(sockets, (nfds_t)count, timeout_ms) <= 0) return;
-  for (int i = 0; i < count; i++) {
-    char byte;
-    while (sockets[i].revents && recv(sockets[i].fd, &byte, 1, 0) >= 0) heard++;
-  }
+  for (int i = 0; i < count; i++)
+    while (sockets[i].revents && hear(sockets[i].fd)) continue;
 }
 
 static void listen_everywhere(void) {
@@ -63,13 +83,14 @@ static void listen_everywhere(void) {
     struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
     int fd = socket_in(netns);
     if (bind(fd, (struct sockaddr *)&any, sizeof any) < 0) die("bind in", netns);
+    if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int)) < 0) die("note times in", netns);
     sockets[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
   }
   puts("ready");
   fflush(stdout);
   while (!is_over) drain(100);
   drain(0);
-  printf("%ld\n", heard);
+  printf("%ld %ld\n", heard, (last.tv_sec - first.tv_sec) * 1000 + (last.tv_nsec - first.tv_nsec) / 1000000);
 }
 
 static void flood(void) {

@@ -11,22 +11,36 @@ let isCompiled: Promise<unknown> | undefined
 export type Attempt = () => Promise<number>
 
 /** Counts the datagrams that come to port 80 in all of these network namespaces. */
-export function listenIn(netns: readonly string[]): Promise<Attempt> {
+export async function listenIn(netns: readonly string[]): Promise<Attempt> {
+  const end = await listen(netns)
+  return async () => (await end())[0]
+}
+
+/** @returns for how many milliseconds the way was open: from the first datagram to the last, by the kernel's clock */
+export async function timeOpen(netns: readonly string[]): Promise<Attempt> {
+  const end = await listen(netns)
+  return async () => (await end())[1]
+}
+
+/** Sends to each address out of its network namespace, some 500 times a second. */
+export async function flood(ways: readonly { readonly netns: string; readonly address: string }[]): Promise<Attempt> {
+  const end = await attempt(
+    'flood',
+    ways.map(({ netns, address }) => `/run/netns/${netns} ${address}`),
+  )
+  return async () => (await end())[0]
+}
+
+function listen(netns: readonly string[]): Promise<() => Promise<Numbers>> {
   return attempt(
     'listen',
     netns.map((name) => `/run/netns/${name}`),
   )
 }
 
-/** Sends to each address out of its network namespace, some 500 times a second. */
-export function flood(ways: readonly { readonly netns: string; readonly address: string }[]): Promise<Attempt> {
-  return attempt(
-    'flood',
-    ways.map(({ netns, address }) => `/run/netns/${netns} ${address}`),
-  )
-}
+type Numbers = readonly [number, number]
 
-async function attempt(mode: string, lines: readonly string[]): Promise<Attempt> {
+async function attempt(mode: string, lines: readonly string[]): Promise<() => Promise<Numbers>> {
   isCompiled ??= run('cc', '-O1', '-o', PROGRAM, SOURCE)
   await isCompiled
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', PROGRAM, mode], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -38,6 +52,7 @@ async function attempt(mode: string, lines: readonly string[]): Promise<Attempt>
   return async () => {
     child.kill('SIGTERM')
     await closed
-    return Number(said.split('\n')[1])
+    const [first, second] = said.split('\n')[1]?.split(' ') ?? []
+    return [Number(first), Number(second)]
   }
 }
