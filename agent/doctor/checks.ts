@@ -1,5 +1,6 @@
 import type { Check } from './check.ts'
 import { AGENT_CHECKS } from './checks/agent.ts'
+import { API_SERVER_CHECKS } from './checks/api-server.ts'
 import { CNI_CHECKS } from './checks/cni.ts'
 import { DNS_CHECKS } from './checks/dns.ts'
 import { FIREWALL_CHECKS } from './checks/firewall.ts'
@@ -14,6 +15,7 @@ import { STORAGE_CHECKS } from './checks/storage.ts'
 /** All that the doctor looks at, in the order in which a person would. */
 export const CHECKS: readonly Check[] = [
   ...AGENT_CHECKS,
+  ...API_SERVER_CHECKS,
   ...CNI_CHECKS,
   ...KERNEL_CHECKS,
   ...FIREWALL_CHECKS,

@@ -1,13 +1,15 @@
 import { check } from '../check.ts'
 import { command } from '../finding.ts'
+import { isOfApiServer } from './api-server.ts'
+import { sharedCidr } from './cidrs.ts'
 
 /** What another check says of the same thing, with a command that mends it (agent/forwarding.ts, agent/install/installation.ts). */
 const TOLD_BETTER = /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )/
 
-/** The agent, and what it says of itself. Pure, as are all checks. */
-/** What restarts agents in Kubernetes, one after the other; pods keep their network. */
-export const RESTART_PODS = 'kubectl -n kube-system rollout restart daemonset bramble'
+/** What was repaired before anybody asked (agent/enforcement/report.ts). */
+const REPAIRED = /^another program has changed .*; it is whole again$/
 
+/** The agent, and what it says of itself. Pure, as are all checks. */
 export const AGENT_CHECKS = [
   check({
     name: 'agent-away',
@@ -67,12 +69,29 @@ export const AGENT_CHECKS = [
     needs: ['agent'],
     find: ({ agent: { answers } }) =>
       (answers?.isServing ? answers.problems : [])
-        .filter((problem) => !TOLD_BETTER.test(problem))
+        .filter((problem) => ![TOLD_BETTER, REPAIRED].some((one) => one.test(problem)))
+        .filter((problem) => !isOfApiServer(problem) && sharedCidr(problem) === undefined)
         .map((problem) => ({
           severity: 'error',
           what: problem,
           why: 'so says the agent, which tries again by itself: bramblectl status',
           remedies: [],
+        })),
+  }),
+  check({
+    name: 'rules-changed',
+    symptom: 'Events DriftRepaired; connections that break off now and then, on one node',
+    needs: ['agent'],
+    find: ({ agent: { answers } }) =>
+      (answers?.problems ?? [])
+        .filter((problem) => REPAIRED.test(problem))
+        .map((problem) => ({
+          severity: 'warning',
+          what: problem,
+          why: 'what flushes all rules takes those of policies and of Services along; the agent puts back its own alone',
+          advice:
+            'find what does that: a start of nftables.service with "flush ruleset" in its file, a script, a firewall that is reloaded; it shall flush its own tables only',
+          remedies: [command("grep -rn 'flush ruleset' /etc/nftables* /etc/network /etc/systemd/system")],
         })),
   }),
   check({

@@ -20,3 +20,10 @@ export function isAbout(rule: string, cidr: string): boolean {
   const named = Array.from(rule.matchAll(/[0-9a-f:.]+\/\d{1,3}/g), ([text]) => parsedCidr(text))
   return named.some((one) => one && wanted && one.prefixLength <= wanted.prefixLength && overlaps(one, wanted))
 }
+
+/** Of what the agent says of two nodes with the same addresses (agent/nodes/overlap.ts): whose get none. Pure. */
+export function sharedCidr(problem: string): { readonly cidr: string; readonly nodes: readonly string[] } | undefined {
+  const [, cidr, ...nodes] =
+    /^the pod CIDR (\S+) of (\S+) overlaps \S+?(?: of|, which are the pods of) ([^\s;]+); give /.exec(problem) ?? []
+  return cidr === undefined ? undefined : { cidr, nodes }
+}

@@ -3,7 +3,7 @@ import { leadsToUs } from '../../install/conflist.ts'
 import { check } from '../check.ts'
 import type { CniPlace } from '../facts.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
-import { RESTART_PODS } from './agent.ts'
+import { RESTART_PODS } from './restart-pods.ts'
 import { setAside } from './set-aside.ts'
 
 /** The files by which the runtime finds its network. */
@@ -128,7 +128,8 @@ export const CNI_CHECKS = [
   }),
   check({
     name: 'runtime-paths',
-    symptom: 'Bramble is installed, and the runtime says that no network is configured',
+    symptom:
+      'Bramble is installed, and the runtime says that no network is configured, or: failed to find plugin "bramble" in path [/usr/lib/cni]',
     needs: ['cni'],
     find: ({ cni: { places, runtime } }) => {
       const [place] = used(places)

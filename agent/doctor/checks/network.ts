@@ -1,6 +1,6 @@
 import { check } from '../check.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
-import { doOverlap } from './cidrs.ts'
+import { doOverlap, sharedCidr } from './cidrs.ts'
 
 /** Addresses, uplinks, and who else has a hand on our links. */
 export const NETWORK_CHECKS = [
@@ -29,6 +29,35 @@ export const NETWORK_CHECKS = [
           ),
       )
     },
+  }),
+  check({
+    name: 'cidr-of-two-nodes',
+    symptom: 'the pods of one node are not reached from any other, since a node was added, cloned or restored',
+    needs: ['agent'],
+    find: ({ agent: { answers, runsAs } }) =>
+      (answers?.problems ?? [])
+        .flatMap((problem) => sharedCidr(problem) ?? [])
+        .map(({ cidr, nodes }): Finding => {
+          // The same one on whatever node this is asked.
+          const [first = '', second = ''] = nodes.map(shellWord).toSorted()
+          const columns = 'NAME:.metadata.name,SINCE:.metadata.creationTimestamp,CIDRS:.spec.podCIDRs'
+          return {
+            severity: 'error',
+            what: `the nodes ${first} and ${second} have the same addresses for pods, or some of them: ${cidr}`,
+            why: 'an address leads to one of them alone; the pods of the other are not reached',
+            ...(runsAs === 'pod'
+              ? {
+                  advice:
+                    'a Node keeps its pod CIDR for life, so the newer of the two has to join anew: last restart its kubelet (systemctl restart kubelet; k3s: k3s-agent)',
+                  remedies: [
+                    command(`kubectl get nodes ${first} ${second} -o custom-columns=${columns}`),
+                    command(`kubectl drain ${second} --ignore-daemonsets --delete-emptydir-data`),
+                    command(`kubectl delete node ${second}`),
+                  ],
+                }
+              : { advice: 'give one of them another --pod-cidr, there and in --cluster-dir', remedies: [] }),
+          }
+        }),
   }),
   check({
     name: 'wifi-uplink',

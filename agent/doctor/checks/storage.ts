@@ -1,6 +1,6 @@
 import { check } from '../check.ts'
 import { command, type Finding } from '../finding.ts'
-import { RESTART_PODS } from './agent.ts'
+import { RESTART_PODS } from './restart-pods.ts'
 
 /** SD cards: what is full, and what wears them out. */
 
@@ -8,6 +8,9 @@ const MIB = 2 ** 20
 /** /run is small: kubelet, containerd and the agent keep what they know of pods there. */
 const LEAST_BYTES: Readonly<Record<string, number>> = { '/run': 4 * MIB }
 const LEAST_DISK_BYTES = 200 * MIB
+
+/** The plugins that it installs have 6 MiB, and whoever deletes them has them written again. */
+const MOST_WRITTEN_BYTES = 16 * MIB
 
 const isSdCard = (device: string) => /^\/dev\/mmcblk\d/.test(device)
 
@@ -79,7 +82,7 @@ export const STORAGE_CHECKS = [
     symptom: 'the agent is suspected of wearing the SD card',
     needs: ['storage'],
     find: ({ storage: { agentWrittenBytes = 0 } }) =>
-      agentWrittenBytes < MIB
+      agentWrittenBytes < MOST_WRITTEN_BYTES
         ? []
         : [
             {

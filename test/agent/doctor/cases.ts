@@ -1,4 +1,5 @@
 import { AGENT_CASES } from './cases/agent.ts'
+import { API_SERVER_CASES } from './cases/api-server.ts'
 import type { Case } from './cases/case.ts'
 import { CNI_CASES } from './cases/cni.ts'
 import { DNS_CASES } from './cases/dns.ts'
@@ -14,6 +15,7 @@ import { STORAGE_CASES } from './cases/storage.ts'
 /** As the checks are: a file per subject. */
 export const CASES: readonly Case[] = [
   ...AGENT_CASES,
+  ...API_SERVER_CASES,
   ...CNI_CASES,
   ...DNS_CASES,
   ...FIREWALL_CASES,

@@ -1,7 +1,8 @@
 import { HEALTHY, UPLINK } from '../healthy.ts'
 import type { Case } from './case.ts'
 
-const { keepers, network } = HEALTHY
+const { agent, keepers, network } = HEALTHY
+const answers = agent.answers as NonNullable<typeof agent.answers>
 
 export const NETWORK_CASES: readonly Case[] = [
   {
@@ -22,6 +23,35 @@ export const NETWORK_CASES: readonly Case[] = [
       ['error', /10\.42\.2\.0\/24 of pi-2 overlaps 10\.42\.0\.0\/16/],
       ['error', /10\.42\.2\.0\/24 of pi-2 overlaps 10\.42\.2\.128\/25, which is routed to wg0/],
     ],
+  },
+  ...[
+    'the pod CIDR 10.42.1.0/24 of pi-3 overlaps 10.42.1.0/24 of pi-2; give one of them another',
+    'the pod CIDR 10.42.1.0/24 of pi-2 overlaps 10.42.1.0/24, which are the pods of pi-3; give that node another one',
+  ].map((problem) => ({
+    title: `of two nodes with one pod CIDR the same one has to join anew, whoever is asked: ${problem}`,
+    check: 'cidr-of-two-nodes',
+    facts: { agent: { ...agent, runsAs: 'pod' as const, answers: { ...answers, problems: [problem] } } },
+    says: [['error', /pi-2 and pi-3 have the same addresses for pods, or some of them: 10\.42\.1\.0\/24$/] as const],
+    commands: [
+      'kubectl get nodes pi-2 pi-3 -o custom-columns=NAME:.metadata.name,SINCE:.metadata.creationTimestamp,CIDRS:.spec.podCIDRs',
+      'kubectl drain pi-3 --ignore-daemonsets --delete-emptydir-data',
+      'kubectl delete node pi-3',
+    ],
+  })),
+  {
+    title: 'without Kubernetes the file of each host says what its addresses are',
+    check: 'cidr-of-two-nodes',
+    facts: {
+      agent: {
+        ...agent,
+        answers: {
+          ...answers,
+          problems: ['the pod CIDR fd42::/64 of b overlaps fd42::/48 of a; give one of them another'],
+        },
+      },
+    },
+    says: [['error', /the nodes a and b .*fd42::\/64$/]],
+    commands: [],
   },
   {
     title: 'an uplink by Wi-Fi',

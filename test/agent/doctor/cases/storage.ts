@@ -44,8 +44,14 @@ export const STORAGE_CASES: readonly Case[] = [
   {
     title: 'an agent that writes to disks',
     check: 'agent-writes',
-    facts: { storage: { ...storage, agentWrittenBytes: 3 * 2 ** 20 } },
-    says: [['warning', /has written 3\.0 MiB/]],
+    facts: { storage: { ...storage, agentWrittenBytes: 30 * 2 ** 20 } },
+    says: [['warning', /has written 30\.0 MiB/]],
+  },
+  {
+    title: 'the plugins that an agent installs, and puts back, are not what wears a card',
+    check: 'agent-writes',
+    facts: { storage: { ...storage, agentWrittenBytes: 7 * 2 ** 20 } },
+    says: [],
   },
   {
     title: 'an agent that is paged out',
