@@ -39,14 +39,17 @@ export class Known {
     }
   }
 
+  wanted<Kind extends keyof NodeObjects>(kind: Kind): NodeObjects[Kind][number][] {
+    return [...(this.#ours.get(kind)?.values() ?? [])] as NodeObjects[Kind][number][]
+  }
+
   /** Is all of a kind as it is wanted? @param listed as it is in the kernel */
   isAsWanted<Kind extends keyof NodeObjects>(
     kind: Kind,
     listed: readonly NodeObjects[Kind][number][],
     subsystems: NodeSubsystems,
   ): boolean {
-    const wanted = this.#ours.get(kind)?.values() ?? []
-    const { missing, changed, extra } = diff<unknown>(wanted, listed, subsystems[kind] as Subsystem<unknown>)
+    const { missing, changed, extra } = diff<unknown>(this.wanted(kind), listed, subsystems[kind] as Subsystem<unknown>)
     return missing.length + changed.length + extra.length === 0
   }
 

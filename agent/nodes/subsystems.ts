@@ -14,7 +14,10 @@ import { TunnelIndexes } from './tunnel-indexes.ts'
 import { WireguardDevice } from './wireguard-device.ts'
 
 /** One for each kind of object that joins nodes. */
-export type NodeSubsystems = { readonly [Kind in keyof NodeObjects]: Subsystem<NodeObjects[Kind][number]> }
+export type NodeSubsystems = { readonly [Kind in keyof NodeObjects]: Subsystem<NodeObjects[Kind][number]> } & {
+  /** Of it no event tells. */
+  readonly wireguard: Pick<WireguardDevice, 'look'>
+}
 
 /** @param wireguardKey private, base64; undefined: this node encrypts nothing */
 export function nodeSubsystems(
@@ -27,6 +30,7 @@ export function nodeSubsystems(
   const wireguard = new WireguardDevice(tunnels, wireguardKey)
   const masquerade = masqueradeSubsystems(nftables)
   return {
+    wireguard,
     links: links(netlink, tunnels, wireguard, hasIpv6),
     addresses: addresses(netlink, tunnels),
     neighbours: neighbours(netlink, tunnels),

@@ -14,9 +14,11 @@ import {
 } from '../kernel/wireguard.ts'
 import { TUNNEL_LINKS } from '../ownership.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
+import { PeerSilence } from './peer-silence.ts'
 import type { TunnelIndexes } from './tunnel-indexes.ts'
 
 const LINK = TUNNEL_LINKS.wireguard
+const NOWHERE = { address: '', port: 0 }
 
 /** What lies behind our WireGuard link and is not told by rtnetlink: its key and port, and its peers. */
 export class WireguardDevice {
@@ -26,8 +28,10 @@ export class WireguardDevice {
   #family: number | undefined
   #identity = { publicKey: '', port: 0 }
   #listed: readonly WireguardPeer[] = []
-  /** Where we said that a peer is: it may be elsewhere by now (NAT), and WireGuard follows it by itself. */
+  /** Where we said that a peer is: it may be elsewhere by now (NAT), and WireGuard follows it by itself, as long as it answers. */
   readonly #endpoints = new Map<string, WireguardPeer['endpoint']>()
+
+  readonly #silence = new PeerSilence()
 
   /** @param privateKey base64; absent: this agent takes part in no WireGuard, and only removes what is left over */
   constructor(tunnels: TunnelIndexes, privateKey: string | undefined) {
@@ -41,20 +45,20 @@ export class WireguardDevice {
   }
 
   /** Reads the link's key, port and peers, where there is one. @throws KernelError */
-  async look(): Promise<void> {
+  async look(): Promise<{ readonly publicKey: string; readonly port: number }> {
     this.#identity = { publicKey: '', port: 0 }
     this.#listed = []
     const target = await this.#target()
-    if (!target) return
+    if (!target) return this.#identity
     const device = parseWireguard(await this.#generic().dump(getWireguard(target)))
     this.#identity = { publicKey: device.publicKey ?? '', port: device.listenPort }
-    this.#listed = device.peers.map(({ publicKey, endpoint, allowedIps, keepaliveSeconds }) => ({
-      link: LINK,
-      publicKey,
-      endpoint: this.#endpoints.get(publicKey) ?? endpoint ?? { address: '', port: 0 },
-      allowedIps,
-      keepaliveSeconds,
-    }))
+    this.#silence.forgetOthers(device.peers)
+    this.#listed = device.peers.map((peer) => {
+      const { publicKey, endpoint = NOWHERE, allowedIps, keepaliveSeconds } = peer
+      const place = this.#silence.isSilent(peer, performance.now()) ? undefined : this.#endpoints.get(publicKey)
+      return { link: LINK, publicKey, endpoint: place ?? endpoint, allowedIps, keepaliveSeconds }
+    })
+    return this.#identity
   }
 
   /** Gives the link its key and port. @throws KernelError */
