@@ -121,6 +121,8 @@ export interface Network {
   readonly links: readonly NodeLink[]
   /** With a destination on a link, or behind a router; none of ours. */
   readonly routes: readonly NodeRoute[]
+  /** Routes into nothing; none of ours. */
+  readonly blackholes: readonly Blackhole[]
 }
 
 export interface NodeLink {
@@ -139,6 +141,12 @@ export interface NodeLink {
 export interface NodeRoute {
   readonly destination: string
   readonly link: string
+}
+
+export interface Blackhole {
+  readonly destination: string
+  /** RTPROT_*: by it routing programs know theirs. */
+  readonly protocol: number
 }
 
 /** Programs that take links in hand unasked. */

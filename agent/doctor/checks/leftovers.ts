@@ -1,80 +1,14 @@
 import { check } from '../check.ts'
-import type { CniFiles, Firewall, FirewallChain, NodeLink } from '../facts.ts'
+import type { Firewall, FirewallChain, NodeLink } from '../facts.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
+import { few, isConfigured, isInUse, LEAVERS, type Leaver, UNCONFIGURED } from './leavers.ts'
+import { LEFTOVER_ROUTES } from './leftover-routes.ts'
 import { setAside } from './set-aside.ts'
 import { unseenRules } from './unseen.ts'
 
 /** What other networks of pods leave behind. */
 
-interface Leaver {
-  readonly name: string
-  readonly link: RegExp
-  /** Of links that count only if they are tunnels: people give such names, too. */
-  readonly tunnel?: RegExp
-  /** Of iptables. */
-  readonly chain: RegExp
-  /** Of iptables' rules in chains of others. */
-  readonly comment?: RegExp
-  /** Of nftables, without its family. */
-  readonly table: RegExp
-  /** Of a plugin in a network configuration. */
-  readonly type: RegExp
-  /** Many have a link of this name: any configuration may mean it, and not the first alone. */
-  readonly isCommon?: boolean
-}
-
 const TUNNEL_KINDS = ['ipip', 'sit', 'ip6tnl']
-
-const NONE = /^\b$/
-
-/** Names as these programs write them in their sources. */
-const LEAVERS: readonly Leaver[] = [
-  {
-    name: 'flannel',
-    link: /^(flannel[.-].+|flannel-wg(-v6)?)$/,
-    chain: /^FLANNEL-/,
-    table: /^flannel-ipv[46]$/,
-    type: /^flannel$/,
-  },
-  {
-    name: 'Calico',
-    link: /^(tunl0|cali[0-9a-f]{11}|vxlan(-v6)?\.calico|wireguard\.cali|wg-v6\.cali)$/,
-    chain: /^cali[-:]/,
-    comment: /^cali:/,
-    table: /^calico$/,
-    type: /^calico(-ipam)?$/,
-  },
-  {
-    name: 'Cilium',
-    link: /^(cilium_.+|lxc[0-9a-f]{12}|lxc_health)$/,
-    chain: /^(OLD_)?CILIUM_/,
-    table: /^cilium$/,
-    type: /^cilium-cni$/,
-  },
-  {
-    name: 'Weave Net',
-    link: /^(weave|vethwe.+|vxlan-6784)$/,
-    chain: /^WEAVE/,
-    table: /^weave$/,
-    type: /^weave-net$/,
-  },
-  {
-    name: 'kube-router',
-    link: /^(kube-bridge|kube-dummy-if)$/,
-    tunnel: /^tun-.{8,}$/,
-    chain: /^KUBE-(ROUTER|NWPLCY|POD-FW)/,
-    table: /^kube-router(-filter)?-ipv[46]$/,
-    type: /^kube-router$/,
-  },
-  {
-    name: "a bridge network (flannel's, k3s')",
-    link: /^cni0$/,
-    chain: NONE,
-    table: NONE,
-    type: /^(flannel|bridge)$/,
-    isCommon: true,
-  },
-]
 
 export const LEFTOVER_CHECKS = [
   check({
@@ -102,6 +36,7 @@ export const LEFTOVER_CHECKS = [
         ? UNCONFIGURED
         : undefined,
   }),
+  LEFTOVER_ROUTES,
   check({
     name: 'leftover-conflists',
     symptom: 'when Bramble is taken from a node, pods get addresses of the network before',
@@ -147,26 +82,6 @@ export const LEFTOVER_CHECKS = [
         : unseenRules(firewall),
   }),
 ]
-
-const UNCONFIGURED = 'no network configuration is where it was looked for, so that any network may be the one in use'
-
-/** Else nobody knows which network is in use: the runtime may look in a folder that we do not know. */
-function isConfigured({ places, runtime }: CniFiles): boolean {
-  const { confDir } = runtime ?? {}
-  return (
-    places.some(({ configs }) => configs.some(({ error }) => error === undefined)) &&
-    (confDir === undefined || places.some((place) => place.confDir === confDir))
-  )
-}
-
-/** The first network that is configured is the one in use: a node that is yet to be migrated has no leftovers. */
-function isInUse({ type, isCommon }: Leaver, cni: CniFiles): boolean {
-  const inUse = cni.places.flatMap(({ configs }) => {
-    const whole = configs.filter(({ error }) => error === undefined)
-    return isCommon ? whole : whole.slice(0, 1)
-  })
-  return !isConfigured(cni) || inUse.some(({ types }) => types.some((one) => type.test(one)))
-}
 
 /** What others are ports of serves somebody: containers of Docker or podman, virtual machines. */
 function isLeft({ link, tunnel }: Leaver, found: NodeLink): boolean {
@@ -219,8 +134,4 @@ function lineOf({ chain, comment }: Leaver): string {
 
 function withoutStart({ source }: RegExp): string {
   return source.replace(/^\^/, '')
-}
-
-function few(names: readonly string[]): string {
-  return names.length > 4 ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more` : names.join(', ')
 }

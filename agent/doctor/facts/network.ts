@@ -17,6 +17,7 @@ export async function network(places: Places): Promise<Network> {
       ...(await listRoutes(netlink, 4, NODE_ROUTE_PROTOCOL)),
       ...(await listRoutes(netlink, 6, NODE_ROUTE_PROTOCOL)),
     ]
+    const theirs = routes.filter(({ table, protocol }) => table === RT_TABLE_MAIN && protocol !== ROUTE_PROTOCOL)
     const uplinks = [...(await listDefaultRouteLinks(netlink, 4)), ...(await listDefaultRouteLinks(netlink, 6))]
     const isOurs = (link: (typeof links)[number]) => isPodLink(link) || isRenamedPodLink(link) || isTunnelLink(link)
     const foreign = new Map(links.filter((link) => !isOurs(link)).map(({ index, name }) => [index, name]))
@@ -32,15 +33,13 @@ export async function network(places: Places): Promise<Network> {
           .filter(({ linkIndex }) => linkIndex === link.index)
           .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
       })),
-      routes: routes.flatMap(({ destination, linkIndex, table, protocol }) => {
+      routes: theirs.flatMap(({ destination, linkIndex, isBlackhole }) => {
         const link = foreign.get(linkIndex)
-        const counts =
-          link !== undefined &&
-          table === RT_TABLE_MAIN &&
-          protocol !== ROUTE_PROTOCOL &&
-          !destination.startsWith('fe80:')
-        return counts ? [{ destination, link }] : []
+        return link !== undefined && !isBlackhole && !destination.startsWith('fe80:') ? [{ destination, link }] : []
       }),
+      blackholes: theirs.flatMap(({ destination, protocol, isBlackhole }) =>
+        isBlackhole ? [{ destination, protocol }] : [],
+      ),
     }
   } finally {
     netlink.close()

@@ -59,6 +59,7 @@ export const HEALTHY: Facts = {
       { destination: '0.0.0.0/0', link: 'eth0' },
       { destination: '192.168.1.0/24', link: 'eth0' },
     ],
+    blackholes: [],
   },
   keepers: { networkManager: { runs: true, leavesOurs: true }, networkd: { runs: true, leavesOurs: true } },
   cni: { places: [PLACE], runtime: { file: '/etc/containerd/config.toml' } },

@@ -9,6 +9,7 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     check: 'leftover-links',
     facts: {
       network: {
+        ...network,
         links: [UPLINK, foreignLink('flannel.1'), foreignLink('cni0')],
         routes: [{ destination: '10.244.3.0/24', link: 'flannel.1' }],
       },
@@ -18,6 +19,44 @@ export const LEFTOVERS_CASES: readonly Case[] = [
       ['warning', /a bridge network .* cni0/],
     ],
     commands: ['ip link delete flannel.1', 'ip link delete cni0'],
+  },
+  {
+    title: "Calico's routes into nothing, one for each block of addresses; others are their makers'",
+    check: 'leftover-routes',
+    facts: {
+      network: {
+        ...network,
+        blackholes: [
+          { destination: '10.42.9.0/26', protocol: 80 },
+          { destination: 'fd42:0:0:9::/122', protocol: 12 },
+          { destination: '198.51.100.0/24', protocol: 4 },
+        ],
+      },
+    },
+    says: [['warning', /Calico has left routes into nothing: 10\.42\.9\.0\/26, fd42:0:0:9::\/122$/]],
+    commands: [
+      'ip route delete blackhole 10.42.9.0/26 proto 80',
+      'ip route delete blackhole fd42:0:0:9::/122 proto 12',
+    ],
+  },
+  {
+    title: 'while Calico is the network, they are in use',
+    check: 'leftover-routes',
+    facts: {
+      ...place({ configs: [{ file: '10-calico.conflist', name: 'k8s-pod-network', types: ['calico', 'portmap'] }] }),
+      network: { ...network, blackholes: [{ destination: '10.42.9.0/26', protocol: 80 }] },
+    },
+    says: [],
+  },
+  {
+    title: 'routes into nothing where no network is configured',
+    check: 'leftover-routes',
+    facts: {
+      ...place({ configs: [] }),
+      network: { ...network, blackholes: [{ destination: '10.42.9.0/26', protocol: 80 }] },
+    },
+    says: [],
+    unknown: /no network configuration/,
   },
   {
     title: 'a configuration that waits behind ours',

@@ -1,0 +1,205 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { ApiDouble } from '../../agent/cluster/kubernetes/api-double.ts'
+import { Agent, until } from '../agent.ts'
+import { addUplink } from '../node.ts'
+import { call } from '../plugin.ts'
+import { enterScratchNode, makeNetns, run } from '../scratch.ts'
+import { carryOut, diagnosed, found, putFile, ROOT } from './doctor.ts'
+
+/*
+ * docs/upgrade.md, "From flannel" and "From Calico", on one node and without the reboot: what the two have left, and what is
+ * typed. Links, routes and rules are as their sources make them (flannel 0.28: pkg/backend/vxlan, pkg/trafficmngr/iptables; Calico:
+ * felix/rules, felix/routetable); the pod is wired by the plugins to which flannel's hands on.
+ */
+t.setTimeout(300_000)
+await enterScratchNode()
+await addUplink()
+const [BIN, CONF] = ['/opt/cni/bin', '/etc/cni/net.d']
+const NODE = 'pi-1'
+const MASQUERADE = ['-m', 'comment', '--comment', 'flanneld masq']
+const FORWARD = ['-m', 'comment', '--comment', 'flanneld forward']
+const api = await ApiDouble.start()
+api.objects.put('/api/v1/nodes', {
+  metadata: { name: NODE },
+  spec: { podCIDRs: ['10.42.1.0/24'] },
+  status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+})
+writeFileSync(
+  '/run/kubeconfig',
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'here',
+    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
+    clusters: [{ name: 'pis', cluster: { server: api.url } }],
+    users: [{ name: 'node', user: {} }],
+  }),
+)
+let agent: Agent
+const startAgent = () =>
+  Agent.spawn({
+    nodeName: NODE,
+    podCidrs: [],
+    args: [
+      ...['--datastore=kubernetes', '--kubeconfig=/run/kubeconfig'],
+      ...[`--cni-bin-dir=${ROOT}${BIN}`, `--cni-conf-dir=${ROOT}${CONF}`],
+    ],
+  })
+const waitsFor = (words: string) =>
+  until(`it says: ${words}`, () => agent.log.some((entry) => JSON.stringify(entry).includes(words)))
+
+t.test('flannel: the agent waits while its links are there, and changes nothing', async (t) => {
+  await makeFlannel()
+  putFile(`${CONF}/10-flannel.conflist`, '{"name":"cbr0","plugins":[{"type":"flannel"},{"type":"portmap"}]}')
+  agent = startAgent()
+  await waitsFor('the pod CIDR 10.42.1.0/24 overlaps 10.42.1.0/24, the network on cni0; give other addresses')
+  t.match(await found('agent-waits'), [{ severity: 'error', what: /10\.42\.1\.0\/24, the network on cni0/ }])
+  t.strictSame(readdirSync(ROOT + CONF), ['10-flannel.conflist'])
+  t.strictSame(await leftovers(), [], 'what is still in use is no leftover')
+})
+
+t.test('flannel: it goes on when the links are deleted, and the doctor names the rest', async (t) => {
+  await pod('DEL')
+  rmSync(join(ROOT, CONF, '10-flannel.conflist'))
+  await carryOut(['ip link delete cni0', 'ip link delete flannel.1'])
+  await agent.ready()
+  await until('the network configuration is there', () => readdirSync(ROOT + CONF).includes('10-bramble.conflist'))
+  const left = await leftovers()
+  t.match(left, [{ check: 'leftover-rules', what: /^flannel has left rules: .*FLANNEL-FWD.*FLANNEL-POSTRTG/ }])
+  await carryOut(left.flatMap(({ remedies }) => remedies.map(({ command }) => command)))
+  t.strictSame(await leftovers(), [])
+  t.notMatch(await rules(), /flannel/i)
+  t.match(await rules(), /-A POSTROUTING -s 172\.30\.0\.0\/16 -j MASQUERADE/, 'of somebody else')
+  await agent.stop()
+})
+
+t.test('flannel: links that nobody has deleted are named, also beside an agent that waits', async (t) => {
+  rmSync(join(ROOT, CONF, '10-bramble.conflist'))
+  await makeFlannel()
+  await pod('DEL')
+  agent = startAgent()
+  await waitsFor('the network on cni0')
+  putFile(`${CONF}/99-loopback.conf`, '{"name":"lo","type":"loopback"}') // as Debian's own has it, and k3s
+  const left = await leftovers()
+  t.match(left, [
+    { check: 'leftover-links', what: /^flannel has left the link flannel\.1/ },
+    { check: 'leftover-links', what: /cni0/ },
+    { check: 'leftover-rules' },
+  ])
+  await carryOut(left.flatMap(({ remedies }) => remedies.map(({ command }) => command)))
+  await agent.ready()
+  t.strictSame(await leftovers(), [])
+})
+
+t.test('Calico: links, routes into nothing, rules and its file are named, and go', async (t) => {
+  await makeCalico()
+  putFile(`${CONF}/10-calico.conflist`, '{"name":"k8s-pod-network","plugins":[{"type":"calico"},{"type":"portmap"}]}')
+  putFile(`${CONF}/calico-kubeconfig`, 'token: secret')
+  const left = await leftovers()
+  t.match(left, [
+    { check: 'leftover-links', what: /^Calico has left 2 links (cali|vxlan\.calico)/ },
+    { check: 'leftover-routes', what: /10\.42\.9\.0\/26, fd42:0:0:9::\/122/ },
+    { check: 'leftover-conflists', what: /10-calico\.conflist is of Calico/ },
+    { check: 'leftover-rules', what: /^Calico has left rules: .*cali-/ },
+  ])
+  await carryOut(left.flatMap(({ remedies }) => remedies.map(({ command }) => command.replaceAll(CONF, ROOT + CONF))))
+  t.strictSame(await leftovers(), [])
+  t.notMatch(await rules(), /cali/)
+  for (const family of ['-4', '-6'])
+    t.notMatch(await run('ip', family, 'route', 'show', 'table', 'all'), /proto (80|bird)|cali/)
+})
+
+t.teardown(async () => {
+  await agent?.stop('SIGKILL')
+  await api.close()
+})
+
+async function leftovers() {
+  return (await diagnosed()).findings.filter(({ check }) => check.startsWith('leftover-'))
+}
+
+async function rules(): Promise<string> {
+  return run('iptables-nft-save')
+}
+
+async function makeFlannel(): Promise<void> {
+  const vxlan = ['type', 'vxlan', 'id', '1', 'dev', 'uplink', 'local', '192.0.2.1', 'dstport', '8472', 'nolearning']
+  await run('ip', 'link', 'add', 'flannel.1', 'mtu', '1450', ...vxlan)
+  await run('ip', 'address', 'add', '10.42.1.0/32', 'dev', 'flannel.1')
+  await run('ip', 'link', 'set', 'flannel.1', 'up')
+  await run('ip', 'route', 'add', '10.42.2.0/24', 'via', '10.42.2.0', 'dev', 'flannel.1', 'onlink')
+  for (const [table, chain] of [
+    ['filter', 'FLANNEL-FWD'],
+    ['nat', 'FLANNEL-POSTRTG'],
+  ] as const)
+    await run('iptables-nft', '-t', table, '-N', chain)
+  for (const rule of [
+    ['filter', 'FORWARD', ...FORWARD, '-j', 'FLANNEL-FWD'],
+    ['filter', 'FLANNEL-FWD', '-s', '10.42.0.0/16', ...FORWARD, '-j', 'ACCEPT'],
+    ['filter', 'FLANNEL-FWD', '-d', '10.42.0.0/16', ...FORWARD, '-j', 'ACCEPT'],
+    ['nat', 'POSTROUTING', ...MASQUERADE, '-j', 'FLANNEL-POSTRTG'],
+    ['nat', 'FLANNEL-POSTRTG', '-m', 'mark', '--mark', '0x4000/0x4000', ...MASQUERADE, '-j', 'RETURN'],
+    ['nat', 'FLANNEL-POSTRTG', '-s', '10.42.1.0/24', '-d', '10.42.0.0/16', ...MASQUERADE, '-j', 'RETURN'],
+    ['nat', 'FLANNEL-POSTRTG', '-s', '10.42.0.0/16', '!', '-d', '224.0.0.0/4', ...MASQUERADE, '-j', 'MASQUERADE'],
+    ['nat', 'POSTROUTING', '-s', '172.30.0.0/16', '-j', 'MASQUERADE'],
+  ]) {
+    const [table = '', ...rest] = rule
+    await run('iptables-nft', '-t', table, '-A', ...rest)
+  }
+  await pod('ADD')
+}
+
+/** As flannel's plugin hands it on (cni-plugin, flannel_linux.go), with the files of addresses on tmpfs. */
+async function pod(command: 'ADD' | 'DEL'): Promise<void> {
+  mkdirSync('/run/flannel', { recursive: true })
+  const netns = command === 'ADD' ? await makeNetns('old') : '/run/netns/old'
+  const { exitCode, json } = await call(command, {
+    containerId: 'old',
+    netns,
+    type: 'bridge',
+    config: {
+      cniVersion: '0.3.1',
+      name: 'cbr0',
+      bridge: 'cni0',
+      hairpinMode: true,
+      isGateway: true,
+      isDefaultGateway: true,
+      ipMasq: false,
+      mtu: 1450,
+      ipam: {
+        type: 'host-local',
+        dataDir: '/run/flannel/networks',
+        ranges: [[{ subnet: '10.42.1.0/24' }]],
+        routes: [{ dst: '10.42.0.0/16' }],
+      },
+    },
+  })
+  if (exitCode !== 0) throw new Error(`bridge ${command}: ${JSON.stringify(json)}`)
+  if (command === 'DEL') await run('ip', 'netns', 'delete', 'old')
+}
+
+async function makeCalico(): Promise<void> {
+  await run('ip', 'link', 'add', 'cali0123456789a', 'type', 'veth', 'peer', 'name', 'calipeer')
+  await run('ip', 'link', 'set', 'cali0123456789a', 'up')
+  await run('ip', 'route', 'add', '10.42.9.7/32', 'dev', 'cali0123456789a', 'proto', '80')
+  const vxlan = ['type', 'vxlan', 'id', '4096', 'dev', 'uplink', 'local', '192.0.2.1', 'dstport', '4789', 'nolearning']
+  await run('ip', 'link', 'add', 'vxlan.calico', ...vxlan)
+  await run('ip', 'address', 'add', '10.42.9.0/32', 'dev', 'vxlan.calico')
+  await run('ip', 'link', 'set', 'vxlan.calico', 'up')
+  // Of each block of addresses that the node had, what no pod has goes nowhere.
+  await run('ip', 'route', 'add', 'blackhole', '10.42.9.0/26', 'proto', '80')
+  await run('ip', 'route', 'add', 'blackhole', 'fd42:0:0:9::/122', 'proto', '12')
+  for (const [table, hook] of [
+    ['filter', 'FORWARD'],
+    ['filter', 'INPUT'],
+    ['nat', 'POSTROUTING'],
+    ['raw', 'PREROUTING'],
+    ['mangle', 'PREROUTING'],
+  ] as const) {
+    await run('iptables-nft', '-t', table, '-N', `cali-${hook}`)
+    const comment = ['-m', 'comment', '--comment', 'cali:wUHhoiAYhphO9Mso']
+    await run('iptables-nft', '-t', table, '-A', hook, ...comment, '-j', `cali-${hook}`)
+  }
+}
