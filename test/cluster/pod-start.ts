@@ -22,9 +22,16 @@ const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
 const folder = mkdtempSync(join(tmpdir(), 'bramble-trial-'))
 const socketPath = join(folder, 'api.sock')
 const [program, ...first] = kubectlCommand()
+// A group of its own: KUBECTL may be a script, whose child would go on, and with it this program, which reads from it.
 const proxy = spawn(program, [...first, 'proxy', `--unix-socket=${socketPath}`], {
   stdio: ['ignore', 'pipe', 'inherit'],
+  detached: true,
 })
+process.on('exit', () => {
+  if (proxy.pid !== undefined && proxy.exitCode === null && proxy.signalCode === null) process.kill(-proxy.pid)
+  rmSync(folder, { recursive: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 await once(proxy.stdout, 'data')
 await makeNamespace()
 await until('pods may be made', async () => Boolean(await get('serviceaccount', 'default', '-n', NAMESPACE)))
@@ -60,8 +67,7 @@ const at = (part: number) => Math.round(sorted[Math.ceil(part * sorted.length) -
 process.stdout.write(`${sorted.length} of ${COUNT} pods Ready: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms\n`)
 process.exitCode = sorted.length === COUNT ? 0 : 1
 await kubectl(['delete', 'namespace', NAMESPACE, '--timeout=110s'])
-proxy.kill()
-rmSync(folder, { recursive: true })
+process.exit()
 
 function call(method: string, path: string, body?: object): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
