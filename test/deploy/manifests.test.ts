@@ -118,6 +118,12 @@ t.test('the pod runs on every node, before others, and is not privileged', (t) =
   t.end()
 })
 
+t.test("a user's options are in a ConfigMap that may be missing, and that no upgrade overwrites", (t) => {
+  t.strictSame(agent().envFrom, [{ configMapRef: { name: 'bramble-options', optional: true } }])
+  t.notOk(objectsOf(MANIFEST).some(({ metadata }) => metadata.name === 'bramble-options'))
+  t.end()
+})
+
 t.test('uninstalling reaches all that the agent can write to, under the same selector and account', (t) => {
   const [before, after] = [one('DaemonSet'), one('DaemonSet', UNINSTALL)]
   t.strictSame(after.metadata, before.metadata)
