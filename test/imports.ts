@@ -189,6 +189,7 @@ const PURE = [
   'agent/cluster/network-policy-object.ts',
   'agent/cluster/policy-fields.ts',
   'agent/cluster/policy-object.ts',
+  'agent/cluster/policy-size.ts',
   'agent/cluster/policy-values.ts',
   'agent/cluster/selector-object.ts',
   'ctl/doctor/render.ts',

@@ -3,6 +3,7 @@ import { isPortName } from './names.ts'
 import type { AddressRange, Direction, Peer, PodSelection, PortMatch, Protocol, Rule } from './policy.ts'
 import { type Field, listed, quote } from './policy-fields.ts'
 import { onlyKey, type ParsedPolicy, PolicyObjectError, parsePolicyObject, parseSubject } from './policy-object.ts'
+import { countHeld, FEWER_PAIRS, PAIRS_MAX } from './policy-size.ts'
 import { parseCidrField, parsePortNumber } from './policy-values.ts'
 import { parseSelector } from './selector-object.ts'
 
@@ -69,8 +70,18 @@ function parseNamespacedPod(field: Field): PodSelection | undefined {
 function parseRules(spec: Field, direction: Direction): Partial<Record<Direction, readonly Rule[]>> {
   const field = spec.at(direction).otherwise('everything is denied')
   if (field.isAbsent) return {}
-  const rules = field.items()?.map((rule) => parseRule(rule, direction))
-  return { [direction]: rules ?? [{ path: field.path, action: 'Deny', source: field.value }] }
+  const items = field.items()
+  const rules = items?.map((rule) => parseRule(rule, direction))
+  if (!items || !rules) return { [direction]: [{ path: field.path, action: 'Deny', source: field.value }] }
+  const held = countHeld(rules, direction)
+  items[held]
+    ?.otherwise('it and those behind it deny everything, or let nothing through')
+    .wrong(`with it the policy has more than ${PAIRS_MAX} pairs of a peer and a port`, FEWER_PAIRS)
+  return { [direction]: rules.map((rule, index) => (index < held ? rule : closed(rule))) }
+}
+
+function closed({ peers, ports, ...rule }: Rule): Rule {
+  return rule.action === 'Accept' ? { ...rule, peers: [] } : { ...rule, action: 'Deny' }
 }
 
 function parseRule(rule: Field, direction: Direction): Rule {
@@ -80,7 +91,7 @@ function parseRule(rule: Field, direction: Direction): Rule {
   const matches = parseMatches(strict, direction)
   if (!action) strict.at('action').wrong(`${quote(rule.at('action').value)} is no action`, `write ${listed(ACTIONS)}`)
   if (action && matches) return { ...written, action, ...matches }
-  return action === 'Accept' ? { ...written, action, peers: [] } : { ...written, action: 'Deny' }
+  return closed({ ...written, action: action ?? 'Deny' })
 }
 
 function parseName(field: Field): Pick<Rule, 'name'> {

@@ -11,11 +11,10 @@ import {
 } from './policy.ts'
 import { type Field, listed, quote } from './policy-fields.ts'
 import { type ParsedPolicy, parsePolicyObject, parseSubject } from './policy-object.ts'
+import { countHeld, FEWER_PAIRS, PAIRS_MAX } from './policy-size.ts'
 import { parseCidrField, parsePortNumber } from './policy-values.ts'
 import { parseSelector } from './selector-object.ts'
 
-/** Of one direction. Each rule is up to four sets in the kernel; ten thousand would take half a gigabyte to bring there. */
-const RULES_MAX = 1_000
 const POLICY_TYPES = { Ingress: 'ingress', Egress: 'egress' } as const
 const PEERS_KEY = { ingress: 'from', egress: 'to' } as const
 
@@ -61,20 +60,18 @@ function parsePolicyTypes(spec: Field): readonly Direction[] {
 }
 
 function parseRules(field: Field, direction: Direction, namespace: string): Rule[] {
-  const rules = field.otherwise('nothing is let through by it').items() ?? []
-  if (rules.length > RULES_MAX)
-    field
-      .otherwise(`the first ${RULES_MAX} hold, and the rest let nothing through`)
-      .wrong(
-        `${rules.length} rules are more than ${RULES_MAX}`,
-        'write those with the same ports as one, with all peers',
-      )
-  return rules.slice(0, RULES_MAX).map((rule) => ({
+  const items = field.otherwise('nothing is let through by it').items() ?? []
+  const rules = items.slice(0, PAIRS_MAX + 1).map((rule) => ({
     path: rule.path,
-    action: 'Accept',
+    action: 'Accept' as const,
     ...parseRule(rule, direction, namespace),
     source: rule.value,
   }))
+  const held = countHeld(rules, direction)
+  items[held]
+    ?.otherwise('it lets nothing through, nor do those behind it')
+    .wrong(`with it the policy has more than ${PAIRS_MAX} pairs of a peer and a port`, FEWER_PAIRS)
+  return rules.slice(0, held)
 }
 
 function parseRule(rule: Field, direction: Direction, namespace: string): Pick<Rule, 'peers' | 'ports'> {

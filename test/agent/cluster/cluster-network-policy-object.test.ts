@@ -200,6 +200,22 @@ t.test('what is no rule, or has no action that is known, denies everything', asy
   }
 })
 
+t.test('of rules that are too many sets for the kernel the first ones hold, the others fail closed', async (t) => {
+  const pods = Array.from({ length: 500 }, (_, i) => ({
+    pods: { namespaceSelector: {}, podSelector: { matchLabels: { a: `${i}` } } },
+  }))
+  const rules = ['Accept', 'Deny', 'Accept', 'Pass', 'Deny'].map((action) => ({ action, from: pods }))
+  const { policy, problems } = parse({ ingress: rules })
+  t.same(
+    policy.ingress?.map(({ action, peers }) => `${action} ${peers?.length ?? 'everybody'}`),
+    ['Accept 500', 'Deny 500', 'Accept 0', 'Deny everybody', 'Deny everybody'],
+  )
+  t.match(problems, [
+    { field: 'spec.ingress[2]', reason: /more than 1000 pairs of a peer and a port: it and those behind/ },
+  ])
+  t.equal(problems.length, 1)
+})
+
 t.test('a name that is too long is left out; the rule is done', async (t) => {
   const { policy, problems } = parse({
     ingress: [{ name: 'x'.repeat(101), action: 'Deny', from: [{ namespaces: {} }] }],

@@ -325,6 +325,40 @@ t.test('of more rules than the kernel should hold for one policy the first ones 
   const ingress = Array.from({ length: 1_001 }, (_, i) => ({ ports: [{ port: i + 1 }] }))
   const { policy, problems } = parse({ podSelector: {}, ingress })
   t.equal(policy.ingress?.length, 1_000)
-  t.match(problems, [{ field: 'spec.ingress', reason: /^1001 rules are more than 1000: the first 1000 hold/ }])
+  t.match(problems, [
+    {
+      field: 'spec.ingress[1000]',
+      reason: /^with it the policy has more than 1000 pairs .* nor do those behind it; write/,
+    },
+  ])
   t.same(parse({ podSelector: {}, ingress: ingress.slice(0, 1_000) }).problems, [])
+})
+
+t.test('a small policy that would be many sets in the kernel is held to as many', async (t) => {
+  const peers = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ podSelector: { matchLabels: { a: `${i}` } } }))
+  const names = (count: number) => Array.from({ length: count }, (_, i) => ({ port: `p${i}` }))
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => ({ port: 2 * i + 1 }))
+  const cidrs = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ ipBlock: { cidr: `10.0.${i >> 8}.${i & 255}/32` } }))
+  for (const [what, to, ports, isHeld] of [
+    ['selectors', peers(1_000), [], true],
+    ['more selectors', peers(1_001), [], false],
+    ['named ports of each', peers(40), names(25), true],
+    ['more of these', peers(41), names(25), false],
+    ['numbers of each', peers(100), numbers(100), true],
+    ['more of these', peers(101), numbers(100), false],
+    ['CIDRs, however many', cidrs(20_000), names(1_000), true],
+  ] as const) {
+    const { policy, problems } = parse({ podSelector: {}, egress: [{ to, ports }] })
+    t.equal(policy.egress?.length, isHeld ? 1 : 0, what)
+    t.match(problems, isHeld ? { length: 0 } : [{ field: 'spec.egress[0]' }], what)
+  }
+  t.equal(
+    parse({ podSelector: {}, egress: [{}, { to: peers(1_001) }, {}] }).policy.egress?.length,
+    1,
+    'those before hold',
+  )
+  const { policy } = parse({ podSelector: {}, ingress: [{ from: peers(1_000), ports: names(1) }] })
+  t.equal(policy.ingress?.length, 1, 'what comes in goes to the own port of that name')
 })
