@@ -159,6 +159,8 @@ export interface CniFiles {
   readonly places: readonly CniPlace[]
   /** What containerd was told to look at, where it was told. */
   readonly runtime: { readonly file: string; readonly confDir?: string; readonly binDir?: string } | undefined
+  /** Why that could not be looked up, as in the agent's pod. */
+  readonly unseenRuntime: string | undefined
 }
 
 /** Where a runtime looks for its networks: the folders of Kubernetes, or k3s' own. */

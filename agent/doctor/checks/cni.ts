@@ -131,6 +131,7 @@ export const CNI_CHECKS = [
     symptom:
       'Bramble is installed, and the runtime says that no network is configured, or: failed to find plugin "bramble" in path [/usr/lib/cni]',
     needs: ['cni'],
+    doubt: ({ cni: { runtime, unseenRuntime } }) => (runtime ? undefined : unseenRuntime),
     find: ({ cni: { places, runtime } }) => {
       const [place] = used(places)
       if (!place || !runtime) return []

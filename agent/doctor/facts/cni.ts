@@ -14,7 +14,16 @@ export async function cni(places: Places): Promise<CniFiles> {
   const k3sConf = `${K3S}/agent/etc/cni/net.d`
   const k3sBin = [`${K3S}/data/cni`, `${K3S}/data/current/bin`].find((path) => places.has(path))
   if (places.has(k3sConf) && k3sBin) found.push(await placeOf(places, k3sConf, k3sBin))
-  return { places: found, runtime: runtimeOf(places) }
+  return { places: found, runtime: runtimeOf(places), unseenRuntime: unseen(places) }
+}
+
+function unseen(places: Places): string | undefined {
+  try {
+    places.needNode()
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 async function placeOf(places: Places, confDir: string, binDir: string): Promise<CniPlace> {

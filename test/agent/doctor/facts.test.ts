@@ -175,6 +175,7 @@ t.test('cni: files in the order of bytes, plugins that can be run, and what ours
       },
     ],
     runtime: undefined,
+    unseenRuntime: undefined,
   })
 })
 

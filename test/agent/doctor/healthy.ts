@@ -62,7 +62,7 @@ export const HEALTHY: Facts = {
     blackholes: [],
   },
   keepers: { networkManager: { runs: true, leavesOurs: true }, networkd: { runs: true, leavesOurs: true } },
-  cni: { places: [PLACE], runtime: { file: '/etc/containerd/config.toml' } },
+  cni: { places: [PLACE], runtime: { file: '/etc/containerd/config.toml' }, unseenRuntime: undefined },
   dns: {
     servers: ['127.0.0.53'],
     search: ['home.arpa'],

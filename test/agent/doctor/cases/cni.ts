@@ -92,4 +92,17 @@ export const CNI_CASES: readonly Case[] = [
     },
     says: [['error', /config\.toml says conf_dir = \/etc\/cni\/k8s; Bramble is in \/etc\/cni\/net\.d/]],
   },
+  {
+    title: "the plugins' folder of Debian's own containerd",
+    check: 'runtime-paths',
+    facts: { cni: { ...cni, runtime: { file: '/etc/containerd/config.toml', binDir: '/usr/lib/cni' } } },
+    says: [['error', /config\.toml says bin_dir = \/usr\/lib\/cni; Bramble is in/]],
+  },
+  {
+    title: 'a pod that does not see what containerd was told does not say that all is well',
+    check: 'runtime-paths',
+    facts: { cni: { ...cni, runtime: undefined, unseenRuntime: 'the pod does not see those files' } },
+    says: [],
+    unknown: /does not see those files/,
+  },
 ]
