@@ -14,6 +14,10 @@ export class NoKubeconfigError extends Error {
 /** Where distributions put the administrator's, for those who have none of their own. */
 const OF_DISTRIBUTIONS = ['/etc/rancher/k3s/k3s.yaml', '/etc/kubernetes/admin.conf', '/var/lib/k0s/pki/admin.conf']
 
+/** The agent's pod may do less than the test needs; whoever has kubectl may do more, and has no bramblectl. */
+const HANDED_IN =
+  'kubectl config view --raw --flatten | kubectl -n kube-system exec -i daemonset/bramble -- bramblectl connectivity test --kubeconfig /dev/stdin'
+
 /**
  * The way to the API server as kubectl has it.
  * @throws NoKubeconfigError, KubeconfigError
@@ -45,6 +49,8 @@ function first(): string {
   const paths = [join(homedir(), '.kube/config'), ...OF_DISTRIBUTIONS]
   const found = paths.find((path) => existsSync(path))
   if (found) return found
+  if (process.env.KUBERNETES_SERVICE_HOST !== undefined)
+    throw new NoKubeconfigError(`a pod has no kubeconfig of an administrator; give it yours: ${HANDED_IN}`)
   throw new NoKubeconfigError(
     `there is no kubeconfig (${paths.join(', ')}); give --kubeconfig FILE, or --local on a host without Kubernetes`,
   )

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -6,6 +7,7 @@ import { probePod, serverPod } from '../../../ctl/connectivity/objects.ts'
 import { parseTarget } from '../../../ctl/connectivity/options.ts'
 import { isForgotten } from '../../../ctl/connectivity/test-namespace.ts'
 import { userAccess } from '../../../ctl/connectivity/user-access.ts'
+import { BRAMBLECTL } from '../tool.ts'
 
 const metadata = { name: 'server-0' }
 const waiting = (reason: string, message?: string) => ({
@@ -103,6 +105,29 @@ t.test('the kubeconfig is the one that is given, or KUBECONFIG; another context 
   t.match(userAccess(undefined, undefined), { path: byVariable, access: { server: 'https://variable:1' } })
   process.env.KUBECONFIG = `${given}:${byVariable}`
   t.throws(() => userAccess(undefined, undefined), /names 2 files, which only kubectl puts together/)
+  t.end()
+})
+
+t.test('in a pod, which has none, the message has the command that hands a kubeconfig in', (t) => {
+  const home = t.testdir()
+  const run = (words: string, environment: NodeJS.ProcessEnv) => {
+    const command = `${words} "$NODE" "$BRAMBLECTL" connectivity test "$@"`
+    const env = { HOME: home, NODE: process.execPath, BRAMBLECTL, PATH: process.env.PATH, ...environment }
+    return (...args: string[]) => spawnSync('sh', ['-c', command, 'sh', ...args], { env, encoding: 'utf8' })
+  }
+  const pod = { KUBERNETES_SERVICE_HOST: '10.96.0.1' }
+  const inPod = run('', pod)()
+  t.equal(inPod.status, 1)
+  t.match(inPod.stderr, 'kubectl config view --raw --flatten | kubectl -n kube-system exec -i daemonset/bramble -- ')
+  t.match(inPod.stderr, 'bramblectl connectivity test --kubeconfig /dev/stdin')
+  t.match(run('', {})().stderr, /there is no kubeconfig \(.*or --local/)
+  const [clusters, contexts] = [
+    [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }],
+    [{ name: 'a', context: { cluster: 'a' } }],
+  ]
+  const CONFIG = JSON.stringify({ 'current-context': 'a', clusters, contexts })
+  const handedIn = run('printf %s "$CONFIG" |', { ...pod, CONFIG })('--kubeconfig', '/dev/stdin')
+  t.match(handedIn.stderr, 'the API server is https://127.0.0.1:1, by /dev/stdin')
   t.end()
 })
 
