@@ -70,9 +70,9 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   return 0
 }
 
-/** By the agent, or by the host; fit for the name of a file. */
+/** By the agent, by what its pod was told, or by the host; fit for the name of a file. */
 async function nodeNameOf(socket: string): Promise<string> {
   const late = sleep(NAME_TIMEOUT_MS, undefined, { ref: false })
   const told = await Promise.race([ask(socket, 'status').catch(() => undefined), late])
-  return (told?.nodeName ?? hostname()).replace(/[^a-zA-Z0-9.-]/g, '-').slice(0, 63)
+  return (told?.nodeName || process.env.BRAMBLE_NODE_NAME || hostname()).replace(/[^a-zA-Z0-9.-]/g, '-').slice(0, 63)
 }

@@ -148,9 +148,11 @@ t.test('interrupted, it leaves no half archive', async (t) => {
 
 t.test('while the agent is away the node itself is told, and by the index that it is', async (t) => {
   await agent.stop('SIGKILL')
+  process.env.BRAMBLE_NODE_NAME = 'pi-9' // as the manifest has it: the host may be called otherwise
   const { output, file } = await sysdump('/run/alone.tar.gz')
   t.equal(output.exitCode, 0)
-  const { files } = await unpack(file)
+  const { folder, files } = await unpack(file)
+  t.match(folder, /^bramble-sysdump-pi-9-/)
   t.match(files['INDEX.txt'], /^agent\/status\.json +- +bramblectl status -o json +no agent listens on/m)
   t.match(files['network/routes-ipv4.txt'], /dev brm[0-9a-f]{12} table main proto 98/)
 })
