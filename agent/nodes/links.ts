@@ -17,7 +17,7 @@ import {
 } from '../kernel/links.ts'
 import type { NetlinkRequest } from '../kernel/message.ts'
 import type { Netlink } from '../kernel/netlink.ts'
-import { addVxlanLink, parseVxlan } from '../kernel/vxlan.ts'
+import { addVxlanLink, parseVxlan, parseVxlanNetwork } from '../kernel/vxlan.ts'
 import { addWireguardLink } from '../kernel/wireguard.ts'
 import { isTunnelLink } from '../ownership.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
@@ -97,8 +97,8 @@ export function links(
 async function clearTheWay(netlink: Netlink, link: TunnelLink): Promise<void> {
   if (link.kind !== 'vxlan') return
   for (const other of await listLinks(netlink)) {
-    const parameters = other.kind === 'vxlan' ? parseVxlan(other.parameters) : undefined
-    if (parameters?.vni !== link.vni || parameters.port !== link.port) continue
+    const network = other.kind === 'vxlan' ? parseVxlanNetwork(other.parameters) : undefined
+    if (network?.vni !== link.vni || network.port !== link.port) continue
     if (other.mac !== link.mac)
       throw new KernelError(
         `link ${other.name} has VXLAN ${link.vni} on port ${link.port} already; remove it, or choose another --vxlan-vni`,

@@ -39,6 +39,7 @@ const ours = async ({ name }: LabNode) => {
     ['bridge', 'fdb', 'show', 'dev', 'bramble.vxlan'],
     ['ip', 'neighbour', 'show', 'dev', 'bramble.vxlan'],
     ['ip', '-o', 'address', 'show', 'dev', 'bramble.vxlan'],
+    ['ip', '-d', '-o', 'link', 'show', 'bramble.vxlan'],
     ['nft', '--stateless', 'list', 'table', 'inet', 'bramble-notrack'],
   ]
   const texts = await Promise.all(commands.map(async (command) => (await inside(name, ...command)).stdout))
@@ -114,6 +115,9 @@ t.test('what somebody deletes or changes is back within a second', async (t) => 
     ['ip', 'link', 'set', 'bramble.vxlan', 'mtu', '1200'],
     ['ip', 'link', 'set', 'bramble.vxlan', 'down'],
     ['ip', 'link', 'set', 'bramble.vxlan', 'down', 'name', 'renamed'],
+    ['ip', 'link', 'set', 'bramble.vxlan', 'type', 'vxlan', 'ttl', '1'],
+    ['ip', 'link', 'set', 'bramble.vxlan', 'type', 'vxlan', 'remote', '192.168.2.9'],
+    ['ip', 'link', 'set', 'bramble.vxlan', 'type', 'vxlan', 'learning'],
     ['ip', 'link', 'delete', 'bramble.vxlan'],
     ['nft', 'flush', 'chain', 'inet', 'bramble-notrack', 'output'],
   ]) {

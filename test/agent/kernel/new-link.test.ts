@@ -1,8 +1,8 @@
 import t from 'tap'
-import { text, u8, u32 } from '../../../agent/kernel/attributes.ts'
+import { attribute, text, u8, u32 } from '../../../agent/kernel/attributes.ts'
 import { newLink } from '../../../agent/kernel/new-link.ts'
 import { addVethPair } from '../../../agent/kernel/veth.ts'
-import { addVxlanLink, parseVxlan } from '../../../agent/kernel/vxlan.ts'
+import { addVxlanLink, parseVxlan, parseVxlanNetwork } from '../../../agent/kernel/vxlan.ts'
 
 /** struct ifinfomsg, all zero */
 const INFO = '00'.repeat(16)
@@ -59,5 +59,15 @@ t.test('parseVxlan() reads what addVxlanLink() writes, over either family', asyn
     // Behind struct ifinfomsg, the name, the MTU, the MAC, the nested LINKINFO's header, and the kind; past its own header.
     const data = request.body.subarray(16 + 8 + 8 + 12 + 4 + 12 + 4)
     t.same(parseVxlan(data), { vni: 4096, port: 8472, local })
+    const others = {
+      'leads to one peer': attribute(2, Buffer.from([192, 168, 1, 9])), // IFLA_VXLAN_GROUP
+      'leaves by one link': u32(3, 2), // IFLA_VXLAN_LINK
+      'has a TTL of its own': u8(5, 3), // IFLA_VXLAN_TTL
+      learns: u8(7, 1), // IFLA_VXLAN_LEARNING
+    }
+    for (const [what, bytes] of Object.entries(others)) {
+      t.equal(parseVxlan(Buffer.concat([data, bytes])), undefined, what)
+      t.same(parseVxlanNetwork(Buffer.concat([data, bytes])), { vni: 4096, port: 8472 })
+    }
   }
 })
