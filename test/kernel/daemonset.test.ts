@@ -157,7 +157,7 @@ t.test(
     )
     t.strictSame(
       unknown.map(({ check }: { check: string }) => check),
-      ['link-keepers', 'dns-loop', 'dns-search'],
+      ['runtime-paths', 'link-keepers', 'dns-loop', 'dns-search'],
     )
   },
 )
