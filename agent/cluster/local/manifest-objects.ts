@@ -34,7 +34,10 @@ const PARSE: Readonly<Record<ManifestValue['kind'], (object: unknown) => Omit<Ma
   NetworkPolicy: (object) => ofPolicy(parseNetworkPolicyObject(object)),
   ClusterNetworkPolicy: (object) => ofPolicy(parseClusterNetworkPolicyObject(object)),
 }
-const CLUSTER_WIDE: readonly ManifestValue['kind'][] = ['Node', 'Namespace', 'ClusterNetworkPolicy']
+const CLUSTER_WIDE: readonly string[] = ['Node', 'Namespace', 'ClusterNetworkPolicy']
+
+/** AdminNetworkPolicy, Calico's, Cilium's, or a kind that is misspelt: who wrote it believes something to be closed. */
+const POLICY_OF_OTHERS = /NetworkPolic(y|ies)$/i
 
 /** What a file says. */
 export interface ManifestContents {
@@ -63,7 +66,8 @@ export function manifestObjects(
   const known = new Map(before.map((object) => [object.id, object]))
   const read = objects.flatMap((object) => {
     const { kind } = (object ?? {}) as { kind?: unknown }
-    return isKind(kind) ? [readObject(kind, object, known)] : []
+    if (isKind(kind)) return [readObject(kind, object, known)]
+    return typeof kind === 'string' && POLICY_OF_OTHERS.test(kind) ? [notRead(kind, object, known)] : []
   })
   const ids = new Set(read.map(({ id }) => id))
   const now = problems.length === 0 ? read : [...read, ...before.filter(({ id }) => !ids.has(id))]
@@ -91,6 +95,13 @@ function readObject(
   }
 }
 
+function notRead(kind: string, object: unknown, known: ReadonlyMap<string, ManifestObject>): ManifestObject {
+  const id = idOf(kind, object)
+  const problem =
+    'policies of this kind are not read: nothing of it holds; write a NetworkPolicy or ClusterNetworkPolicy'
+  return known.get(id) ?? { kind: 'NetworkPolicy', id, value: undefined, problems: [problem] }
+}
+
 function ofPolicy({ policy, problems }: ParsedPolicy): Omit<ManifestObject, 'kind' | 'id'> {
   return {
     value: { kind: policy.kind, policy },
@@ -98,7 +109,7 @@ function ofPolicy({ policy, problems }: ParsedPolicy): Omit<ManifestObject, 'kin
   }
 }
 
-function idOf(kind: ManifestValue['kind'], object: unknown): string {
+function idOf(kind: string, object: unknown): string {
   const { metadata } = object as { metadata?: { namespace?: unknown; name?: unknown } | null }
   const name = typeof metadata?.name === 'string' ? metadata.name : '(without a name)'
   return CLUSTER_WIDE.includes(kind) ? `${kind} ${name}` : `${kind} ${metadata?.namespace ?? 'default'}/${name}`

@@ -102,6 +102,26 @@ t.test('pods, namespaces and policies are read beside the nodes, of however many
   t.same(folder.problems, [])
 })
 
+t.test('policies of kinds that are not read are told, since somebody counts on them', async (t) => {
+  const folder = new Folder(t).make()
+  const kinds = ['AdminNetworkPolicy', 'CiliumNetworkPolicy', 'NetworkPolicies', 'networkPolicy']
+  for (const kind of kinds)
+    folder.write(
+      `${kind}.yaml`,
+      `apiVersion: example.com/v1\nkind: ${kind}\nmetadata: { namespace: shop, name: deny }\n`,
+    )
+  folder.write('web.yaml', pod('web'))
+  folder.start()
+  t.same(
+    folder.problems?.map(({ object, reason }) => `${object}: ${reason.split(';')[0]}`).sort(),
+    kinds
+      .map((kind) => `${kind}.yaml: ${kind} shop/deny: policies of this kind are not read: nothing of it holds`)
+      .sort(),
+  )
+  t.equal(folder.now?.policies.size, 0)
+  t.equal(folder.now?.pods.size, 1)
+})
+
 t.test('the manifests of the documentation are such as a folder takes', async (t) => {
   const folder = new Folder(t).make()
   const docs = readFileSync(new URL('../../../../docs/policy.md', import.meta.url), 'utf8')
