@@ -24,6 +24,7 @@ setup: node_modules/.package-lock.json | packages ## Debian packages and npm pac
 packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
+	  [ -z "$(SUDO)" ] || command -v sudo >/dev/null || { echo "Debian packages are missing, and there is no sudo; as root, once: apt-get install "$$missing; exit 1; }; \
 	  echo "installing: "$$missing; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qq --no-install-recommends $$missing >/dev/null; \
 	fi
@@ -80,8 +81,13 @@ node_modules/.tap-built: .taprc node_modules/.package-lock.json
 	tap build >/dev/null
 	@touch $@
 
-test-vm: setup build ## the tests that need another kernel than this machine's, in virtual machines (not as root, no KVM)
+test-vm: writable setup build ## the tests that need another kernel than this machine's, in virtual machines (no root needed, no KVM)
 	node test/vm/run.ts
+
+# What root has built once, nobody else can build anew.
+writable:
+	@for path in . node_modules dist dist/lib; do [ ! -e $$path ] || [ -w $$path ] || \
+	  { echo "$$path in $(CURDIR) is not $$(id -un)'s to write: chown -R $$(id -un) $(CURDIR) as root, or take a clone of your own"; exit 1; }; done
 
 manifests: ## the Kustomize overlay and the Helm chart, from deploy/bramble.yaml
 	node deploy/generate.ts
@@ -98,4 +104,4 @@ bench: build ## one table of timings and footprint; also bench/results.json
 clean: ## what was built
 	rm -rf dist .tap
 
-.PHONY: help setup packages build manifests image package check test test-vm demo demo-policy bench clean
+.PHONY: help setup packages writable build manifests image package check test test-vm demo demo-policy bench clean
