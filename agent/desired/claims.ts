@@ -4,7 +4,7 @@ import { AddressIndex } from './address-index.ts'
 import { CidrIndex } from './cidr-index.ts'
 import { takenBy } from './peer.ts'
 import { type RefusedNetworks, refusedNetwork } from './refused-network.ts'
-import type { WayFacts } from './way.ts'
+import { broadcastNetwork, type WayFacts } from './way.ts'
 
 /**
  * What the nodes claim for themselves (pod CIDRs, addresses, WireGuard keys), and who gets it where several do. Found
@@ -68,9 +68,14 @@ export class Claims {
    * node stands above. What nobody can have keeps nobody else from having it.
    */
   refusal(node: ClusterNode): string | undefined {
-    const { self } = this.#facts
+    const { self, uplinks } = this.#facts
     const shared = node.addresses.find((address) => self.addresses.includes(address))
     if (shared) return `${node.name} has the address ${shared} of ${self.name}; delete the one that is gone`
+    for (const address of node.addresses) {
+      const network = broadcastNetwork(address, uplinks)
+      if (network)
+        return `${node.name} has the address ${address}, which is that of all on ${network.cidr.text} (broadcast); give it its own`
+    }
     for (const cidr of node.podCidrs) {
       const bad = refusedNetwork(cidr, this.#networks)
       if (bad) return `the pod CIDR ${cidr.text} of ${node.name} ${bad}`

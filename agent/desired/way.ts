@@ -1,4 +1,4 @@
-import { ADDRESS_BITS, type Cidr, contains, type Family, familyOf } from '../../ipam/address.ts'
+import { ADDRESS_BITS, type Cidr, contains, type Family, familyOf, numberOf } from '../../ipam/address.ts'
 import type { ClusterNode, Encapsulation } from '../cluster/view.ts'
 
 export const ROUTINGS = ['auto', 'direct', 'vxlan', 'ipip', 'wireguard'] as const
@@ -145,4 +145,13 @@ export function uplinkTo(address: string, { uplinks, answers }: Pick<WayFacts, '
 /** A network that the node is on itself, and not just one address. */
 export function isOnLinkNetwork({ cidr, gateway }: Uplink): boolean {
   return gateway === undefined && cidr.prefixLength > 0 && cidr.prefixLength < ADDRESS_BITS[cidr.family]
+}
+
+/** Whatever is sent there everybody on that link gets (RFC 919); no node can be there. @returns the network whose it is */
+export function broadcastNetwork(address: string, uplinks: readonly Uplink[]): Uplink | undefined {
+  return uplinks.find((uplink) => {
+    const { family, first, prefixLength } = uplink.cidr
+    if (family !== 4 || prefixLength > 30 || !isOnLinkNetwork(uplink) || familyOf(address) !== 4) return false
+    return numberOf(address) === first + (1n << BigInt(ADDRESS_BITS[4] - prefixLength)) - 1n
+  })
 }

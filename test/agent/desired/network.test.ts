@@ -370,6 +370,23 @@ t.test('a node that comes to be among the pods of another takes their route away
   t.same(network.problems, [])
 })
 
+t.test('nobody is where everybody on a network listens: such a node gets no route and no tunnel', async (t) => {
+  for (const routing of ['auto', 'vxlan'] as const) {
+    const { routes, fdb, problems } = desired(
+      view(SELF, node('pi-9', ['10.42.9.0/24'], ['192.168.1.255'])),
+      routed(routing),
+    )
+    t.notOk(routes.some(({ destination }) => destination === '10.42.9.0/24'))
+    t.same(fdb, [])
+    t.same(problems, [
+      'pi-9 has the address 192.168.1.255, which is that of all on 192.168.1.0/24 (broadcast); give it its own',
+    ])
+  }
+  const others = ['192.168.0.255', '192.168.1.254', '2001:db8:1::ffff']
+  for (const address of others)
+    t.same(desired(view(SELF, node('pi-9', ['10.42.9.0/24'], ['192.168.1.9', address]))).problems, [], address)
+})
+
 t.test('a node that was renamed is told from the one that it was: both have one address', async (t) => {
   const { routes, problems } = desired(view(SELF, node('old-pi', ['10.42.9.0/24'], SELF.addresses.slice())))
   t.notOk(routes.some(({ destination }) => destination === '10.42.9.0/24'))
