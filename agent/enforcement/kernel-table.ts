@@ -1,3 +1,5 @@
+import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
+import { parseRange } from '../cluster/address-ranges.ts'
 import { IdleMemory } from '../idle-memory.ts'
 import type { Nftables } from '../kernel/nftables.ts'
 import { chainOutlines, listedElement, outline } from '../ruleset/outline.ts'
@@ -79,8 +81,8 @@ export class KernelTable {
     for (const { name, elements, isInterval, isDynamic } of table.sets.values()) {
       if (isDynamic) continue
       const there = await this.elements('set', name)
-      // Of ranges the library makes prefixes and single addresses as it likes; they are never changed one by one.
-      const isSame = isInterval ? there.length === elements.size : there.every(([one]) => elements.has(one))
+      const wanted = isInterval ? new Set(Array.from(elements, bounds)) : elements
+      const isSame = there.every(([one]) => wanted.has(isInterval ? bounds(one) : one))
       if (!isSame || there.length !== elements.size) return `the set ${name} has other elements`
     }
     for (const { name, elements } of table.maps.values()) {
@@ -117,6 +119,15 @@ export class KernelTable {
     const { elem = [] } = (listed as Partial<Record<string, { elem?: unknown[] }>> | undefined)?.[kind] ?? {}
     return elem.map((element) => listedElement(element) ?? ['', ''])
   }
+}
+
+/** Of ranges the library makes prefixes and single addresses as it likes. */
+function bounds(element: string): string {
+  const [first = '', last = first] = element.split('-')
+  const [from, to] = [first, last].map((text) =>
+    parseRange(text.includes('/') ? text : `${text}/${ADDRESS_BITS[familyOf(text)]}`),
+  )
+  return `${from?.first}-${to?.last}`
 }
 
 /** @param text of a table, as nft lists it */

@@ -59,6 +59,34 @@ t.test('a change with sets of any size leads to the table that was wanted', asyn
   t.not(await table.damage(before, 'everything'), undefined)
 })
 
+t.test('hard case 8: a range that somebody puts in the place of another one is seen, in both families', async (t) => {
+  const table = new KernelTable(nft)
+  const base = new DesiredPolicy(SETTINGS).table
+  const ranges = {
+    4: ['10.0.0.0/8', '192.0.2.1', '198.51.100.3-198.51.100.9', '203.0.113.0/25'],
+    6: ['fd00::/8', '2001:db8::1', '2001:db8::3-2001:db8::9'],
+  }
+  const sets = ([4, 6] as const).map((family) => {
+    const [name, type] = [`cidrs${family}-1`, `ipv${family}_addr`]
+    const set: PolicySet = { name, type, isInterval: true, comment: '', elements: new Set(ranges[family]) }
+    return [name, set] as const
+  })
+  const wanted = { ...base, sets: new Map([...base.sets, ...sets]) }
+  await table.replace(wanted)
+  t.equal(await table.damage(wanted, 'everything'), undefined)
+  for (const [set, old, other] of [
+    ['cidrs4-1', '203.0.113.0/25', '203.0.113.0/24'],
+    ['cidrs4-1', '198.51.100.3-198.51.100.9', '198.51.100.3-198.51.100.8'],
+    ['cidrs6-1', '2001:db8::1', '2001:db8::2'],
+  ] as const) {
+    const verb = (verb: string, element: string) => `${verb} element inet bramble-policy ${set} { ${element} }`
+    await run('nft', `${verb('delete', old)}; ${verb('add', other)}`)
+    t.equal(await table.damage(wanted, 'everything'), `the set ${set} has other elements`)
+    await table.takeOver(wanted)
+    t.equal(await table.damage(wanted, 'everything'), undefined, 'and it is put back')
+  }
+})
+
 t.test('a change that the kernel refuses leaves the rules as they were', async (t) => {
   const table = new KernelTable(nft)
   const before = new DesiredPolicy(SETTINGS).table
