@@ -90,6 +90,7 @@ export function parseRequest(env: Readonly<Record<string, string>>, stdin: Buffe
     case 'ADD':
     case 'CHECK': {
       const id = parseAttachmentId(env)
+      refuseUnusable(id.ifname)
       const netns = parseNetns(env, 'required')
       const config = parseConfig(stdin, command)
       if (command === 'CHECK' && !config.prevResult)
@@ -171,6 +172,19 @@ function parseAttachmentId(env: Readonly<Record<string, string>>): AttachmentId 
       'use 1 to 15 characters without "/", ":" and white space; not "." or ".."',
     )
   return { containerId, ifname }
+}
+
+/**
+ * What the kernel takes as no name of a link (sysctl_dev_name_is_allowed in net/ipv4/devinet.c), or as another than was
+ * meant (dev_alloc_name in net/core/dev.c; U+FFFD was some other byte). Not for a DEL: that ends well.
+ */
+function refuseUnusable(ifname: string): void {
+  if (/^(all|default)$|[%\ufffd]/.test(ifname))
+    throw new CniError(
+      CNI_ERROR.invalidEnvironment,
+      `CNI_IFNAME "${ifname}" cannot be the name of a link`,
+      'use another, like "eth0": "all" and "default" are settings of every link, "%" stands for a number, names are UTF-8',
+    )
 }
 
 function parseNetns(env: Readonly<Record<string, string>>, need: 'required' | 'optional'): string {

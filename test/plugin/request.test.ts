@@ -163,6 +163,21 @@ t.test('an interface name that the kernel would not take is code 4 and named', a
   for (const ifname of ['e', 'eth0', 'fifteen_letters', '...', 'net-1.2', 'äääääää']) t.ok(isIfname(ifname), ifname)
 })
 
+t.test(
+  'an interface name that means something else to the kernel is code 4 for ADD and CHECK, and no hindrance to DEL',
+  async (t) => {
+    for (const ifname of ['all', 'default', 'eth%d', '%', 'a\ufffd']) {
+      for (const command of ['ADD', 'CHECK'])
+        t.match(
+          refusal(() => parse(command, {}, { CNI_IFNAME: ifname })),
+          { code: CNI_ERROR.invalidEnvironment, message: `CNI_IFNAME "${ifname}" cannot be the name of a link` },
+        )
+      t.match(parse('DEL', {}, { CNI_IFNAME: ifname }), { ifname })
+    }
+    for (const ifname of ['all0', 'defaults']) t.match(parse('ADD', {}, { CNI_IFNAME: ifname }), { ifname })
+  },
+)
+
 t.test('a namespace that is no absolute path is code 4', async (t) => {
   for (const command of ['ADD', 'CHECK', 'DEL'])
     t.same(
