@@ -14,13 +14,27 @@ export class LockedError extends Error {
   readonly code = 'LOCKED' as const
 }
 
+/** There can be no records in the state directory. */
+export class StateDirError extends Error {
+  override readonly name = 'StateDirError'
+  readonly code = 'STATE_DIR' as const
+  readonly stateDir: string
+
+  constructor(stateDir: string, cause: NodeJS.ErrnoException) {
+    super(
+      `--state-dir ${stateDir} cannot be used: ${cause.message}; take a folder on tmpfs that can be written, like /run/bramble`,
+      { cause },
+    )
+    this.stateDir = stateDir
+  }
+}
+
 /**
  * One agent per state directory. The kernel drops the lock when the process ends, however it ends.
- * @throws LockedError
+ * @throws LockedError, StateDirError
  */
 export function lockStateDir(stateDir: string): void {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  const fd = openSync(join(stateDir, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  const fd = openLock(stateDir)
   try {
     flock(fd, LOCK_EX | LOCK_NB)
   } catch (error) {
@@ -28,6 +42,15 @@ export function lockStateDir(stateDir: string): void {
     throw new LockedError(`another bramble-agent works on ${stateDir}; stop it first`, {
       cause: error,
     })
+  }
+}
+
+function openLock(stateDir: string): number {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    return openSync(join(stateDir, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    throw new StateDirError(stateDir, error as NodeJS.ErrnoException)
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -49,12 +49,20 @@ t.test('a lock file that is a link to somewhere else is not followed', async (t)
   const dir = t.testdir({ state: {} })
   writeFileSync(join(dir, 'victim'), '')
   symlinkSync(join(dir, 'victim'), join(dir, 'state', 'lock'))
-  t.throws(() => lockStateDir(join(dir, 'state')), { code: 'ELOOP' })
+  t.throws(() => lockStateDir(join(dir, 'state')), { code: 'STATE_DIR', message: /ELOOP/ })
 })
 
-t.test('a directory that cannot be made is named', async (t) => {
-  const dir = t.testdir({ file: '' })
-  t.throws(() => lockStateDir(join(dir, 'file', 'state')), { message: join(dir, 'file', 'state') })
-  mkdirSync(join(dir, 'lock'))
-  t.throws(() => lockStateDir(dir), { code: 'EISDIR' })
+t.test('a directory that cannot be made or written is named, with why and what to take', async (t) => {
+  const dir = t.testdir({ file: '', lock: {} })
+  for (const [stateDir, why] of [
+    [join(dir, 'file', 'state'), 'ENOTDIR'],
+    [join(dir, 'file'), 'EEXIST'],
+    [dir, 'EISDIR'],
+  ] as const)
+    t.throws(() => lockStateDir(stateDir), {
+      code: 'STATE_DIR',
+      message: new RegExp(
+        `^--state-dir ${stateDir} cannot be used: ${why}: .*; take a folder on tmpfs that can be written`,
+      ),
+    })
 })
