@@ -1,4 +1,4 @@
-import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
+import { ADDRESS_BITS, contains, familyOf, parseCidr } from '../../ipam/address.ts'
 import { type Lease, type LeaseOwner, type Leases, PoolExhaustedError } from '../../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 import type { CniRequest } from '../../plugin/request.ts'
@@ -95,13 +95,16 @@ function reserve(leases: Leases, owner: LeaseOwner): Lease {
   try {
     return leases.reserve(owner)
   } catch (error) {
-    if (error instanceof PoolExhaustedError) throw new CniError(CNI_ERROR.tryAgainLater, error.message, holders(leases))
+    if (error instanceof PoolExhaustedError)
+      throw new CniError(CNI_ERROR.tryAgainLater, error.message, holders(leases, error.cidr))
     throw error
   }
 }
 
-function holders(leases: Leases): string {
-  const held = leases.list()
+/** Pods that were there before the node got this CIDR have addresses elsewhere: no room comes of deleting them. */
+function holders(leases: Leases, cidrText: string): string {
+  const cidr = parseCidr(cidrText)
+  const held = leases.list().filter(({ addresses }) => addresses.some((address) => contains(cidr, address)))
   const shown = held.slice(0, 5).map((lease) => `${lease.pod || lease.containerId} (${lease.addresses.join(', ')})`)
   const rest = held.length > shown.length ? ` and ${held.length - shown.length} more` : ''
   return `held by ${shown.join(', ')}${rest}; delete pods or give the node a larger pod CIDR; see: bramblectl ipam`

@@ -61,6 +61,18 @@ for (const [full, roomy] of [
     t.match(await pod.del(), { exitCode: 0 })
   })
 
+t.test('whose addresses are of another CIDR is not named among those who hold this one', async (t) => {
+  const before = await Agent.start({ podCidrs: ['10.41.0.0/24'] })
+  const elsewhere = await Pod.add({ name: 'elsewhere' })
+  await before.stop()
+  await start(t, ['10.42.0.0/31'])
+  const here = await Pod.add({ name: 'here' })
+  const { json } = await call('ADD', { containerId: 'late', netns: await makeNetns('late') })
+  t.match(json, { code: 11, details: `held by ${here.containerId} (${here.addresses});` })
+  t.notMatch(json.details, elsewhere.containerId)
+  for (const pod of [elsewhere, here]) t.match(await pod.del(), { exitCode: 0 })
+})
+
 t.test('an ADD that fails frees its addresses at once', async (t) => {
   const agent = await start(t, ['10.42.0.0/31', 'fd42::/127'])
   const netns = await makeNetns('has-eth0')
