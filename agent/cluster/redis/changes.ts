@@ -117,6 +117,7 @@ export class Changes {
   async #readAll(): Promise<void> {
     const { store, nodeName, log, onLost } = this.#input
     const isFirst = this.#lastChange === undefined
+    const told = JSON.stringify(this.problems)
     const { lastChange, nodes } = await store.snapshot()
     const changed = this.#table.replace(nodes)
     const removed = await store.removedOf([...this.#table.missing].filter((name) => name !== nodeName))
@@ -128,7 +129,7 @@ export class Changes {
       const { least, most } = PUT_BACK_MS
       this.#putBackTimer ??= setTimeout(() => this.putBack().catch(() => {}), least + Math.random() * (most - least))
     }
-    if (isFirst || changed.size > 0) this.#input.onChange(changed)
+    if (isFirst || changed.size > 0 || JSON.stringify(this.problems) !== told) this.#input.onChange(changed)
     onLost()
   }
 

@@ -98,6 +98,22 @@ t.test('noise under our keys: the last good stays and is told; who lives puts it
   await until('what is removed is no problem', () => one.reasons === '' && !one.nodes.has('pi-9'))
 })
 
+t.test('what cannot be read is told also where nothing else has changed, and when it is well again', async (t) => {
+  const { url, admin } = await RedisServer.start(t)
+  await new Member(t, url, 'pi-9', { address: '192.168.1.9' }).join()
+  const good = (await admin.hget('bramble:nodes', 'pi-9')) ?? ''
+  const one = await Member.start(t, url, 'pi-1')
+  const before = one.nodes.get('pi-9')
+  const write = (node: string) =>
+    admin.multi().hset('bramble:nodes', 'pi-9', node).xadd('bramble:changes', '*', 'any', 'thing').exec()
+  await write(good.replace('10.42.0.0/24', '0.0.0.0/0'))
+  await until('it is told', () => /^Node pi-9: .*0\.0\.0\.0\/0.*what it was before stays in force/.test(one.reasons))
+  t.equal(one.nodes.get('pi-9'), before)
+  await write(good)
+  await until('all is well', () => one.reasons === '')
+  t.equal(one.nodes.get('pi-9'), before)
+})
+
 t.test('a key of ours that is something else is told, and all goes on when it is away', async (t) => {
   const { url, admin } = await RedisServer.start(t)
   const [one, two] = [await Member.start(t, url, 'pi-1'), await Member.start(t, url, 'pi-2')]
