@@ -66,14 +66,17 @@ async function listUplinks(netlink: Netlink) {
   return localFacts(await listKernel(netlink), EMPTY_VIEW, NOBODY, new Map()).uplinks
 }
 
-/** A node that was taken away and came back may have other pod CIDRs, where the cluster gives them out. Pure. */
+/**
+ * A node that was taken away and came back may have other pod CIDRs from Kubernetes. In Redis its lease counts, whatever
+ * somebody has written into its Node, and its registration tells of that. Pure.
+ */
 export function isRenumbered(
   view: ClusterView | undefined,
   { datastore, nodeName }: { readonly datastore: string; readonly nodeName: string },
   podCidrs: readonly Cidr[],
 ): boolean {
   const told = view?.nodes.get(nodeName)?.podCidrs ?? []
-  if (datastore === 'local' || told.length === 0) return false
+  if (datastore !== 'kubernetes' || told.length === 0) return false
   const texts = new Set(podCidrs.map(({ text }) => text))
   return told.length !== podCidrs.length || told.some(({ text }) => !texts.has(text))
 }

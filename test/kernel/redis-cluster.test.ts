@@ -5,7 +5,7 @@ import type { Agent } from './agent.ts'
 import { until } from './agent.ts'
 import { addPodOn, inside, type LabNode, makeLans, plugIn, reaches, spawnMember } from './cluster.ts'
 import { RedisServer } from './redis-server.ts'
-import { enterScratchNode } from './scratch.ts'
+import { enterScratchNode, run } from './scratch.ts'
 
 /*
  * A cluster without Kubernetes: three hosts, two on one LAN and one behind a router, that know of each other from a
@@ -75,6 +75,20 @@ t.test('each has pod CIDRs of its own, and all pods reach each other', async (t)
         if (from !== to)
           await until(`${from.name} reaches ${address}`, () => reaches(`pod-${from.name}`, address, 1450))
   t.pass()
+})
+
+t.test('other pod CIDRs that somebody writes into its Node are put right by its agent, which stays', async (t) => {
+  const text = async () => (await run('redis-cli', '-u', redis.url, 'hget', 'bramble:nodes', 'n2')).trim()
+  const before = await text()
+  const liar = before.replace(/10\.42\.\d+\.0/, '10.42.77.0')
+  t.not(liar, before)
+  await run('redis-cli', '-u', redis.url, 'hset', 'bramble:nodes', 'n2', liar)
+  await run('redis-cli', '-u', redis.url, 'xadd', 'bramble:changes', '*', 'any', 'thing')
+  await until('it is as it was', async () => (await text()) === before)
+  const [ipv4 = ''] = addresses.get('n2') ?? []
+  await until('n1 has its route', () => reaches('pod-n1', ipv4))
+  t.equal(agentOf('n2').child.exitCode, null)
+  t.ok((await agentOf('n2').ask('status')).peers === 2)
 })
 
 t.test('Redis is killed: pods talk, start and stop as before, and status says so', async (t) => {
