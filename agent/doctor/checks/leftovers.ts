@@ -1,5 +1,5 @@
 import { check } from '../check.ts'
-import type { Firewall, FirewallChain, NodeLink } from '../facts.ts'
+import type { AgentState, Firewall, FirewallChain, NodeLink } from '../facts.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
 import { few, isConfigured, isInUse, LEAVERS, type Leaver, UNCONFIGURED } from './leavers.ts'
 import { LEFTOVER_ROUTES } from './leftover-routes.ts'
@@ -14,11 +14,11 @@ export const LEFTOVER_CHECKS = [
   check({
     name: 'leftover-links',
     symptom: 'after a migration: "pod CIDR overlaps", packets that vanish, routes to links that lead nowhere',
-    needs: ['network', 'cni'],
-    find: ({ network: { links, routes }, cni }) =>
+    needs: ['network', 'cni', 'agent'],
+    find: ({ network: { links, routes }, cni, agent }) =>
       LEAVERS.flatMap((leaver) => {
-        const found = links.filter((link) => isLeft(leaver, link))
-        if (found.length === 0 || isInUse(leaver, cni)) return []
+        const found = links.filter(isLeftBy(leaver))
+        if (found.length === 0 || (isConfigured(cni) ? isInUse(leaver, cni) : !isWaitedFor(agent, links))) return []
         const names = found.map(({ name }) => name)
         const carried = routes.filter(({ link }) => names.includes(link))
         return [
@@ -31,8 +31,8 @@ export const LEFTOVER_CHECKS = [
           },
         ]
       }),
-    doubt: ({ network: { links }, cni }) =>
-      !isConfigured(cni) && LEAVERS.some((leaver) => links.some((link) => isLeft(leaver, link)))
+    doubt: ({ network: { links }, cni, agent }) =>
+      !isConfigured(cni) && !isWaitedFor(agent, links) && LEAVERS.some((leaver) => links.some(isLeftBy(leaver)))
         ? UNCONFIGURED
         : undefined,
   }),
@@ -83,11 +83,23 @@ export const LEFTOVER_CHECKS = [
   }),
 ]
 
+/** The agent waits for the addresses of such a link (agent/nodes/overlap.ts), and no pod of another network is left. */
+function isWaitedFor({ answers }: AgentState, links: readonly NodeLink[]): boolean {
+  const said = answers?.isServing === false ? answers.problems.join('\n') : ''
+  const waitedFor = new Set(Array.from(said.matchAll(/, the network on ([^;]+); /g), ([, name]) => name))
+  const theirs = links.filter(({ name }) => LEAVERS.some(({ link }) => link.test(name)))
+  return (
+    theirs.some(({ name }) => waitedFor.has(name)) && !theirs.some(({ kind, hasPorts }) => hasPorts || kind === 'veth')
+  )
+}
+
 /** What others are ports of serves somebody: containers of Docker or podman, virtual machines. */
-function isLeft({ link, tunnel }: Leaver, found: NodeLink): boolean {
-  const { name, kind, isOurs, hasPorts } = found
-  if (isOurs || hasPorts || isBare(found)) return false
-  return link.test(name) || (TUNNEL_KINDS.includes(kind) && tunnel?.test(name) === true)
+function isLeftBy({ link, tunnel }: Leaver): (found: NodeLink) => boolean {
+  return (found) => {
+    const { name, kind, isOurs, hasPorts } = found
+    if (isOurs || hasPorts || isBare(found)) return false
+    return link.test(name) || (TUNNEL_KINDS.includes(kind) && tunnel?.test(name) === true)
+  }
 }
 
 /** The module ipip puts it into every namespace, and it cannot be deleted; only with an address is it somebody's. */

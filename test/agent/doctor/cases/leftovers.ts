@@ -1,7 +1,23 @@
+import type { Facts } from '../../../../agent/doctor/facts.ts'
 import { chainsOf, FLANNEL, foreignLink, HEALTHY, PLACE, place, UPLINK } from '../healthy.ts'
 import type { Case } from './case.ts'
 
 const { firewall, network } = HEALTHY
+
+/** agent/nodes/overlap.ts, as it says it while it waits. */
+const WAITS: Pick<Facts, 'agent'> = {
+  agent: {
+    ...HEALTHY.agent,
+    answers: {
+      ...(HEALTHY.agent.answers as NonNullable<Facts['agent']['answers']>),
+      isServing: false,
+      problems: [
+        'the agent does not serve yet',
+        'this node: the pod CIDR 10.42.1.0/24 overlaps 10.42.1.0/24, the network on cni0; give other addresses to the pods, or remove cni0 if it is a leftover',
+      ],
+    },
+  },
+}
 
 export const LEFTOVERS_CASES: readonly Case[] = [
   {
@@ -141,6 +157,31 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     title: 'where no network is configured, any may be the one in use',
     check: 'leftover-links',
     facts: { ...place({ configs: [] }), network: { ...network, links: [foreignLink('flannel.1')] } },
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
+    title: 'but that for which the agent waits is not, once no pod has it',
+    check: 'leftover-links',
+    facts: {
+      ...place({ configs: [] }),
+      ...WAITS,
+      network: { ...network, links: [foreignLink('flannel.1'), foreignLink('cni0')], routes: [] },
+    },
+    says: [
+      ['warning', /flannel has left the link flannel\.1/],
+      ['warning', /cni0/],
+    ],
+    commands: ['ip link delete flannel.1', 'ip link delete cni0'],
+  },
+  {
+    title: 'while pods have it, the agent may wait for long',
+    check: 'leftover-links',
+    facts: {
+      ...place({ configs: [] }),
+      ...WAITS,
+      network: { ...network, links: [foreignLink('flannel.1'), foreignLink('cni0', { hasPorts: true })], routes: [] },
+    },
     says: [],
     unknown: /no network configuration/,
   },
