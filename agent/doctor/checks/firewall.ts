@@ -1,6 +1,6 @@
 import { check } from '../check.ts'
 import type { AgentState, Firewall, FirewallChain } from '../facts.ts'
-import { command, type Finding, type Remedy } from '../finding.ts'
+import { command, type Finding, type Remedy, shellWord } from '../finding.ts'
 import { isAbout } from './cidrs.ts'
 import { unseenRules } from './unseen.ts'
 
@@ -29,6 +29,7 @@ export const FIREWALL_CHECKS = [
           severity: 'error',
           what: `the chain ${chain.name} of ${chain.table}${firewall.legacyChains.includes(chain) ? ' (iptables-legacy)' : ''} drops what is forwarded, and nothing lets pods through${ownerOf(firewall, chain)}`,
           why: 'packets of pods, to other pods and to the outside, are dropped on this node',
+          ...(isUfw(firewall, chain) ? {} : { advice: lastingIn(chain) }),
           remedies: remediesFor(firewall, chain, podCidrsOf(agent)),
         }),
       )
@@ -95,19 +96,34 @@ function hasChain(firewall: Firewall, table: string, name: RegExp): boolean {
   return [...firewall.chains, ...firewall.legacyChains].some((chain) => chain.table === table && name.test(chain.name))
 }
 
-function ownerOf(firewall: Firewall, { table }: FirewallChain): string {
+function ownerOf(firewall: Firewall, chain: FirewallChain): string {
+  const { table } = chain
   if (hasChain(firewall, table, /^DOCKER-USER$/)) return '; Docker did that'
-  if (hasChain(firewall, table, /^ufw6?-/)) return '; ufw did that'
+  if (isUfw(firewall, chain)) return '; ufw did that'
   return ''
+}
+
+function isUfw(firewall: Firewall, { table }: FirewallChain): boolean {
+  return hasChain(firewall, table, /^ufw6?-/)
+}
+
+/** Whatever a command adds is gone with the next start of that firewall. */
+function lastingIn({ table }: FirewallChain): string {
+  return isIptables(table)
+    ? 'until the next reboot; for good: netfilter-persistent save (Debian: iptables-persistent), or what starts that firewall'
+    : 'until that firewall starts again; for good: the same rules in its file (Debian: /etc/nftables.conf)'
 }
 
 function remediesFor(firewall: Firewall, chain: FirewallChain, cidrs: readonly string[]): Remedy[] {
   const { table } = chain
-  if (hasChain(firewall, table, /^ufw6?-/))
+  if (isUfw(firewall, chain))
     return (cidrs.length > 0 ? cidrs : ['POD_CIDR'])
       .filter((cidr) => cidr.includes(':') === table.startsWith('ip6 '))
       .flatMap((cidr) => [command(`ufw route allow from ${cidr}`), command(`ufw route allow to ${cidr}`)])
-  if (!isIptables(table)) return [command(`nft list table ${table}`)]
+  if (!isIptables(table))
+    return ['iifname', 'oifname'].map((side) =>
+      command(`nft ${shellWord(`insert rule ${table} ${chain.name} ${side} "brm*" accept`)}`),
+    )
   const program = `${table.startsWith('ip6') ? 'ip6tables' : 'iptables'}-${firewall.legacyChains.includes(chain) ? 'legacy' : 'nft'}`
   // Docker keeps its hands off this one, and it comes first.
   const target = hasChain(firewall, table, /^DOCKER-USER$/) ? 'DOCKER-USER' : chain.name

@@ -23,7 +23,7 @@ export const NETWORK_CHECKS = [
               severity: 'error',
               what: `the pod CIDR ${cidr} ${whose} overlaps ${destination}, which is routed to ${link}`,
               why: 'of pods and of what is there, only one can be reached',
-              advice: `give the pods of the cluster other addresses; if ${link} is a leftover, remove the route`,
+              advice: `if ${link} is a leftover, remove it; else give the pods of the cluster other addresses, for which it is made anew (kubeadm init --pod-network-cidr, k3s --cluster-cidr)`,
               remedies: [command(`ip route show ${destination}`)],
             }),
           ),

@@ -20,6 +20,16 @@ export const FIREWALL_CASES: readonly Case[] = [
     commands: ['ip6tables-legacy -I FORWARD -i brm+ -j ACCEPT', 'ip6tables-legacy -I FORWARD -o brm+ -j ACCEPT'],
   },
   {
+    title: "rules of nftables, as in Debian's /etc/nftables.conf",
+    check: 'forward-drop',
+    facts: { firewall: { ...firewall, chains: [{ ...forwardDrop, table: 'inet filter', name: 'forward' }] } },
+    says: [['error', /the chain forward of inet filter drops/]],
+    commands: [
+      `nft 'insert rule inet filter forward iifname "brm*" accept'`,
+      `nft 'insert rule inet filter forward oifname "brm*" accept'`,
+    ],
+  },
+  {
     title: 'ufw, which is told by pod CIDRs',
     check: 'forward-drop',
     facts: { firewall: { ...firewall, chains: [forwardDrop, ...chainsOf('ufw-user-forward')] } },
