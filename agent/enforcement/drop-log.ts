@@ -6,7 +6,7 @@ import type { LoggedPacket } from '../kernel/nflog-message.ts'
 import { DROP_LOG_GROUP } from '../ownership.ts'
 import { Identities, type Identity } from '../policy/identities.ts'
 import type { PolicyInput } from '../policy/input.ts'
-import { type Ending, LOG_PREFIX, type PolicyTable } from '../ruleset/table.ts'
+import { type Ending, LOG_PREFIX } from '../ruleset/table.ts'
 import { LineBudget } from './line-budget.ts'
 
 /** Many of them say the same: lines are far fewer. */
@@ -16,21 +16,22 @@ const POLICIES_MAX = 4
 /** IPPROTO_* of include/uapi/linux/in.h */
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' }
 
-/** What the words of a drop are taken from. */
+/** What the words of a drop are taken from, as it is at each moment. */
 export interface DropContext {
+  /** Work: asked for when a line is told. */
   readonly input: PolicyInput | undefined
-  readonly table: Pick<PolicyTable, 'chains'> | undefined
+  endingOf(chain: string): Ending | undefined
 }
 
 /** Tells who wanted what of whom and was dropped, or would have been, and by which policy. */
 export class DropLog {
-  readonly #context: () => DropContext
+  readonly #context: DropContext
   readonly #log: Logger
   #nflog: Nflog | undefined
   #identities: { readonly of: PolicyInput; readonly them: Identities } | undefined
   readonly #budget = new LineBudget()
 
-  constructor(context: () => DropContext, log: Logger) {
+  constructor(context: DropContext, log: Logger) {
     this.#context = context
     this.#log = log
   }
@@ -59,16 +60,17 @@ export class DropLog {
   }
 
   #tell({ prefix, header }: LoggedPacket): void {
-    const { input, table } = this.#context()
     const name = prefix.slice(LOG_PREFIX.length)
-    const ending = table?.chains.get(name)?.ending
-    if (!input || !ending) return
+    const ending = this.#context.endingOf(name)
+    if (!ending) return
     const { direction, policies } = ending
     const { source, destination, protocol, destinationPort } = header
     const what = [name, source, destination, protocol, destinationPort].join(' ')
     // Those whose rules drop it are pods of this node. Who sends it may have as many addresses as they like.
     const who = `${direction} ${direction === 'ingress' ? destination : source}`
     if (!this.#budget.mayTell(what, who, performance.now())) return
+    const { input } = this.#context
+    if (!input) return
     const identities = this.#identitiesOf(input)
     this.#log.info(
       {

@@ -5,7 +5,7 @@ import type { ClusterNode } from '../cluster/view.ts'
 import { NO_WORKLOADS, type WorkloadChange, type WorkloadSource, type Workloads } from '../cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
 import { type ChangedState, DesiredPolicy } from '../ruleset/desired.ts'
-import { type CounterValue, isNoChange } from '../ruleset/table.ts'
+import { type CounterValue, type Ending, isNoChange } from '../ruleset/table.ts'
 import { DropLog } from './drop-log.ts'
 import type { KernelTable, Look } from './kernel-table.ts'
 import { type Knowledge, localPod } from './local-pods.ts'
@@ -72,7 +72,7 @@ export class PolicyEnforcement {
       ({ pod }, reason) => parts.log.warn({ pod, reason }, 'a pod starts that cannot be asked for'),
     )
     this.#wired = new WiredPods(parts.leases)
-    this.#drops = new DropLog(() => this, parts.log)
+    this.#drops = new DropLog(this, parts.log)
     this.#newcomers = new Newcomers(parts.settings, parts.table)
     this.#report = new Report(parts.log, parts.activity)
     if (!parts.source) this.#workloads = NO_WORKLOADS
@@ -142,6 +142,11 @@ export class PolicyEnforcement {
   /** What should be in the kernel; undefined while that is what an earlier agent left. */
   get table(): DesiredPolicy['table'] | undefined {
     return this.#desired?.table
+  }
+
+  /** What becomes of packets in a chain where they end; undefined for any other. */
+  endingOf(chain: string): Ending | undefined {
+    return this.#desired?.endingOf(chain)
   }
 
   /** What the kernel has counted, by the name of the counter. @throws NftablesError */

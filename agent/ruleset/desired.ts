@@ -14,7 +14,7 @@ import { isKnownAs, LocalPods } from './local-pods.ts'
 import { Membership } from './membership.ts'
 import { type PodRules, podRules } from './pod-rules.ts'
 import { RulesInUse } from './rules-in-use.ts'
-import type { PolicyChange, PolicyTable } from './table.ts'
+import type { Ending, PolicyChange, PolicyTable } from './table.ts'
 
 export type PolicySettings = Pick<PolicyInput, 'nodeName' | 'mode' | 'failsOpen' | 'tunnelPorts'>
 export type PolicyState = Pick<PolicyInput, 'workloads' | 'nodes' | 'localPods'>
@@ -105,6 +105,11 @@ export class DesiredPolicy {
       chains: new Map([...byName(chains), ...this.#rules.chains]),
       counters: new Map([...byName(BASE_COUNTERS), ...this.#rules.counters]),
     }
+  }
+
+  /** What becomes of packets in a chain where they end; undefined for any other. */
+  endingOf(chain: string): Ending | undefined {
+    return this.#rules.chain(chain)?.ending
   }
 
   #everything({ workloads, nodes, localPods }: PolicyState): ChangedState {

@@ -78,6 +78,10 @@ export class RulesInUse {
     return new Set(Array.from(sets, (set) => [...(this.#rulesBySet.get(set) ?? [])]).flat())
   }
 
+  chain(name: string): PolicyChain | undefined {
+    return this.#chains.get(name)
+  }
+
   get chains(): ReadonlyMap<string, PolicyChain> {
     return new Map(this.#chains)
   }

@@ -27,14 +27,16 @@ await run(
 )
 
 const MANY = Array.from({ length: 1_000 }, (_, number) => `NetworkPolicy x/${'a'.repeat(200)}${number}`)
-const chain = (name: string, policies: readonly string[]) =>
-  [name, { name, rules: [], ending: { effect: 'dropped', direction: 'ingress', policies } }] as const
+const ending = (policies: readonly string[]) => ({ effect: 'dropped', direction: 'ingress', policies }) as const
 const input: PolicyInput = {
   workloads: { pods: new Map(), namespaces: new Map(), policies: new Map() },
   ...{ nodes: new Map(), nodeName: 'n1', localPods: new Map(), mode: 'default', failsOpen: false },
   tunnelPorts: { vxlan: 4789, wireguard: 51820 },
 }
-const table = { chains: new Map([chain('drop-few', MANY.slice(0, 4)), chain('drop-many', MANY)]) }
+const endings = new Map([
+  ['drop-few', ending(MANY.slice(0, 4))],
+  ['drop-many', ending(MANY)],
+])
 
 const lines: string[] = []
 const sink = new Writable({
@@ -43,7 +45,7 @@ const sink = new Writable({
     done()
   },
 })
-const log = new DropLog(() => ({ input, table }), pino(sink))
+const log = new DropLog({ input, endingOf: (chain) => endings.get(chain) }, pino(sink))
 await log.start()
 t.teardown(() => log.close())
 
