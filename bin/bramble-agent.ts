@@ -2,6 +2,7 @@
 import { EndSignal } from '../agent/end-signal.ts'
 import { OptionError, parseOptions } from '../agent/options.ts'
 import { version } from '../agent/version.ts'
+import { watchOutput } from '../ctl/lost-output.ts'
 
 async function serve(argv: readonly string[]): Promise<void> {
   const endSignal = new EndSignal()
@@ -12,14 +13,20 @@ async function serve(argv: readonly string[]): Promise<void> {
   await main(options, version(), endSignal)
 }
 
+const PRINTS = ['--help', '--version', 'cleanup', 'uninstall']
+
 const [, , ...argv] = process.argv
+// Not for the daemon: its log goes out without this stream, which would set up the descriptor for its own use.
+if (argv.some((word) => PRINTS.includes(word))) watchOutput('bramble-agent')
 try {
   if (argv[0] === 'cleanup') {
     const { main } = await import('../agent/cleanup/command.ts')
     process.exitCode = await main(argv.slice(1), version())
   } else if (argv[0] === 'uninstall') {
     const { main } = await import('../agent/install/uninstall-command.ts')
-    process.exit(await main(argv.slice(1), version())) // connections to the API server are kept
+    const exitCode = await main(argv.slice(1), version())
+    // Connections to the API server are kept; what could not be printed is told before.
+    setImmediate(() => process.exit(exitCode))
   } else {
     await serve(argv)
   }

@@ -3,7 +3,7 @@ import { version } from '../agent/version.ts'
 import { watchOutput } from '../ctl/lost-output.ts'
 import { main, UsageError } from '../ctl/main.ts'
 
-watchOutput()
+watchOutput('bramblectl')
 try {
   process.exitCode = await main(process.argv.slice(2), version())
 } catch (error) {
