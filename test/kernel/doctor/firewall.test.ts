@@ -63,18 +63,27 @@ t.test('a last rule that rejects what is forwarded, as Red Hat and many guides h
   await clear()
 })
 
-t.test('a ruleset of nftables that drops what is forwarded', async (t) => {
-  await run(
-    'nft',
-    'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; policy drop; }',
-  )
-  t.match(await found('forward-drop'), [
-    { what: /chain forward of inet filter/, commands: ['nft list table inet filter'] },
-  ])
-  await run('nft', 'add rule inet filter forward ip saddr 10.42.0.0/24 accept')
-  t.same(await found('forward-drop'), [], 'a rule for the addresses of pods is as good')
-  await clear()
-})
+t.test(
+  'a ruleset of nftables that drops what is forwarded: the commands let pods through, before all else',
+  async (t) => {
+    const chain = '{ type filter hook forward priority 0; policy drop; }'
+    await run('nft', `add table inet filter; add chain inet filter forward ${chain}`)
+    await run('nft', 'add rule inet filter forward counter drop')
+    const findings = await found('forward-drop')
+    t.match(findings, [{ severity: 'error', what: /chain forward of inet filter/ }])
+    await carryOut(findings.flatMap(({ commands }) => commands))
+    t.same(await found('forward-drop'), [])
+    t.match(
+      await run('nft', 'list chain inet filter forward'),
+      /policy drop;\n\t\toifname "brm\*" accept\n\t\tiifname "brm\*" accept\n\t\tcounter packets \d+ bytes \d+ drop\n/,
+    )
+    await run('nft', 'flush chain inet filter forward')
+    t.match(await found('forward-drop'), [{ severity: 'error' }])
+    await run('nft', 'add rule inet filter forward ip saddr 10.42.0.0/24 accept')
+    t.same(await found('forward-drop'), [], 'a rule for the addresses of pods is as good')
+    await clear()
+  },
+)
 
 t.test('firewalld rejects what it does not know', async (t) => {
   await run(
