@@ -27,10 +27,11 @@ export function rangesOf(clusterCidrs: readonly Cidr[], nodeMasks: Readonly<Reco
 function rangeOf({ family, first, prefixLength, text }: Cidr, mask: number): Range {
   const indexBits = mask - prefixLength
   const hostBits = BigInt(ADDRESS_BITS[family] - mask)
-  if (indexBits < 0 || hostBits < 0n)
-    throw new JoinError(
-      `--cluster-cidr ${text} has no /${mask} in it; give --node-mask${family === 6 ? '-ipv6' : ''} a longer prefix, or the cluster a larger CIDR`,
-    )
+  if (indexBits < 1 || hostBits < 0n) {
+    const what = indexBits === 0 ? `is one /${mask}, and leaves nothing for other nodes` : `has no /${mask} in it`
+    const flag = family === 6 ? '--node-mask-ipv6' : '--node-mask'
+    throw new JoinError(`--cluster-cidr ${text} ${what}; give ${flag} a longer prefix, or the cluster a larger CIDR`)
+  }
   return {
     family,
     text: `${text} in /${mask}`,

@@ -10,7 +10,7 @@ import { Member, until } from './member.ts'
 import { RedisServer } from './server.ts'
 
 const [ACL, ...WORDS] = lineOfDocs('ACL SETUSER bramble ')
-const RANGES = rangesOf([parseCidr('10.42.0.0/24')], { 4: 24, 6: 64 })
+const RANGES = rangesOf([parseCidr('10.42.0.0/23')], { 4: 24, 6: 64 })
 
 /** A Redis whose user is that of docs/redis.md, word for word, and nobody is let in without a password. */
 async function startWithUser(t: Parameters<typeof RedisServer.start>[0]) {
@@ -25,8 +25,8 @@ const registration = { instance: 'boot', addresses: ['192.168.1.1'], mode: 'join
 /** Every command that is ever sent, through every script. */
 async function everything(connection: Connection): Promise<void> {
   const store = new Store(connection, RANGES)
-  for (const name of ['pi-1', 'pi-2']) {
-    await store.register({ ...registration, name, node: '{}', wanted: [''] }) // pi-2 gets what was freed
+  for (const name of ['pi-1', 'pi-2', 'pi-3']) {
+    await store.register({ ...registration, name, node: '{}', wanted: [''] }) // pi-3 gets what was freed
     await store.leave(name, 'boot')
     await store.snapshot()
     await store.pulse()

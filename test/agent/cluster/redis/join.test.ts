@@ -84,10 +84,10 @@ t.test('a pod CIDR that came back is given last, and who waited longest first', 
 
 t.test('a node without room in one family takes none of the other', async (t) => {
   const { url, admin } = await RedisServer.start(t)
-  const narrow = { clusterCidrs: ['10.42.0.0/16', 'fd42::/64'].map(parseCidr) }
-  await new Member(t, url, 'pi-0', narrow).join()
-  await t.rejects(new Member(t, url, 'pi-1', narrow).join(), { code: 'JOIN', message: /all 1 pod CIDRs of fd42::\/64/ })
-  t.same(await admin.hgetall('bramble:cidrs'), { '4:0': 'pi-0', '6:0': 'pi-0' })
+  const narrow = { clusterCidrs: ['10.42.0.0/16', 'fd42::/63'].map(parseCidr) }
+  for (const name of names(2)) await new Member(t, url, name, narrow).join()
+  await t.rejects(new Member(t, url, 'pi-2', narrow).join(), { code: 'JOIN', message: /all 2 pod CIDRs of fd42::\/63/ })
+  t.same(await admin.hgetall('bramble:cidrs'), { '4:0': 'pi-0', '6:0': 'pi-0', '4:1': 'pi-1', '6:1': 'pi-1' })
 })
 
 t.test('the pod CIDRs of a cluster are written once: a node that was started with others is refused', async (t) => {

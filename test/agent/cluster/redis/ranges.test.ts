@@ -10,7 +10,7 @@ t.test('a cluster is cut into equal parts, counted from 0', async (t) => {
   t.match(range, { family: 4, text: '10.42.0.0/16 in /24', capacity: 256 })
   t.same(range?.cidrAt('17'), parseCidr('10.42.17.0/24'))
   t.equal(range?.indexOf(parseCidr('10.42.17.0/24')), '17')
-  t.equal(ranges(['10.42.0.0/24'])[0]?.capacity, 1)
+  t.equal(ranges(['10.42.0.0/23'])[0]?.capacity, 2)
 })
 
 t.test('an index beyond what a double counts is exact', async (t) => {
@@ -49,6 +49,10 @@ t.test('settings that make no cluster are refused with what to change', async (t
   t.throws(() => ranges(['10.42.0.0/25']), {
     code: 'JOIN',
     message: /10\.42\.0\.0\/25 has no \/24 in it; .*--node-mask /,
+  })
+  t.throws(() => ranges(['10.42.0.0/24']), {
+    code: 'JOIN',
+    message: /10\.42\.0\.0\/24 is one \/24, and leaves nothing for other nodes; give --node-mask a longer prefix/,
   })
   t.throws(() => ranges(['fd42::/72']), { code: 'JOIN', message: /--node-mask-ipv6/ })
   t.throws(() => ranges([]), { code: 'JOIN' })
