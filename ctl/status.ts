@@ -6,6 +6,8 @@ import { renderTable } from './table.ts'
 /** How a node is, and how all are, as people read it. Pure. */
 
 const NAME_WIDTH = 15
+/** A store that is full of rubbish has a problem for each piece of it. */
+const PROBLEMS_SHOWN = 50
 const LOOP_WORDS = { nodes: 'ways to nodes', pods: "pods' links", policies: 'policies' } as const
 
 export function renderStatus(status: Status): string {
@@ -101,5 +103,7 @@ function health({ problems, detail }: Status): string {
   const lines = detail
     ? detail.problems.map(({ text, secondsAgo }) => `${text} (since ${duration(secondsAgo)})`)
     : problems
-  return lines.join(`\n${' '.repeat(NAME_WIDTH + 2)}`)
+  const more = lines.length - PROBLEMS_SHOWN
+  const shown = more > 0 ? [...lines.slice(0, PROBLEMS_SHOWN), `and ${more} more; see -o json`] : lines
+  return shown.join(`\n${' '.repeat(NAME_WIDTH + 2)}`)
 }

@@ -33,6 +33,9 @@ const LOOK_EVERY_MS = 300_000
 const LOOK_AT_WIREGUARD_MS = { least: 2_000, most: 60_000 } as const
 const REST_PER_WIREGUARD_LOOK = 500
 
+/** A store that is full of rubbish must not fill the log, which may be on an SD card. */
+const PROBLEMS_LOGGED = 50
+
 const CANNOT = 'the network between nodes is not as it should be; see the log of bramble-agent'
 
 export interface NodeNetworkInput {
@@ -123,9 +126,12 @@ export class NodeNetwork implements EventListener {
 
   setView({ view, changed, problems }: ViewChange): void {
     const { log, thisNode, features } = this.#input
-    for (const { object, reason } of problems)
-      if (!this.#viewProblems.some((one) => one.object === object && one.reason === reason))
-        log.warn({ object, reason }, 'the cluster has something that cannot be used')
+    const known = new Set(this.#viewProblems.map(({ object, reason }) => `${object}: ${reason}`))
+    const news = problems.filter(({ object, reason }) => !known.has(`${object}: ${reason}`))
+    for (const { object, reason } of news.slice(0, PROBLEMS_LOGGED))
+      log.warn({ object, reason }, 'the cluster has something that cannot be used')
+    const more = news.length - PROBLEMS_LOGGED
+    if (more > 0) log.warn({ more }, 'the cluster has more that cannot be used; see bramblectl status')
     this.#viewProblems = problems
     const isOfServices = view?.serviceCidrs !== this.#view?.serviceCidrs
     if (!view || view === this.#view || (this.#view && changed?.size === 0 && !isOfServices)) return

@@ -47,6 +47,13 @@ t.test('status names every problem, one below the other', async (t) => {
   )
 })
 
+t.test('of thousands of problems the first fifty are shown, and how many there are', async (t) => {
+  const problems = Array.from({ length: 10_000 }, (_, index) => `Node g${index}: noise`)
+  const lines = renderStatus({ ...STATUS, problems }).split('\n')
+  t.equal(lines.filter((line) => line.endsWith(': noise')).length, 50)
+  t.equal(lines.at(-1)?.trim(), 'and 9950 more; see -o json')
+})
+
 t.test('how long an agent is up is told in the unit that fits', async (t) => {
   const up = (uptimeSeconds: number) => /up (.*)\n/.exec(renderStatus({ ...STATUS, uptimeSeconds }))?.[1]
   t.same([0, 119, 120, 7199, 7200, 172_799, 172_800].map(up), [

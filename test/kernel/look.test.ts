@@ -66,7 +66,7 @@ const subsystems: NodeSubsystems = {
   },
 }
 
-function network(t: Test) {
+function network(t: Test, log = pino({ level: 'silent' })) {
   const nodes = new NodeNetwork({
     netlink,
     subsystems,
@@ -74,7 +74,7 @@ function network(t: Test) {
     settings,
     features: new TunnelFeatures(settings),
     onDesired: () => {},
-    log: pino({ level: 'silent' }),
+    log,
   })
   const events = new NetlinkEvents(Object.values(RTNLGRP), [nodes])
   t.teardown(async () => {
@@ -125,4 +125,15 @@ t.test('who waits for the first view waits for one that is still to come', async
   await until('it is told', () => isJoined !== undefined)
   t.equal(isJoined, true)
   t.equal(nodes.overheadBytes, 50)
+})
+
+t.test('thousands of things that cannot be used are told, and the log gets the first fifty, once', async (t) => {
+  const lines: string[] = []
+  const nodes = network(t, pino({ level: 'warn' }, { write: (line: string) => lines.push(line) }))
+  const problems = Array.from({ length: 10_000 }, (_, index) => ({ object: `Node g${index}`, reason: 'noise' }))
+  for (const _ of ['told', 'told again']) nodes.setView({ view: view(SELF), problems: problems.slice() })
+  t.equal(nodes.problems.length, 10_000)
+  t.equal(lines.filter((line) => line.includes('"reason":"noise"')).length, 50)
+  t.match(lines[50], '"more":9950')
+  t.equal(lines.length, 51)
 })
