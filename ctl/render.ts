@@ -63,9 +63,8 @@ export function renderRemoval({ node, podCidrs }: { readonly node: string; reado
 
 export function renderDifferences(differences: readonly string[]): string {
   if (differences.length === 0) return 'leases and kernel agree'
-  return [`${differences.length} differences between leases and kernel:`, ...differences.map((one) => `  ${one}`)].join(
-    '\n',
-  )
+  const count = differences.length === 1 ? '1 difference' : `${differences.length} differences`
+  return [`${count} between leases and kernel:`, ...differences.map((one) => `  ${one}`)].join('\n')
 }
 
 const BAR_WIDTH = 20

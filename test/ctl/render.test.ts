@@ -62,6 +62,7 @@ fd42::/64     >10^9      64    2        >10^9    0 % █░░░░░░░░
 
 t.test('ipam check says that all is well, or every difference', async (t) => {
   t.equal(renderDifferences([]), 'leases and kernel agree')
+  t.equal(renderDifferences(['another']), '1 difference between leases and kernel:\n  another')
   t.equal(
     renderDifferences(['link brm0123456789ab has no lease', 'another']),
     '2 differences between leases and kernel:\n  link brm0123456789ab has no lease\n  another',
