@@ -47,7 +47,8 @@ export const API_SERVER_CHECKS = [
         why: 'what it may not read it does not follow: ways to other nodes, or policies, stay as they were or are not there',
         ...(agent.runsAs === 'pod'
           ? {
-              advice: 'it has the ClusterRole and its binding; by Helm: helm upgrade',
+              advice:
+                'it has the ClusterRole and its binding (by Helm: helm upgrade); the agent asks again by itself, within a minute or two',
               remedies: [command(`kubectl apply -f ${manifestOf(version)}`)],
             }
           : { advice: 'give its user the ClusterRole bramble of deploy/bramble.yaml', remedies: [] }),
