@@ -5,6 +5,7 @@
 export const FAULT_POINTS = [
   'add:reserved',
   'add:admitted',
+  'add:published',
   'add:created',
   'add:entered',
   'add:host-wired',
@@ -15,6 +16,7 @@ export const FAULT_POINTS = [
   'del:unrouted',
   'del:unruled',
   'del:released',
+  'del:withdrawn',
   'del:answered',
   'del:removing',
   'del:removed',

@@ -16,6 +16,7 @@ import type { EndSignal } from './end-signal.ts'
 import { policyEnforcement } from './enforcement/from-options.ts'
 import { makeWritable } from './folders.ts'
 import { enableForwarding } from './forwarding.ts'
+import { PublishedPorts } from './hostports/published.ts'
 import { IdleMemory } from './idle-memory.ts'
 import { Installation } from './install/installation.ts'
 import { LazyNftables } from './kernel/lazy-nftables.ts'
@@ -93,12 +94,14 @@ export async function main(options: Options, version: string, endSignal: EndSign
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
   const policies = policyEnforcement({ options, leases, source, nftables, activity, log })
+  const ports = new PublishedPorts({ netlink, nftables, leases, activity, log })
   const network: PodNetwork = {
     netlink,
     leases,
     condemned: new CondemnedLinks(netlink, log),
     links: new Map(),
     gate: policies,
+    ports,
     mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
     hasIpv6: existsSync('/proc/sys/net/ipv6'),
     pendingDir: join(dirname(options.socket), 'pending'),
@@ -111,6 +114,7 @@ export async function main(options: Options, version: string, endSignal: EndSign
     network,
     nodes,
     policies,
+    ports,
     repair,
     source,
     uplinkMtu,
@@ -148,13 +152,17 @@ export async function main(options: Options, version: string, endSignal: EndSign
     nodes.lookAgain()
     policies.lookAgain('rules')
   })
-  const tableEvents = watchTables('bram', isOurs, () => policies.lookAgain('everything'))
+  const tableEvents = watchTables('bram', isOurs, () => {
+    policies.lookAgain('everything')
+    ports.lookAgain()
+  })
   const told = endSignal.told() // from here on; before, there is nothing to end well
   await recover(network, freedLog.read())
   freedLog.start(() => leases.freed())
   await forgetGoneLinks(network) // those that went while they were listed
   await deletePending(network)
   policies.start()
+  await ports.start()
   const renumbered = Promise.withResolvers<'pod CIDR changed'>()
   source.start((change) => {
     touch.heard(change)
@@ -179,6 +187,7 @@ export async function main(options: Options, version: string, endSignal: EndSign
   await server.close()
   await nodes.close()
   await policies.close()
+  await ports.close()
   await network.condemned.flush().catch(() => {}) // logged; the next agent deletes them
   await repair.close()
   events.close()

@@ -7,17 +7,28 @@ import { renderTable } from './table.ts'
 
 export function renderPods(pods: readonly PodRow[]): string {
   if (pods.length === 0) return 'no pod has an address from this agent'
+  const hasPorts = pods.some(({ hostPorts }) => hostPorts !== undefined)
   const rows = pods
     .toSorted((a, b) => a.pod.localeCompare(b.pod) || a.ifname.localeCompare(b.ifname))
-    .map(({ pod, ifname, addresses, link, containerId, network }) => [
+    .map(({ pod, ifname, addresses, link, containerId, network, hostPorts = [] }) => [
       pod || '-',
       ifname,
       addresses.join(' '),
       link,
       containerId.length > 16 ? `${containerId.slice(0, 13)}...` : containerId,
       network,
+      ...(hasPorts ? [hostPorts.map(portText).join(' ')] : []),
     ])
-  return renderTable(['POD', 'INTERFACE', 'ADDRESSES', 'LINK', 'CONTAINER', 'NETWORK'], rows)
+  const heads = ['POD', 'INTERFACE', 'ADDRESSES', 'LINK', 'CONTAINER', 'NETWORK']
+  return renderTable(hasPorts ? [...heads, 'HOST PORTS'] : heads, rows)
+}
+
+type Port = NonNullable<PodRow['hostPorts']>[number]
+
+/** `8080->80/tcp`, as other tools write it */
+function portText({ protocol, hostIp, hostPort, containerPort }: Port): string {
+  const address = hostIp.includes(':') ? `[${hostIp}]:` : hostIp && `${hostIp}:`
+  return `${address}${hostPort}->${containerPort}/${protocol}`
 }
 
 export function renderIpam(pools: readonly IpamRow[]): string {

@@ -1,4 +1,5 @@
 import { type Cidr, contains } from './address.ts'
+import type { HostPort } from './host-port.ts'
 import { type FreedAddress, Pool, type PoolUse } from './pool.ts'
 
 /** The addresses of one attachment, and whose it is. */
@@ -11,6 +12,8 @@ export interface Lease {
   /** Tells the pod from another one of the same name; absent where it is not known. */
   readonly podUid?: string
   readonly addresses: readonly string[]
+  /** Ports of the node that lead to them; absent where there are none. */
+  readonly hostPorts?: readonly HostPort[]
   /** The node's end and the MAC of the pod's, where they do not follow from container and interface: see recover(). */
   readonly found?: { readonly link: string; readonly mac: string }
 }

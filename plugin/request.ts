@@ -1,4 +1,6 @@
+import type { HostPort } from '../ipam/host-port.ts'
 import { CNI_ERROR, CniError } from './errors.ts'
+import { parsePortMappings } from './port-mappings.ts'
 
 /**
  * From what a runtime gave the plugin (CNI_* variables, stdin) to a request that the agent can trust. Pure.
@@ -18,6 +20,8 @@ export interface NetworkConfig {
   /** The result of the plugins before us in the chain, in the form of `cniVersion`. */
   readonly prevResult?: CniResult
   readonly dns?: Dns
+  /** Ports of the node that are to lead to the pod; absent where there are none. */
+  readonly hostPorts?: readonly HostPort[]
 }
 
 export interface AttachmentId {
@@ -76,7 +80,6 @@ const PREV_RESULT_REMEDY = 'it must be what the plugin before bramble in the cha
 
 /** What we know and do not do; each with the way to have it. */
 const UNSUPPORTED_RUNTIME_CONFIG = {
-  portmappings: 'chain the "portmap" plugin after bramble and give that one the capability "portMappings"',
   bandwidth: 'chain the "bandwidth" plugin after bramble and give that one the capability "bandwidth"',
   mac: 'bramble derives the MAC from the container id, and the node sends to that one alone; remove the capability "mac"',
   ips: 'addresses come from the agent\'s --pod-cidr; remove the capability "ips"',
@@ -236,13 +239,14 @@ function parseConfig(stdin: Buffer, command: string): NetworkConfig {
     )
   if (prevResult !== undefined && !isObject(prevResult))
     throw new CniError(CNI_ERROR.invalidConfig, `"prevResult" is ${quote(prevResult)}`, 'it must be a result object')
-  const dns = parseRuntimeConfig(lowerKeys(json).runtimeconfig) ?? parseDns(json.dns)
+  const { dns = parseDns(json.dns), hostPorts = [] } = parseRuntimeConfig(lowerKeys(json).runtimeconfig)
   return {
     cniVersion,
     name,
     mtuBytes: mtu,
     ...(prevResult && { prevResult: parsePrevResult(prevResult) }),
     ...(dns && { dns }),
+    ...(hostPorts.length > 0 && { hostPorts }),
   }
 }
 
@@ -291,8 +295,8 @@ function parsePrevResult(json: Record<string, unknown>): CniResult {
 }
 
 /** containerd writes Go's capitalised keys here, others the documented ones: case says nothing. */
-function parseRuntimeConfig(json: unknown): Dns | undefined {
-  if (!isObject(json)) return undefined
+function parseRuntimeConfig(json: unknown): Pick<NetworkConfig, 'dns' | 'hostPorts'> {
+  if (!isObject(json)) return {}
   const lower = lowerKeys(json)
   for (const [key, remedy] of Object.entries(UNSUPPORTED_RUNTIME_CONFIG))
     if (isFilled(lower[key]))
@@ -301,7 +305,8 @@ function parseRuntimeConfig(json: unknown): Dns | undefined {
         `runtimeConfig asks for "${key}", which bramble does not do`,
         remedy,
       )
-  return parseDns(lower.dns)
+  const dns = parseDns(lower.dns)
+  return { ...(dns && { dns }), hostPorts: parsePortMappings(lower.portmappings) }
 }
 
 /** @returns undefined when it says nothing */

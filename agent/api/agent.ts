@@ -1,5 +1,6 @@
 import type { ClusterSource } from '../cluster/view.ts'
 import type { PolicyEnforcement } from '../enforcement/enforcement.ts'
+import type { PublishedPorts } from '../hostports/published.ts'
 import type { Installation } from '../install/installation.ts'
 import type { UplinkMtu } from '../mtu/uplink-mtu.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
@@ -15,6 +16,7 @@ export interface Agent {
   readonly network: PodNetwork
   readonly nodes: NodeNetwork
   readonly policies: PolicyEnforcement
+  readonly ports: PublishedPorts
   readonly repair: PodRepair
   readonly source: ClusterSource
   readonly uplinkMtu: UplinkMtu

@@ -1,3 +1,4 @@
+import type { HostPort } from '../../ipam/host-port.ts'
 import type { Answer } from '../../plugin/frame.ts'
 import type { NodeRegistry, RegisteredNode } from '../cluster/view.ts'
 import type { NodeNetwork } from '../nodes/network.ts'
@@ -46,6 +47,8 @@ export interface PodRow {
   readonly link: string
   readonly containerId: string
   readonly network: string
+  /** Ports of the node that lead to the pod; absent where there are none. */
+  readonly hostPorts?: readonly HostPort[]
 }
 
 export interface IpamRow {
@@ -133,13 +136,14 @@ function nodeRows({ desired, view }: NodeNetwork): NodeRow[] {
 }
 
 function pods(network: PodNetwork): PodRow[] {
-  return network.leases.list().map(({ pod, ifname, addresses, containerId, network: name }) => ({
+  return network.leases.list().map(({ pod, ifname, addresses, containerId, network: name, hostPorts = [] }) => ({
     pod,
     ifname,
     addresses,
     link: hostLinkName(containerId, ifname),
     containerId,
     network: name,
+    ...(hostPorts.length > 0 && { hostPorts }),
   }))
 }
 

@@ -85,13 +85,23 @@ export async function status(agent: Agent): Promise<Status> {
 }
 
 /** All that a person should know, in words; empty is good. */
-export function problemsOf({ network, options, installation, repair, nodes, policies, observation }: Agent): string[] {
+export function problemsOf({
+  network,
+  options,
+  installation,
+  ports,
+  repair,
+  nodes,
+  policies,
+  observation,
+}: Agent): string[] {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
   return [
     ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
     ...forwardingProblems(network.leases.pools.map(({ cidr }) => cidr.family)),
     ...[spaceProblem(options.stateDir)].filter((problem) => problem !== undefined),
     ...installation.problems,
+    ...ports.problems,
     ...repair.problems,
     ...nodes.problems,
     ...policies.problems,

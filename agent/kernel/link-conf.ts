@@ -24,7 +24,7 @@ const INFO_BYTES = 16
 const TABLE_INFO_BYTES = 4
 
 /** IPV4_DEVCONF_* in include/uapi/linux/ip.h, counted from 1. */
-const IPV4_CONF: Readonly<Record<string, number>> = { forwarding: 1, proxy_arp: 3, rp_filter: 8 }
+const IPV4_CONF: Readonly<Record<string, number>> = { forwarding: 1, proxy_arp: 3, rp_filter: 8, route_localnet: 26 }
 /** DEVCONF_* in include/uapi/linux/ipv6.h, counted from 0. */
 const IPV6_CONF: Readonly<Record<string, number>> = { forwarding: 0, accept_ra: 3, proxy_ndp: 22, disable_ipv6: 26 }
 

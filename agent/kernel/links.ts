@@ -1,4 +1,15 @@
-import { attribute, forEachAttribute, nested, readAttributes, readText, readU32, text, u8, u32 } from './attributes.ts'
+import {
+  attribute,
+  forEachAttribute,
+  nested,
+  readAttributes,
+  readElements,
+  readText,
+  readU32,
+  text,
+  u8,
+  u32,
+} from './attributes.ts'
 import { formatMac, parseMac } from './mac.ts'
 import type { NetlinkMessage, NetlinkRequest } from './message.ts'
 import type { Netlink } from './netlink.ts'
@@ -8,6 +19,7 @@ export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 const RTM_GETLINK = 18
 export const RTM_SETLINK = 19
+const RTM_NEWLINKPROP = 108
 const IFLA_ADDRESS = 1
 const IFLA_IFNAME = 3
 const IFLA_MTU = 4
@@ -18,6 +30,8 @@ const IFLA_IFALIAS = 20
 const IFLA_AF_SPEC = 26
 const IFLA_GROUP = 27
 const IFLA_EXT_MASK = 29
+const IFLA_PROP_LIST = 52
+const IFLA_ALT_IFNAME = 53
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 const IFLA_INET6_ADDR_GEN_MODE = 8
@@ -45,6 +59,8 @@ export interface Link {
   readonly isPointToPoint: boolean
   readonly group: number
   readonly alias: string
+  /** Further names, by which the kernel knows it, too. */
+  readonly altNames: readonly string[]
   /** The index of the other end of a veth pair, in its own namespace. */
   readonly peerIndex: number
   /** What is particular to the kind, as attributes (IFLA_INFO_DATA). */
@@ -95,6 +111,18 @@ export function setLinkAlias(index: number, alias: string): NetlinkRequest {
     name: `link set ${index} alias`,
     type: RTM_SETLINK,
     body: Buffer.concat([linkInfo({ index }), attribute(IFLA_IFALIAS, Buffer.from(alias))]),
+  }
+}
+
+/** Further names, of up to 127 bytes (ALTIFNAMSIZ); EOPNOTSUPP before Linux 5.5. */
+export function addLinkNames(index: number, names: readonly string[]): NetlinkRequest {
+  return {
+    name: `link property add ${index} altname ${names.join(' ')}`,
+    type: RTM_NEWLINKPROP,
+    body: Buffer.concat([
+      linkInfo({ index }),
+      nested(IFLA_PROP_LIST, ...names.map((name) => text(IFLA_ALT_IFNAME, name))),
+    ]),
   }
 }
 
@@ -193,12 +221,13 @@ export function parseLink(message: NetlinkMessage): Link {
     isPointToPoint: (flags & IFF_POINTOPOINT) !== 0,
     group: readU32(attributes.get(IFLA_GROUP)) ?? 0,
     alias: readText(attributes.get(IFLA_IFALIAS)) ?? '',
+    altNames: readElements(attributes.get(IFLA_PROP_LIST)).map((name) => readText(name) ?? ''),
     peerIndex: readU32(attributes.get(IFLA_LINK)) ?? 0,
     parameters: infos?.get(IFLA_INFO_DATA) ?? Buffer.alloc(0),
   }
 }
 
-const WANTED = [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP]
+const WANTED = [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP, IFLA_PROP_LIST]
 
 /** A link has some sixty attributes, and each pod that starts three messages about its link. */
 function wantedAttributes(body: Buffer): Map<number, Buffer> {

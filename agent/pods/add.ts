@@ -5,6 +5,7 @@ import type { CniRequest } from '../../plugin/request.ts'
 import type { AttachmentSummary } from '../../plugin/result.ts'
 import { networkMark } from '../alias.ts'
 import { faultPoint } from '../fault.ts'
+import { claimPorts } from '../hostports/claim.ts'
 import { isOwnNetns, type Netns, NetnsError, openNetns } from '../kernel/netns.ts'
 import { type Attachment, desiredAttachment, GATEWAY, MTU_BYTES_MIN_IPV6 } from './attachment.ts'
 import { explain } from './explain.ts'
@@ -37,8 +38,9 @@ export async function addPod(
   try {
     const mtuBytes = request.config.mtuBytes || (await network.mtuBytes())
     const { pod, podUid } = request
-    const owner = { containerId, ifname, network: networkMark(request.config.name), pod, ...(podUid && { podUid }) }
-    const lease = reserve(network.leases, owner)
+    const { name, hostPorts } = request.config
+    const owner = { containerId, ifname, network: networkMark(name), pod, ...(podUid && { podUid }) }
+    const lease = reserve(network.leases, hostPorts ? { ...owner, hostPorts } : owner)
     const { addresses } = lease
     try {
       if (mtuBytes < MTU_BYTES_MIN_IPV6 && addresses.some((address) => familyOf(address) === 6))
@@ -48,14 +50,17 @@ export async function addPod(
           `IPv6 needs at least ${MTU_BYTES_MIN_IPV6} bytes; see "mtu" in the network configuration, --mtu of bramble-agent, and the uplinks: ip link`,
         )
       faultPoint('add:reserved')
-      const attachment = desiredAttachment({ containerId, ifname, mtuBytes, addresses, hasIpv6: network.hasIpv6 })
+      const attachment = desiredAttachment({ ...lease, mtuBytes, hasIpv6: network.hasIpv6 })
       await network.gate.admit(lease, signal)
       faultPoint('add:admitted')
+      await network.ports.publish(lease)
+      faultPoint('add:published')
       await wire(network, netns, attachment, lease, signal)
       return summarize(attachment, addresses, request.netns)
     } catch (error) {
       network.leases.release(containerId, ifname)
       network.gate.forget(lease)
+      await network.ports.withdraw(lease)
       throw explain(error, `set up ${ifname} of container ${containerId}`)
     }
   } finally {
@@ -90,10 +95,12 @@ export function openPodNetns(path: string): Netns {
   }
 }
 
-/** @throws CniError "try again later", which names who holds the addresses */
+/** @throws CniError, which names who holds the addresses ("try again later"), or one of the ports */
 function reserve(leases: Leases, owner: LeaseOwner): Lease {
   try {
-    return leases.reserve(owner)
+    if (!owner.hostPorts) return leases.reserve(owner)
+    const families = leases.pools.map(({ cidr }) => cidr.family)
+    return leases.reserve({ ...owner, hostPorts: claimPorts(owner, leases.list(), families) })
   } catch (error) {
     if (error instanceof PoolExhaustedError)
       throw new CniError(CNI_ERROR.tryAgainLater, error.message, holders(leases, error.cidr))

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ADDRESS_BITS, familyOf } from '../../ipam/address.ts'
+import type { HostPort } from '../../ipam/host-port.ts'
 import type { Address } from '../kernel/addresses.ts'
 import { linkLocalOf } from '../kernel/mac.ts'
 import type { Neighbour } from '../kernel/neighbours.ts'
@@ -39,6 +40,8 @@ export interface AttachmentInput {
   readonly mtuBytes: number
   /** At most one of each family. */
   readonly addresses: readonly string[]
+  /** Ports of the node that lead to the pod. */
+  readonly hostPorts?: readonly HostPort[]
   /** The node's kernel has IPv6, whether or not the pod has an IPv6 address. */
   readonly hasIpv6: boolean
 }
@@ -70,7 +73,7 @@ export function desiredAttachment(input: AttachmentInput): Attachment {
     host: {
       linkName: hostName,
       mac: HOST_MAC,
-      sysctls: hostSysctls(hostName, hasIpv6, families.includes(6)),
+      sysctls: [...hostSysctls(hostName, hasIpv6, families.includes(6)), ...loopbackSysctls(hostName, input)],
       addresses: families.includes(6) ? [{ address: GATEWAY[6], prefixLength: 64 }] : [],
       routes: hosts.map(({ address, prefixLength }) => ({
         destination: `${address}/${prefixLength}`,
@@ -105,6 +108,13 @@ function hostSysctls(name: string, hasIpv6: boolean, isIpv6Used: boolean): Sysct
     { key: `ipv6/conf/${name}/proxy_ndp`, value: '1' },
   ]
   return hasIpv6 ? [...ipv4, ...ipv6] : ipv4
+}
+
+/** What comes to 127.0.0.1 on the node may go to the pod, and its answer may come back: see agent/hostports/table.ts. */
+function loopbackSysctls(name: string, { addresses, hostPorts = [] }: AttachmentInput): Sysctl[] {
+  const isFromLoopback = hostPorts.some(({ hostIp }) => /^(|0\.0\.0\.0|127\..*)$/.test(hostIp))
+  if (!isFromLoopback || !addresses.some((address) => familyOf(address) === 4)) return []
+  return [{ key: `ipv4/conf/${name}/route_localnet`, value: '1' }]
 }
 
 /** Many a node or runtime turns IPv6 off for new links (disable_ipv6): an address of ours needs it on this one. */

@@ -24,12 +24,13 @@ export async function audit(network: PodNetwork): Promise<string[]> {
 }
 
 async function differencesNow(network: PodNetwork): Promise<string[]> {
-  const [links, routes4, routes6] = await Promise.all([
+  const [links, routes4, routes6, ports] = await Promise.all([
     listLinks(network.netlink),
     listRoutes(network.netlink, 4),
     listRoutes(network.netlink, 6),
+    network.ports.differences(),
   ])
-  return differences(network.leases.list(), links, [...routes4, ...routes6])
+  return [...differences(network.leases.list(), links, [...routes4, ...routes6]), ...ports]
 }
 
 /** Pure. */

@@ -30,9 +30,10 @@ export async function checkPod(network: PodNetwork, request: AttachmentRequest):
   const attachment = desiredAttachment({ ...lease, mtuBytes: config.mtuBytes, hasIpv6: network.hasIpv6 })
   const netns = openPodNetns(request.netns)
   try {
-    const [host, pod] = await Promise.all([
+    const [host, pod, ports] = await Promise.all([
       observe(network.netlink, attachment.host, getSysctl),
       observePod(netns, attachment.pod),
+      network.ports.differences([lease]),
     ])
     const differences = [
       ...(host && !isPodLink(host.link) ? [`the node's link ${host.link.name} is not ours`] : []),
@@ -41,6 +42,7 @@ export async function checkPod(network: PodNetwork, request: AttachmentRequest):
         : []),
       ...compareSides('on the node', attachment.host, host),
       ...compareSides('in the pod', attachment.pod, pod),
+      ...ports,
       ...missingFromResult(config.prevResult ?? {}, summarize(attachment, lease.addresses, request.netns)).map(
         (what) => `prevResult does not show ${what}`,
       ),

@@ -43,8 +43,10 @@ export async function deletePod(network: PodNetwork, containerId: string, ifname
   if (lease) {
     network.leases.release(owner.containerId, owner.ifname)
     network.gate.forget(lease)
+    faultPoint('del:released')
+    await network.ports.withdraw(lease)
   }
-  faultPoint('del:released')
+  faultPoint('del:withdrawn')
 }
 
 interface FoundLink {

@@ -14,6 +14,16 @@ export interface PodGate {
   forget(lease: Lease): void
 }
 
+/** What leads from ports of the node to pods. Of a lease without such ports nothing is asked. */
+export interface PodPorts {
+  /** When it returns, they lead to the pod. @throws CniError */
+  publish(lease: Lease): Promise<void>
+  /** A lease is gone, and its ports lead nowhere. Never throws. */
+  withdraw(lease: Lease): Promise<void>
+  /** What is not as it should be in the kernel, in words. @param leases absent: all @throws NftablesError */
+  differences(leases?: readonly Lease[]): Promise<string[]>
+}
+
 /** What the calls of a runtime work on: one per agent. */
 export interface PodNetwork {
   /** In the node's network namespace. */
@@ -21,6 +31,7 @@ export interface PodNetwork {
   readonly leases: Leases
   readonly condemned: CondemnedLinks
   readonly gate: PodGate
+  readonly ports: PodPorts
   /** The finished and half-made attachments by the index of their host link, which the kernel never gives twice. */
   readonly links: Map<number, { readonly containerId: string; readonly ifname: string }>
   /** The MTU of pods whose configuration does not name one, in bytes. */

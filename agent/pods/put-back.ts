@@ -6,6 +6,7 @@ import type { Sysctl } from '../kernel/sysctl.ts'
 import { hostLinkName, LINK_GROUP, ROUTE_PROTOCOL, recordOf } from '../ownership.ts'
 import { type Attachment, desiredAttachment, HOST_MAC } from './attachment.ts'
 import { missingObjects, type ObservedSide } from './compare.ts'
+import { missingPortNames } from './port-record.ts'
 import { objectRequests } from './wire.ts'
 
 /** What it takes to make a pod's side on the node what ADD made it. Empty where nothing is amiss. */
@@ -35,6 +36,7 @@ export function putBack(lease: Lease, host: Attachment['host'], observed: Observ
       ...(link.name === host.linkName ? [] : [setLinkName(link.index, host.linkName)]),
       ...(link.group === LINK_GROUP.pods ? [] : [setLinkGroup(link.index, LINK_GROUP.pods)]),
       ...(hasRecord(link, lease) ? [] : [setLinkAlias(link.index, formatAlias(lease))]),
+      ...missingPortNames(link, lease),
       ...(link.mac === host.mac ? [] : [setLinkMtu(link.index, link.mtuBytes, host.mac)]),
       ...(link.isUp ? [] : [setLinkUp(link.index)]),
       ...objectRequests(link.index, missing),
@@ -49,7 +51,8 @@ export function isAsMade(link: Link, lease: Lease): boolean {
     link.mac === HOST_MAC &&
     link.group === LINK_GROUP.pods &&
     link.name === hostLinkName(lease.containerId, lease.ifname) &&
-    hasRecord(link, lease)
+    hasRecord(link, lease) &&
+    missingPortNames(link, lease).length === 0
   )
 }
 

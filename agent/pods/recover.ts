@@ -1,17 +1,19 @@
+import type { Lease } from '../../ipam/leases.ts'
 import type { FreedAddress } from '../../ipam/pool.ts'
-import { type AttachmentRecord, parseAlias } from '../alias.ts'
+import { parseAlias } from '../alias.ts'
 import { faultPoint } from '../fault.ts'
 import { type Link, listLinks, setLinkGroup } from '../kernel/links.ts'
 import { listNeighbours } from '../kernel/neighbours.ts'
 import { addRoute, deleteRoute, hostOf, type ListedRoute, listRoutes } from '../kernel/routes.ts'
 import { isPodLink, LINK_GROUP, ROUTE_PROTOCOL, recordOf } from '../ownership.ts'
+import { parsePortNames } from '../port-names.ts'
 import { desiredAttachment } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 
 /** What the kernel's objects say about the agent before this one. Pure: see planRecovery. */
 export interface RecoveryPlan {
   /** Finished attachments: their addresses are held. */
-  readonly adopted: readonly { readonly link: Link; readonly record: AttachmentRecord }[]
+  readonly adopted: readonly { readonly link: Link; readonly record: Lease }[]
   /** Somebody has changed their record, or a later version wrote it: whose they are is not known, but they may be in use. */
   readonly unreadable: readonly Link[]
   /** Links of attachments that were never finished, or whose DEL was; they go. */
@@ -29,7 +31,8 @@ export function planRecovery(links: readonly Link[], routes: readonly ListedRout
   const standing = ours.filter(({ group }) => group !== LINK_GROUP.condemned)
   const adopted = standing.flatMap((link) => {
     const record = recordOf(link)
-    return record ? [{ link, record }] : []
+    const hostPorts = parsePortNames(link.name, link.altNames)
+    return record ? [{ link, record: hostPorts.length > 0 ? { ...record, hostPorts } : record }] : []
   })
   const unreadable = standing.filter((link) => link.alias !== '' && !recordOf(link))
   const held = new Set(adopted.flatMap(({ link, record }) => record.addresses.map((ip) => `${link.index} ${ip}`)))

@@ -58,6 +58,9 @@ function forgetLink(network: PodNetwork, index: number): void {
   network.links.delete(index)
   const lease = network.leases.get(containerId, ifname)
   network.leases.release(containerId, ifname)
-  if (lease) network.gate.forget(lease)
+  if (lease) {
+    network.gate.forget(lease)
+    network.ports.withdraw(lease)
+  }
   network.log.info({ containerId, ifname }, 'the link of a pod is gone without a DEL; its addresses are free again')
 }

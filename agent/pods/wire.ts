@@ -30,6 +30,7 @@ import { isPodLink, LINK_GROUP } from '../ownership.ts'
 import type { Attachment, LinkSide } from './attachment.ts'
 import type { PodNetwork } from './network.ts'
 import { deletePodRules } from './pod-rules.ts'
+import { missingPortNames } from './port-record.ts'
 
 const SETTLE_DEADLINE_MS = 2_000
 const isIpv6 = (address: string) => familyOf(address) === 6
@@ -64,7 +65,8 @@ export async function wire(
     // An ADD or a DEL that was cut short may have left rules, of addresses that are others' by now.
     await deletePodRules(podNetlink, pod.linkName)
     const hostRequests = sideRequests(link.index, host, attachment.hasIpv6)
-    const onHost = network.netlink.send([...settings.requests, ...hostRequests])
+    const portNames = missingPortNames(link, lease)
+    const onHost = network.netlink.send([...settings.requests, ...hostRequests, ...portNames])
     await faultPointAfter('add:host-wired', onHost)
     await Promise.all([onHost, podNetlink.send(sideRequests(link.peerIndex, pod, attachment.hasIpv6))])
     faultPoint('add:wired')

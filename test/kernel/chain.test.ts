@@ -93,10 +93,10 @@ t.test('a pod has the DNS settings that the runtime names', async (t) => {
 })
 
 t.test('a pod is told when the chain asks ours for what another plugin does, and how to have it', async (t) => {
-  const runtimeConfig = { portMappings: [{ HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }] }
+  const runtimeConfig = { bandwidth: { IngressRate: 1_000_000, IngressBurst: 1_000_000 } }
   t.match(await call('ADD', { containerId: 'asks', netns: await makeNetns('asks'), config: { runtimeConfig } }), {
     exitCode: 1,
-    json: { code: 2, msg: /portmappings/, details: /chain the "portmap" plugin after bramble/ },
+    json: { code: 2, msg: /bandwidth/, details: /chain the "bandwidth" plugin after bramble/ },
   })
 })
 

@@ -18,6 +18,7 @@ const CONFLISTS = {
   default: CONFLIST,
   recorded: { ...CONFLIST, plugins: [{ type: 'recorder.sh' }] },
   chained: { ...CONFLIST, plugins: [{ type: 'bramble' }, { type: 'portmap', capabilities: { portMappings: true } }] },
+  publishing: { ...CONFLIST, plugins: [{ type: 'bramble', capabilities: { portMappings: true } }] },
 }
 const BIN = join(import.meta.dirname, '../../dist/bin')
 const ANSWERED = { exitCode: 0 }
@@ -139,6 +140,30 @@ t.test(
     t.equal(await hostname(), 'web\n')
   },
 )
+
+t.test('hostPorts of the runtime lead to the pod, and nowhere once it is gone', async (t) => {
+  const pod = await start(t, 'web', {
+    runtimeHandler: 'publishing',
+    portMappings: [{ protocol: 'TCP', hostPort: 8080, containerPort: 80 }],
+  })
+  await pod.startContainer('busybox', 'httpd', '-f', '-p', '80', '-h', '/etc')
+  const hostname = async (address: string) => (await fetch(`http://${address}:8080/hostname`)).text()
+  await until('the web server answers', () => hostname('192.0.2.10').then(Boolean, () => false))
+  t.equal(await hostname('192.0.2.10'), 'web\n')
+  t.equal(await hostname('127.0.0.1'), 'web\n')
+  const rows = JSON.parse(await run(join(BIN, 'bramblectl'), 'pods', '-o', 'json'))
+  t.match(rows, [{ hostPorts: [{ protocol: 'tcp', hostIp: '', hostPort: 8080, containerPort: 80 }] }])
+  t.match(await run(join(BIN, 'bramblectl'), 'pods'), /HOST PORTS\n.* 8080->80\/tcp$/m)
+  await t.rejects(
+    start(t, 'rival', {
+      runtimeHandler: 'publishing',
+      portMappings: [{ protocol: 'TCP', hostPort: 8080, containerPort: 80 }],
+    }),
+    { message: /tcp port 8080 of the node leads to shop\/web already/ },
+  )
+  await pod.remove()
+  await t.rejects(hostname('192.0.2.10'))
+})
 
 t.test('a sandbox that finds no free address fails with the words of the agent, and leaves nothing', async (t) => {
   for (const name of ['one', 'two', 'three']) await start(t, name)

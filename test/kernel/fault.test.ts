@@ -165,9 +165,10 @@ async function leaveWorkForRecovery(): Promise<Left> {
   await run('ip', 'link', 'set', hostLinkName(doomed.containerId, 'eth0'), 'group', String(LINK_GROUP.condemned))
   mkdirSync('/run/bramble/pending', { recursive: true })
   writeFileSync(`/run/bramble/pending/${noted.containerId}:eth0`, '')
+  // Addresses that come to no pod's turn here.
   const link = hostLinkName('live', 'eth0')
-  await run('ip', 'route', 'add', '10.42.0.99/32', 'dev', link, 'proto', '98')
-  await run('ip', 'route', 'add', 'fd42::99/128', 'dev', link, 'proto', '98')
+  await run('ip', 'route', 'add', '10.42.0.254/32', 'dev', link, 'proto', '98')
+  await run('ip', 'route', 'add', 'fd42::1:99/128', 'dev', link, 'proto', '98')
   return { half, doomed, noted }
 }
 

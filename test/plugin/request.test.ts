@@ -396,7 +396,6 @@ t.test('null is as good as nothing in and for a previous result, as Go writes it
 
 t.test('what runtimeConfig asks of other plugins is code 2 and names the way to have it', async (t) => {
   const remedies = {
-    portMappings: [[{ HostPort: 80, ContainerPort: 8080, Protocol: 'tcp', HostIP: '' }], /chain the "portmap" plugin/],
     bandwidth: [{ IngressRate: 1_000_000, EgressRate: 0 }, /chain the "bandwidth" plugin/],
     mac: ['02:00:00:00:00:01', /remove the capability "mac"/],
     ips: [['10.42.0.7'], /addresses come from the agent's --pod-cidr/],

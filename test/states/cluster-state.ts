@@ -73,6 +73,7 @@ export function factsIn({ podCidrs, addresses, gateways }: StateList, view: Clus
     group: 0,
     alias: '',
     peerIndex: 0,
+    altNames: [],
     parameters: Buffer.alloc(0),
   }
   const route = { table: 254, metric: 0, protocol: 2, linkIndex: UPLINK_INDEX } // main; the kernel's own

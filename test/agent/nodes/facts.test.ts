@@ -9,6 +9,7 @@ const link = (index: number, name: string) => ({
   mtuBytes: 1500,
   group: 0,
   isUp: true,
+  altNames: [],
   parameters: Buffer.alloc(0),
 })
 const LISTING: KernelListing = {

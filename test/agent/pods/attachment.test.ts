@@ -188,6 +188,17 @@ t.test('without addresses, as when a half-made pod is removed, there is nothing 
   t.same([host.routes, host.neighbours, host.addresses, pod.routes, pod.rules, pod.addresses], [[], [], [], [], [], []])
 })
 
+t.test('the way of 127.0.0.1 is open on links of pods alone to which it leads', async (t) => {
+  const settings = (hostIps: readonly string[], addresses = ['10.42.0.7', 'fd42::7']) => {
+    const hostPorts = hostIps.map((hostIp) => ({ protocol: 'tcp', hostIp, hostPort: 80, containerPort: 80 }) as const)
+    return desired({ addresses, hostPorts }).host.sysctls.filter(({ key }) => key.endsWith('/route_localnet'))
+  }
+  for (const hostIp of ['', '0.0.0.0', '127.0.0.1', '127.1.2.3'])
+    t.match(settings(['192.0.2.1', hostIp]), [{ key: /^ipv4\/conf\/brm/, value: '1' }], hostIp)
+  for (const hostIps of [[], ['192.0.2.1'], ['::'], ['::1']]) t.strictSame(settings(hostIps), [])
+  t.strictSame(settings([''], ['fd42::7']), [], 'a pod without IPv4')
+})
+
 t.test('the interfaces that pods have each get a table of their own, none of the reserved ones', async (t) => {
   const names = ['eth', 'net', 'ens', 'wlan', 'v'].flatMap((prefix) =>
     Array.from({ length: 1000 }, (_, i) => `${prefix}${i + 1}`),

@@ -23,6 +23,7 @@ const link = (side: LinkSide): Link => ({
   group: 0,
   alias: '',
   peerIndex: 2,
+  altNames: [],
   parameters: Buffer.alloc(0),
 })
 

@@ -16,6 +16,7 @@ export function podLink(record: AttachmentRecord, change: Partial<Link> = {}): L
     group: LINK_GROUP.pods,
     alias: formatAlias(record),
     peerIndex: 2,
+    altNames: [],
     parameters: Buffer.alloc(0),
     ...change,
   }
