@@ -4,21 +4,20 @@
 export const CONFLIST_NAME = '10-bramble.conflist'
 
 /** Plugins that do what Bramble leaves to them, in the order of the chain, with what the runtime tells them. */
-const CHAINED = [
-  { type: 'bandwidth', capabilities: { bandwidth: true } },
-  { type: 'portmap', capabilities: { portMappings: true } },
-] as const
+const CHAINED = [{ type: 'bandwidth', capabilities: { bandwidth: true } }] as const
+
+/** The runtime tells of hostPorts whoever declares this. */
+const OURS = { type: 'bramble', capabilities: { portMappings: true } }
 
 export type ChainedPlugin = (typeof CHAINED)[number]['type']
 
-/** Without portmap no hostPort works; who wants limits of bandwidth knows to ask for them. */
 export const CHAINED_PLUGINS: readonly ChainedPlugin[] = CHAINED.map(({ type }) => type)
 
 /** @param present the plugins that the runtime can run; one that it cannot would fail every pod */
 export function renderConflist(present: ReadonlySet<string>): string {
   const chain = CHAINED.filter(({ type }) => present.has(type))
   // 1.0.0, since the runtimes of Debian 12 and Ubuntu 22.04 refuse 1.1.0.
-  const conflist = { cniVersion: '1.0.0', name: 'bramble', plugins: [{ type: 'bramble' }, ...chain] }
+  const conflist = { cniVersion: '1.0.0', name: 'bramble', plugins: [OURS, ...chain] }
   return `${JSON.stringify(conflist, null, 2)}\n`
 }
 

@@ -6,7 +6,7 @@ import { CHAINED_PLUGINS, CONFLIST_NAME, leadsToUs, namesBeforeOurs, pluginTypes
 import { putDropIns } from './drop-ins.ts'
 import { InstallError } from './errors.ts'
 import { onNode } from './on-node.ts'
-import { maySafelyRun, putPlugins } from './plugin.ts'
+import { putPlugins } from './plugin.ts'
 import { replaceFile, UNFINISHED } from './replace-file.ts'
 
 /** Package managers and `kubeadm reset` change many files at once. */
@@ -27,7 +27,6 @@ export class Installation {
   #timer: NodeJS.Timeout | undefined
   #retry: NodeJS.Timeout | undefined
   #retryMs = RETRY_MS.first
-  #chain: string | undefined
   #problem: string | undefined
   #strangers: readonly string[] = []
   #said: string | undefined
@@ -140,30 +139,10 @@ export class Installation {
     const { cniBinDir = '', cniConfDir } = this.#places
     for (const file of putPlugins(cniBinDir)) this.#log.info({ file }, 'plugin installed')
     if (cniConfDir === undefined) return
-    const present = new Set<string>(CHAINED_PLUGINS.filter((plugin) => maySafelyRun(join(cniBinDir, plugin))))
+    const present = new Set<string>(CHAINED_PLUGINS.filter((plugin) => existsSync(join(cniBinDir, plugin))))
     const path = join(cniConfDir, CONFLIST_NAME)
     if (replaceFile(path, Buffer.from(renderConflist(present)), 0o644))
       this.#log.info({ file: onNode(path), chained: [...present] }, 'network configuration written')
-    this.#tellChain(present, cniBinDir)
-  }
-
-  #tellChain(present: ReadonlySet<string>, binDir: string): void {
-    const chain = [...present].join()
-    if (chain === this.#chain) return
-    this.#chain = chain
-    if (present.has('portmap')) return
-    const portmap = join(binDir, 'portmap')
-    if (existsSync(portmap))
-      this.#log.warn(
-        { unused: onNode(portmap) },
-        "hostPorts of pods do nothing: portmap came with the agent, and whether the node's C library can run it is not known; on the node, " +
-          `CNI_COMMAND=VERSION ${onNode(portmap)} </dev/null && sudo touch ${onNode(portmap)} tries it and has it used`,
-      )
-    else
-      this.#log.warn(
-        { missing: onNode(portmap) },
-        'hostPorts of pods do nothing: install it (Debian: containernetworking-plugins, or kubernetes-cni); it is then used at once',
-      )
   }
 }
 

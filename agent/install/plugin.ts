@@ -2,7 +2,6 @@ import { existsSync, lstatSync, readdirSync, readFileSync, unlinkSync } from 'no
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LINK_GROUP } from '../ownership.ts'
-import { needsLoader } from './elf.ts'
 import { InstallError } from './errors.ts'
 import { onNode } from './on-node.ts'
 import { replaceFile } from './replace-file.ts'
@@ -12,8 +11,8 @@ const BUNDLE = fileURLToPath(new URL(process.env.BRAMBLE_BUILD_VERSION ? '..' : 
 
 const PLUGIN = join(BUNDLE, 'bin/bramble')
 /**
- * Plugins of others that came with the agent (the image has them, Debian's containernetworking-plugins): k3s without
- * flannel has none, and containerd brings up a pod's `lo` by one.
+ * Plugins of others that came with the agent (the image has `loopback` of Debian's containernetworking-plugins): k3s without
+ * flannel has none, and containerd brings up a pod's `lo` by that.
  */
 const BROUGHT = join(BUNDLE, 'cni')
 
@@ -40,14 +39,6 @@ export function putPlugins(binDir: string): string[] {
     if (replaceFile(place, readFileSync(plugin), 0o755, BROUGHT_MTIME)) written.push(onNode(place))
   }
   return written
-}
-
-/**
- * Whether it may be chained, where one that does not start fails every pod. One that came along and needs a loader was linked to
- * the C library of the image: the node's may be older, or musl, and from its container the agent cannot see it.
- */
-export function maySafelyRun(path: string): boolean {
-  return existsSync(path) && !(hasBroughtTime(path) && needsLoader(readFileSync(path)))
 }
 
 /** The plugin, and those that came along with one; what somebody else has put there since is theirs. */

@@ -47,8 +47,7 @@ const KEPT = [
   ...['usr/share/doc', 'var/lib/dpkg/status.d'],
 ]
 /** … but character sets, what debuggers load, and of other people's plugins those that nobody chains to ours. */
-const LEFT_OUT =
-  /\/(gconv|audit|systemd)$|^usr\/share\/doc\/[^/]+\/(?!copyright$)|^usr\/lib\/cni\/(?!(loopback|portmap)$)/
+const LEFT_OUT = /\/(gconv|audit|systemd)$|^usr\/share\/doc\/[^/]+\/(?!copyright$)|^usr\/lib\/cni\/(?!loopback$)/
 
 export interface DebianPackage {
   readonly name: string

@@ -76,7 +76,7 @@ for (const { name: architecture } of ARCHITECTURES)
         }
         t.ok(elves.find(({ path }) => path === 'opt/bramble/lib/node')?.needed.includes('libc.so.6'), 'they are read')
         t.same(elves.find(({ path }) => path === 'opt/bramble/bin/bramble')?.needed, [])
-        t.same(readdirSync(join(image.root, 'opt/bramble/cni')).sort(), ['loopback', 'portmap'])
+        t.same(readdirSync(join(image.root, 'opt/bramble/cni')).sort(), ['loopback'])
       },
     )
 

@@ -1,8 +1,7 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, watch, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { pluginTypes } from '../../agent/install/conflist.ts'
-import { LINK_GROUP } from '../../agent/ownership.ts'
 import { Agent, until } from './agent.ts'
 import { capture, enterScratchNode, run } from './scratch.ts'
 
@@ -18,34 +17,18 @@ const types = () => pluginTypes(readFileSync(CONFLIST, 'utf8'))
 let agent = await Agent.start({ args: FLAGS })
 const problems = async () => (await agent.ask('status')).problems
 
-t.test('without portmap the configuration does without, and the log says what that means', (t) => {
-  t.strictSame(types(), ['bramble'])
-  t.ok(agent.log.some(({ msg, missing }) => /hostPorts.*nothing/.test(String(msg)) && missing === `${BIN}/portmap`))
+t.test('the configuration has the plugin do hostPorts by itself', (t) => {
+  const { plugins } = JSON.parse(readFileSync(CONFLIST, 'utf8'))
+  t.strictSame(plugins, [{ type: 'bramble', capabilities: { portMappings: true } }])
   t.end()
 })
 
-t.test('portmap that comes later is taken in, and left out again when it goes', async () => {
-  copyFileSync('/usr/lib/cni/portmap', join(BIN, 'portmap'))
-  await until('it is in', () => types().includes('portmap'))
-  rmSync(join(BIN, 'portmap'))
-  await until('it is out', () => !types().includes('portmap'))
-})
-
-t.test('portmap that came with the agent is used once somebody has tried it on the node', async (t) => {
-  const portmap = join(BIN, 'portmap')
-  copyFileSync('/usr/lib/cni/portmap', `${portmap}.beside`)
-  utimesSync(`${portmap}.beside`, LINK_GROUP.pods, LINK_GROUP.pods)
-  await run('mv', `${portmap}.beside`, portmap)
-  const told = () => agent.log.find(({ unused }) => unused === portmap)
-  await agent.stop()
-  agent = await Agent.start({ args: FLAGS })
-  await until('it is told', () => told() !== undefined)
-  t.strictSame(types(), ['bramble'], 'with another C library each ADD would fail')
-  const [command = ''] = /CNI_COMMAND=VERSION .* && sudo touch \S+/.exec(String(told()?.msg)) ?? []
-  await run('sh', '-c', command.replace('sudo ', ''))
-  await until('it is in', () => types().includes('portmap'))
-  rmSync(portmap)
-  await until('it is out', () => !types().includes('portmap'))
+t.test('bandwidth that comes later is taken in, and left out again when it goes; portmap never is', async (t) => {
+  for (const plugin of ['portmap', 'bandwidth']) copyFileSync(`/usr/lib/cni/${plugin}`, join(BIN, plugin))
+  await until('it is in', () => types().includes('bandwidth'))
+  t.strictSame(types(), ['bramble', 'bandwidth'])
+  for (const plugin of ['portmap', 'bandwidth']) rmSync(join(BIN, plugin))
+  await until('it is out', () => !types().includes('bandwidth'))
 })
 
 t.test('folders that are removed and made again are filled, and watched as before', async () => {

@@ -121,7 +121,7 @@ export const CNI_CHECKS = [
           severity: 'error' as const,
           what: `${place.confDir}/${first?.file} chains ${type}, which is not in ${place.binDir}`,
           why: 'no pod can start: every plugin of the chain has to be there',
-          advice: `or take ${type} out of the file, and do without what it is for (portmap: hostPorts)`,
+          advice: `or take ${type} out of the file, and do without what it is for (of portmap: give bramble its capability "portMappings")`,
           remedies: [command(install), command(`cp ${folder}/${shellWord(type)} ${place.binDir}/`)],
         }))
       }),

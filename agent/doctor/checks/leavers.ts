@@ -64,6 +64,14 @@ export const LEAVERS: readonly Leaver[] = [
     type: /^kube-router$/,
   },
   {
+    name: 'portmap (hostPorts of pods that are gone, or older than those of Bramble)',
+    link: NONE,
+    chain: /^CNI-(HOSTPORT-|DN-|SN-)/,
+    table: /^cni_hostport$/,
+    type: /^portmap$/,
+    isCommon: true,
+  },
+  {
     name: "a bridge network (flannel's, k3s')",
     link: /^cni0$/,
     chain: NONE,

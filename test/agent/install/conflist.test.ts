@@ -5,8 +5,13 @@ const types = (...present: string[]) => pluginTypes(renderConflist(new Set(prese
 
 t.test('a plugin is chained where the runtime can run it, in the order that the chain needs', (t) => {
   t.strictSame(types(), ['bramble'])
-  t.strictSame(types('portmap'), ['bramble', 'portmap'])
-  t.strictSame(types('portmap', 'bandwidth', 'loopback'), ['bramble', 'bandwidth', 'portmap'])
+  t.strictSame(types('portmap'), ['bramble'])
+  t.strictSame(types('portmap', 'bandwidth', 'loopback'), ['bramble', 'bandwidth'])
+  t.end()
+})
+
+t.test('the runtime is asked to tell the plugin of hostPorts', (t) => {
+  t.match(JSON.parse(renderConflist(new Set())).plugins, [{ type: 'bramble', capabilities: { portMappings: true } }])
   t.end()
 })
 

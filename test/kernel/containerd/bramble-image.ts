@@ -11,7 +11,7 @@ const APPLETS = ['sh', 'dirname', 'basename', 'readlink']
 /** Loaded by name when it is needed. */
 const NFTABLES = 'libnftables.so.1'
 /** Other people's plugins, which the agent puts where there are none. */
-const BROUGHT = ['loopback', 'portmap']
+const BROUGHT = ['loopback']
 
 /**
  * The agent's image as far as the agent sees it: /opt/bramble from dist/, and the libraries that these programs load, from

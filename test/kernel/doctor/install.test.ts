@@ -96,15 +96,15 @@ t.test('pods that went while the agent was away', async (t) => {
 t.test('no network configuration, then one, but no plugin, then one that was cut short', async (t) => {
   putFile(`${CONF}/87-podman.conflist`, '{"name":"podman","plugins":[{"type":"bridge"}]}')
   t.match(await found('conflist-missing'), [{ severity: 'error', what: /names bramble/ }])
-  putFile(OURS, renderConflist(new Set(['portmap'])))
+  putFile(OURS, renderConflist(new Set(['bandwidth'])))
   t.same(await found('conflist-missing'), [])
   t.match(await found('plugin-missing'), [{ what: /no plugin \/opt\/cni\/bin\/bramble/ }])
   putFile('/opt/cni/bin/bramble', readFileSync(PLUGIN).subarray(0, 4000).toString('latin1'), 0o755)
   t.match(await found('plugin-missing'), [{ what: /\/opt\/cni\/bin\/bramble does not run/ }])
   copyFileSync(PLUGIN, `${ROOT}/opt/cni/bin/bramble`)
   t.same(await found('plugin-missing'), [])
-  t.match(await found('chained-plugin-missing'), [{ severity: 'error', what: /chains portmap/ }])
-  putFile('/opt/cni/bin/portmap', '#!/bin/false\n', 0o755)
+  t.match(await found('chained-plugin-missing'), [{ severity: 'error', what: /chains bandwidth/ }])
+  putFile('/opt/cni/bin/bandwidth', '#!/bin/false\n', 0o755)
   t.same(await found('chained-plugin-missing'), [])
   t.same(await found('version-skew'), [])
 })
@@ -131,7 +131,7 @@ t.test('a power cut that left a configuration of 0 bytes', async (t) => {
     /10-bramble\.conflist is no network configuration: it is empty/,
   )
   t.ok(findings.some(({ check }) => check === 'conflist-missing'))
-  putFile(OURS, renderConflist(new Set(['portmap'])))
+  putFile(OURS, renderConflist(new Set(['bandwidth'])))
 })
 
 t.test('a containerd that was told to look elsewhere', async (t) => {

@@ -203,6 +203,22 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     unknown: /iptables-legacy has made ip nat/,
   },
   {
+    title: 'portmap has made ports lead to pods that are gone',
+    check: 'leftover-rules',
+    facts: {
+      ...place({ configs: [{ file: '10-bramble.conflist', name: 'bramble', types: ['bramble'] }] }),
+      firewall: { ...firewall, chains: chainsOf('CNI-HOSTPORT-DNAT', 'CNI-DN-0123456789abcdef0') },
+    },
+    says: [['warning', /portmap .* has left rules: CNI-HOSTPORT-DNAT in ip filter, CNI-DN-/]],
+    commands: ["iptables-nft-save -c | grep -vE '(^:|-A |-j |-g )CNI-(HOSTPORT-|DN-|SN-)' | iptables-nft-restore -c"],
+  },
+  {
+    title: 'portmap that is chained is in use',
+    check: 'leftover-rules',
+    facts: { firewall: { ...firewall, chains: chainsOf('CNI-HOSTPORT-DNAT') } },
+    says: [],
+  },
+  {
     title: 'chains of flannel, and a table of Calico',
     check: 'leftover-rules',
     facts: {
