@@ -302,12 +302,26 @@ t.test('a policy sees who really asks, and the port of the pod', async (t) => {
   t.ok(await seenBy(NODE[4], undefined), 'the node itself')
 })
 
+t.test('a pod may have 128 ports, and the next agent knows them all', async (t) => {
+  const HostIP = '2001:db8:1111:2222:3333:4444:5555:6666'
+  const many = Array.from({ length: 128 }, (_, index) => mapping({ HostPort: 30_000 + index, HostIP }))
+  const pod = await Pod.add(asks(...many))
+  await agent.stop('SIGKILL')
+  await run('nft', 'flush', 'ruleset')
+  agent = await Agent.start({ args: ['--cluster-dir', CLUSTER] })
+  t.equal((await agent.ask('pods'))[0]?.hostPorts?.length, many.length)
+  t.match(await pod.check(), { exitCode: 0 })
+  await pod.del()
+})
+
 t.test('at the end leases and kernel agree, and nothing is left', async (t) => {
   t.strictSame(await agent.ask('ipam check'), [])
   t.strictSame(await agent.ask('pods'), [])
   t.equal(await table(), '')
   t.equal(await chainOfPods(), '')
 })
+
+t.end()
 
 /** A host on the network of the uplink, which has further addresses of the node behind it. */
 async function layCable(): Promise<void> {
