@@ -4,7 +4,7 @@ import { ask } from './ask.ts'
 import type { Command, Given } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { ownCommandOf, refuseLateCommand, SHOWN_OWN_COMMANDS } from './own-commands.ts'
-import { SOCKET_OPTION } from './own-options.ts'
+import { parsePlainly, SOCKET_OPTION } from './own-options.ts'
 import { printable, printableAnswer, printableJson } from './printable.ts'
 import { UsageError } from './usage-error.ts'
 import { watch } from './watch.ts'
@@ -60,16 +60,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .parserConfiguration({ 'parse-positional-numbers': false })
     .version(version)
     .strictOptions()
-    .wrap(null)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message, error) => {
-      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
-    })
-  let printed = ''
-  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    printed = output
-  })
+  const { given, printed } = await parsePlainly(parser, argv)
   if (printed) return print(printed)
   for (const option of ['socket', 'output', 'file', 'namespace', 'port'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)

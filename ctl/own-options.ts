@@ -1,4 +1,4 @@
-import yargs, { type InferredOptionTypes, type Options } from 'yargs'
+import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs'
 import { printable } from './printable.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -10,6 +10,22 @@ export const SOCKET_OPTION = {
   defaultDescription: 'BRAMBLE_SOCKET, or /run/bramble/agent.sock',
   describe: "the agent's socket",
 } as const
+
+/** Help and version come as text, and what is wrong as one line. @throws UsageError */
+export async function parsePlainly<T>(parser: Argv<T>, argv: readonly string[]) {
+  let printed = ''
+  const given = await parser
+    .wrap(null)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
+    })
+    .parseAsync([...argv], {}, (_error, _argv, output) => {
+      printed = output
+    })
+  return { given, printed }
+}
 
 /**
  * The options of a command that works by itself, as in `bramblectl NAME`. Each is given once, but those that are arrays.
@@ -30,16 +46,7 @@ export async function parseOwnOptions<O extends Readonly<Record<string, Options>
     .help()
     .parserConfiguration({ 'parse-positional-numbers': false, 'boolean-negation': false })
     .strict()
-    .wrap(null)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message, error) => {
-      throw new UsageError(printable((message || String(error?.message)).replace(/\s*\n\s*/g, ' ')))
-    })
-  let printed = ''
-  const given = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    printed = output
-  })
+  const { given, printed } = await parsePlainly(parser, argv)
   if (printed !== '') {
     process.stdout.write(`${printed}\n`)
     return undefined
