@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
 import { CertificateAuthority } from '../agent/cluster/kubernetes/certificates.ts'
+import { kubeconfigText } from '../agent/cluster/kubernetes/kubeconfig-text.ts'
 import type { Agent } from './agent.ts'
 import { until } from './agent.ts'
 import {
@@ -33,25 +34,9 @@ const authority = await CertificateAuthority.make()
 const tls = await authority.issue({ alternative: 'IP:192.168.1.254' })
 const serve = () => ApiDouble.start({ host: '192.168.1.254', port: PORT, tls, tokens: new Set([TOKEN]) })
 let api = await serve()
-writeFileSync(
-  '/run/kubeconfig',
-  JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'here',
-    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-    clusters: [
-      {
-        name: 'pis',
-        cluster: {
-          server: `https://192.168.1.254:${PORT}`,
-          'certificate-authority-data': Buffer.from(authority.cert).toString('base64'),
-        },
-      },
-    ],
-    users: [{ name: 'node', user: { token: TOKEN } }],
-  }),
-)
+const ca = Buffer.from(authority.cert).toString('base64')
+const cluster = { server: `https://192.168.1.254:${PORT}`, 'certificate-authority-data': ca }
+writeFileSync('/run/kubeconfig', kubeconfigText(cluster, { token: TOKEN }))
 const put = (node: LabNode, podCIDRs: readonly string[] | undefined, address = lanAddress(node)) =>
   api.objects.put('/api/v1/nodes', {
     metadata: { name: node.name },

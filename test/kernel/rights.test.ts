@@ -6,6 +6,7 @@ import { ApiClient } from '../../agent/cluster/kubernetes/client.ts'
 import { nodeMarks } from '../../agent/cluster/kubernetes/leave.ts'
 import { NodeEvents } from '../../agent/cluster/kubernetes/node-events.ts'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
+import { kubeconfigText } from '../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { startRealServer } from '../agent/cluster/kubernetes/real-server.ts'
 import { apply, objectsOf, tokenOfAgentOn } from '../deploy/apply.ts'
 import { Agent, until } from './agent.ts'
@@ -113,14 +114,8 @@ function nodeObject() {
 
 function kubeconfig({ server, skipsTlsVerify, ca, token }: ApiAccess): string {
   const authority = ca && 'file' in ca ? { 'certificate-authority': ca.file } : {}
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'here',
-    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-    clusters: [{ name: 'pis', cluster: { server, 'insecure-skip-tls-verify': skipsTlsVerify, ...authority } }],
-    users: [{ name: 'node', user: token && 'text' in token ? { token: token.text } : {} }],
-  })
+  const cluster = { server, 'insecure-skip-tls-verify': skipsTlsVerify, ...authority }
+  return kubeconfigText(cluster, token && 'text' in token ? { token: token.text } : {})
 }
 
 /** `patch /nodes/status`; what is about no resource (discovery) everybody may. */

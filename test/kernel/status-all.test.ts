@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
+import { kubeconfigText } from '../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { type Agent, until } from './agent.ts'
 import { inside, type LabNode, lanAddress, makeLans, plugIn, spawnMember } from './cluster.ts'
 import { enterScratchNode } from './scratch.ts'
@@ -18,17 +19,7 @@ await enterScratchNode()
 await makeLans()
 const api = await ApiDouble.start({ host: '192.168.1.254', port: 6443 })
 api.objects.install(EVENTS, { apiVersion: 'v1', kind: 'Event' })
-writeFileSync(
-  '/run/kubeconfig',
-  JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'here',
-    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-    clusters: [{ name: 'pis', cluster: { server: api.url } }],
-    users: [{ name: 'node', user: {} }],
-  }),
-)
+writeFileSync('/run/kubeconfig', kubeconfigText({ server: api.url }))
 const agents = new Map<string, Agent>()
 for (const node of [N1, N2]) {
   await plugIn(node)

@@ -5,6 +5,7 @@ import { tryCluster } from '../../../agent/cluster/try-out.ts'
 import { openTestLog } from '../observe/log.ts'
 import { ApiDouble } from './kubernetes/api-double.ts'
 import { CertificateAuthority } from './kubernetes/certificates.ts'
+import { kubeconfigText } from './kubernetes/kubeconfig-text.ts'
 
 const authority = await CertificateAuthority.make()
 const tls = await authority.issue({ alternative: 'IP:127.0.0.1' })
@@ -16,15 +17,8 @@ async function cluster(t: Test, podCIDRs: readonly string[], token = TOKEN) {
   api.objects.put('/api/v1/nodes', { metadata: { name: 'n1' }, spec: { podCIDRs }, status: { addresses: [] } })
   const kubeconfig = join(t.testdir(), 'kubeconfig')
   const ca = Buffer.from(authority.cert).toString('base64')
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'here',
-    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-    clusters: [{ name: 'pis', cluster: { server: `https://127.0.0.1:${api.port}`, 'certificate-authority-data': ca } }],
-    users: [{ name: 'node', user: { token } }],
-  }
-  writeFileSync(kubeconfig, JSON.stringify(config))
+  const access = { server: `https://127.0.0.1:${api.port}`, 'certificate-authority-data': ca }
+  writeFileSync(kubeconfig, kubeconfigText(access, { token }))
   return { datastore: 'kubernetes', nodeName: 'n1', kubeconfig } as const
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiDouble } from '../../agent/cluster/kubernetes/api-double.ts'
+import { kubeconfigText } from '../../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { Agent, until } from '../agent.ts'
 import { addUplink } from '../node.ts'
 import { call } from '../plugin.ts'
@@ -26,17 +27,7 @@ api.objects.put('/api/v1/nodes', {
   spec: { podCIDRs: ['10.42.1.0/24'] },
   status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
 })
-writeFileSync(
-  '/run/kubeconfig',
-  JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'here',
-    contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-    clusters: [{ name: 'pis', cluster: { server: api.url } }],
-    users: [{ name: 'node', user: {} }],
-  }),
-)
+writeFileSync('/run/kubeconfig', kubeconfigText({ server: api.url }))
 let agent: Agent
 const startAgent = () =>
   Agent.spawn({

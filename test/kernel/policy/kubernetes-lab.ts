@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { ApiDouble } from '../../agent/cluster/kubernetes/api-double.ts'
 import type { StoredObject } from '../../agent/cluster/kubernetes/api-objects.ts'
+import { kubeconfigText } from '../../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { type Agent, until } from '../agent.ts'
 import { inside, type LabNode, lanAddress, makeLans, plugIn, spawnMember } from '../cluster.ts'
 import { PLUGIN } from '../plugin.ts'
@@ -46,12 +47,7 @@ export class KubernetesLab {
     await plugIn(NODE)
     const api = await ApiDouble.start(API)
     const cluster = { server: `http://${API.host}:${API.port}` }
-    const config = {
-      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'here' },
-      contexts: [{ name: 'here', context: { cluster: 'pis', user: 'node' } }],
-      ...{ clusters: [{ name: 'pis', cluster }], users: [{ name: 'node', user: {} }] },
-    }
-    writeFileSync('/run/kubeconfig', JSON.stringify(config))
+    writeFileSync('/run/kubeconfig', kubeconfigText(cluster))
     api.objects.put(RESOURCES.nodes, {
       metadata: { name: NODE.name },
       spec: { podCIDRs: ['10.42.1.0/24', 'fd42:0:0:1::/64'] },
