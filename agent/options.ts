@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import yargs from 'yargs'
 import type { Cidr } from '../ipam/address.ts'
@@ -22,6 +21,7 @@ import {
   whole,
 } from './options/values.ts'
 import type { PolicyMode } from './policy/input.ts'
+import { readRegularFile } from './regular-file.ts'
 
 export { OptionError } from './options/values.ts'
 
@@ -200,7 +200,7 @@ function refuseProc(option: string, path: string | undefined, instead: string): 
 function readConfigFile(path: string, parse: (text: string) => unknown): Record<string, unknown> {
   let content: unknown
   try {
-    content = parse(readFileSync(path, 'utf8'))
+    content = parse(readRegularFile(path).toString())
   } catch (error) {
     throw new OptionError(`--config ${path} cannot be read: ${(error as Error).message.replace(/:?\n[\s\S]*$/, '')}`)
   }

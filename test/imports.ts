@@ -39,7 +39,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'ipam/': ['ipam/'],
   'agent/main.ts': ['agent/', 'ipam/', 'plugin/'],
   'agent/': ['agent/kernel/', 'agent/*.ts', 'ipam/'],
-  'agent/options.ts': ['agent/options/', 'agent/cluster/settings.ts', 'agent/desired/', 'agent/policy/', 'ipam/'],
+  'agent/options.ts': [
+    'agent/options/',
+    'agent/cluster/settings.ts',
+    'agent/desired/',
+    'agent/policy/',
+    'agent/regular-file.ts',
+    'ipam/',
+  ],
   'agent/options/': ['agent/options/', 'agent/cluster/settings.ts', 'agent/desired/', 'agent/policy/', 'ipam/'],
   'agent/api/': [
     'agent/api/',

@@ -409,6 +409,11 @@ t.test('a file that cannot be read is named with why', async (t) => {
   const missing = join(t.testdir(), 'none.yaml')
   t.match(await refusal({ argv: [...ENOUGH, '--config', missing] }), `--config ${missing} cannot be read: ENOENT`)
   t.match(await refusal({ env: { BRAMBLE_CONFIG: missing } }), `--config ${missing} cannot be read: ENOENT`)
+  for (const path of ['/dev/zero', t.testdir()])
+    t.equal(
+      await refusal({ argv: [...ENOUGH, '--config', path] }),
+      `--config ${path} cannot be read: it is no regular file`,
+    )
   t.match(await refusal({ file: 'mtu: a: b' }), / cannot be read: .* at line 1, column 6$/)
   t.match(
     await refusal({ file: 'mtu: 1400\nmtu: 1500' }),

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import { readRegularFile } from '../../regular-file.ts'
 import { type ApiAccess, KubeconfigError, type Material } from './access.ts'
 
 /** Bound tokens and kubelet's certificates are replaced long before they end (a token at 80 % of an hour). */
@@ -101,11 +101,11 @@ function usable<T>(material: Material | undefined, what: string, make: () => T):
 function read(material: Material, what: string): string {
   if ('text' in material) return material.text
   try {
-    return readFileSync(material.file, 'utf8')
+    return readRegularFile(material.file).toString()
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
+    const { code, message } = error as NodeJS.ErrnoException
     const remedy = material.file.includes('/serviceaccount/') ? '; does the pod have automountServiceAccountToken?' : ''
-    throw new KubeconfigError(material.file, what, `cannot be read: ${code}${remedy}`, { cause: error })
+    throw new KubeconfigError(material.file, what, `cannot be read: ${code ?? message}${remedy}`, { cause: error })
   }
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
+import { readRegularFile } from '../../regular-file.ts'
 import { type ApiAccess, KubeconfigError } from './access.ts'
 import { ApiClient } from './client.ts'
 import { inClusterAccess } from './in-cluster.ts'
@@ -41,9 +41,11 @@ function accessFrom(kubeconfig: string | undefined, parse: (text: string) => unk
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readRegularFile(path).toString()
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new KubeconfigError(path, 'the file', `cannot be read: ${code}; see --kubeconfig`, { cause: error })
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new KubeconfigError(path, 'the file', `cannot be read: ${code ?? message}; see --kubeconfig`, {
+      cause: error,
+    })
   }
 }

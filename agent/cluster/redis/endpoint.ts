@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import type { RedisOptions } from 'ioredis'
+import { readRegularFile } from '../../regular-file.ts'
 import { JoinError } from '../view.ts'
 
 export interface TlsFiles {
@@ -82,8 +82,9 @@ function tlsOptions({ caFile, certFile, keyFile }: TlsFiles): ConnectionOptions 
 
 function readFile(path: string): Buffer {
   try {
-    return readFileSync(path)
+    return readRegularFile(path)
   } catch (error) {
-    throw new JoinError(`${path}, for TLS with Redis, cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new JoinError(`${path}, for TLS with Redis, cannot be read: ${code ?? message}`)
   }
 }
