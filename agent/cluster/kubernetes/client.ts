@@ -9,9 +9,10 @@ import { CredentialFiles } from './credentials.ts'
 import { ApiProtocolError, UnreachableError, unreachable } from './errors.ts'
 import { ItemSplitter } from './items.ts'
 import { LineSplitter } from './lines.ts'
+import { PULSE, Pulse, type PulseLimits } from './pulse.ts'
 
 /** In milliseconds. */
-export interface Timeouts {
+export interface Timeouts extends PulseLimits {
   /** TCP and TLS. */
   readonly connectMs: number
   /** From the request to the response's head. */
@@ -22,7 +23,7 @@ export interface Timeouts {
   readonly watchMs: number
 }
 
-const TIMEOUTS: Timeouts = { connectMs: 10_000, headMs: 30_000, bodyMs: 30_000, watchMs: 180_000 }
+const TIMEOUTS: Timeouts = { connectMs: 10_000, headMs: 30_000, bodyMs: 30_000, watchMs: 180_000, ...PULSE }
 /** A peer without power answers no probe: libuv sends ten, a second apart, after this, and then the connection is gone. */
 const KEEP_ALIVE_MS = 20_000
 /** Five of them watch. Two hundred pods that start at once and are asked for one by one share the rest. */
@@ -63,6 +64,7 @@ export class ApiClient {
   readonly #credentials: CredentialFiles
   readonly #userAgent = `bramble-agent/${version()}`
   readonly #connected = new WeakSet<Socket>()
+  readonly #pulse: Pulse
   #agent: Agent | undefined
   #agentContext: SecureContext | undefined
 
@@ -71,6 +73,9 @@ export class ApiClient {
     this.server = access.server
     this.#access = access
     this.#timeouts = { ...TIMEOUTS, ...timeouts }
+    // Whoever gets a token may read it (ClusterRole system:public-info-viewer).
+    const ask = (signal: AbortSignal) => this.read('/version', signal)
+    this.#pulse = new Pulse({ ask, onHung: () => this.#dropIdle() }, this.#timeouts)
     this.#base = new URL(access.server)
     this.#credentials = new CredentialFiles(access)
   }
@@ -138,8 +143,15 @@ export class ApiClient {
     const response = await this.#send(call, request)
     onOpen()
     const lines = new LineSplitter(MOST_OBJECT_BYTES)
-    for await (const chunk of pieces(response, request, this.#timeouts.watchMs, signal))
-      for (const line of cut(request, lines, chunk)) onEvent(eventOf(request, line))
+    const ended = this.#pulse.watching((error) => response.destroy(error))
+    try {
+      for await (const chunk of pieces(response, request, this.#timeouts.watchMs, signal)) {
+        this.#pulse.heard()
+        for (const line of cut(request, lines, chunk)) onEvent(eventOf(request, line))
+      }
+    } finally {
+      ended()
+    }
     if (lines.pendingBytes > 0) throw new UnreachableError(request, 'ECONNRESET', 'it ended in the middle of an event')
   }
 
@@ -180,6 +192,12 @@ export class ApiClient {
   /** What is under way is for the signals to end. */
   close(): void {
     this.#agent?.destroy()
+  }
+
+  /** What is under way has deadlines of its own; what waits for the next request would fail that, too. */
+  #dropIdle(): void {
+    for (const sockets of Object.values(this.#agent?.freeSockets ?? {}))
+      for (const socket of sockets ?? []) socket.destroy()
   }
 
   async #json(call: Call): Promise<unknown> {

@@ -146,9 +146,8 @@ export class Reflector {
     const error = failure instanceof WatchFailure ? failure.cause : failure
     if (asksForList(error)) this.#version = undefined
     this.#awaySinceMs ??= performance.now()
-    // History ends, servers restart, connections break: who comes back at once has nothing to tell.
-    const isUsual =
-      isGone(error) || (failure instanceof WatchFailure && failure.wasOpen && error instanceof UnreachableError)
+    // History ends, servers restart, connections break: who comes back at once has nothing to tell. One that was silent has been away.
+    const isUsual = isGone(error) || (failure instanceof WatchFailure && failure.wasOpen && isBreak(error))
     if (!isUsual) this.#tell(`${explain(error, attempt)}, for ${roughly(performance.now() - this.#awaySinceMs)}`)
     return error instanceof ApiError ? error.retryAfterMs : 0
   }
@@ -172,6 +171,8 @@ class WatchFailure extends Error {
 
 /** The history that we ask for is compacted away, or a list took longer than its snapshot lived. */
 const isGone = (error: unknown) => error instanceof ApiError && error.status === 410
+
+const isBreak = (error: unknown) => error instanceof UnreachableError && error.errno !== 'ETIMEDOUT'
 
 /** Whether the version may be of no more use; not where the server is only busy, or does not let us in. */
 const asksForList = (error: unknown) => error instanceof ApiError && ![401, 403, 429, 503].includes(error.status)
