@@ -68,6 +68,8 @@ export interface Dns {
 /** Container ids longer than any runtime's (64) find no room in the records that we keep in the kernel. */
 export const CONTAINER_ID_MAX = 128
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
+/** PATH_MAX of linux/limits.h without its NUL. */
+const PATH_BYTES_MAX = 4095
 /** RFC 1123, as Kubernetes asks of names. */
 const POD_NAME_MAX = 253
 /** A UUID; of a static pod a digest. */
@@ -192,13 +194,15 @@ function refuseUnusable(ifname: string): void {
 
 function parseNetns(env: Readonly<Record<string, string>>, need: 'required' | 'optional'): string {
   const netns = env.CNI_NETNS ?? ''
-  if (netns === '' && need === 'required')
-    throw new CniError(CNI_ERROR.invalidEnvironment, 'CNI_NETNS missing', 'it is the path of the network namespace')
+  const remedy = 'it is the path of the network namespace, like /run/netns/NAME'
+  if (netns === '' && need === 'required') throw new CniError(CNI_ERROR.invalidEnvironment, 'CNI_NETNS missing', remedy)
   if (netns !== '' && !netns.startsWith('/'))
+    throw new CniError(CNI_ERROR.invalidEnvironment, `CNI_NETNS "${shorten(netns)}" is not an absolute path`, remedy)
+  if (Buffer.byteLength(netns) > PATH_BYTES_MAX && need === 'required')
     throw new CniError(
       CNI_ERROR.invalidEnvironment,
-      `CNI_NETNS "${shorten(netns)}" is not an absolute path`,
-      'it is the path of the network namespace, like /run/netns/NAME',
+      `CNI_NETNS "${shorten(netns)}" is longer than the ${PATH_BYTES_MAX} bytes of a path`,
+      remedy,
     )
   return netns
 }

@@ -159,6 +159,11 @@ export class PolicyEnforcement {
     return this.#report.failure
   }
 
+  /** The same, where for that reason no pod starts: without a cluster there are no policies to hold to. */
+  get closedBecause(): string | undefined {
+    return this.#parts.source && this.#report.failure
+  }
+
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
     return this.#report.problems(this.#wired.all.values(), this.#parts.settings.failsOpen)

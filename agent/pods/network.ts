@@ -12,6 +12,8 @@ export interface PodGate {
   admit(lease: Lease, signal: AbortSignal): Promise<void>
   /** A lease is gone: what was in the kernel for it may go, too. */
   forget(lease: Lease): void
+  /** Why no pod gets past it, in words; undefined where they do. */
+  readonly closedBecause: string | undefined
 }
 
 /** What leads from ports of the node to pods. Of a lease without such ports nothing is asked. */

@@ -190,6 +190,21 @@ t.test('a namespace that is no absolute path is code 4', async (t) => {
     )
 })
 
+t.test('a namespace path that no kernel takes is refused by its beginning; a DEL ends well without it', async (t) => {
+  const longest = `/${'n'.repeat(4094)}`
+  t.match(parse('ADD', {}, { CNI_NETNS: longest }), { netns: longest })
+  for (const command of ['ADD', 'CHECK'])
+    t.same(
+      refusal(() => parse(command, {}, { CNI_NETNS: `${longest}n` })),
+      {
+        code: CNI_ERROR.invalidEnvironment,
+        message: `CNI_NETNS "${longest.slice(0, 77)}..." is longer than the 4095 bytes of a path`,
+        details: 'it is the path of the network namespace, like /run/netns/NAME',
+      },
+    )
+  t.match(parse('DEL', {}, { CNI_NETNS: `${longest}n` }), { command: 'DEL' })
+})
+
 t.test("only CNI_NETNS_OVERRIDE TRUE or 1 allows the plugin's own namespace", async (t) => {
   const allows = (value: string | undefined) => {
     const request = parse('ADD', {}, { CNI_NETNS_OVERRIDE: value })

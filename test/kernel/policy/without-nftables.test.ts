@@ -28,10 +28,15 @@ t.test('where policies are known and nftables is not there, no pod starts, and i
     [0, 0],
   )
   t.match((await agent.ask('status')).problems.join('\n'), /policies cannot be brought into the kernel/)
+  t.match(await call('STATUS'), {
+    exitCode: 1,
+    json: { code: 51, msg: /^policies cannot be brought into the kernel: /, details: /no pod starts/ },
+  })
 
   await run('umount', library)
   await until('it is found again', async () => (await call('ADD', { containerId: 'c1', netns })).exitCode === 0)
   await until('and nothing is wrong', async () => (await agent.ask('status')).problems.length === 0)
+  t.equal((await call('STATUS')).exitCode, 0)
   await agent.stop()
   await run('mount', '--bind', '/run/empty', library)
 })
@@ -41,5 +46,6 @@ t.test('a node without a cluster needs none: its pods start', async (t) => {
   const pod = await Pod.add({ env: { BRAMBLE_SOCKET: '/run/alone/agent.sock' } })
   t.equal(pod.addresses.length, 2)
   t.match((await agent.ask('status')).problems.join('\n'), /policies cannot be brought into the kernel/)
+  t.equal((await call('STATUS', { env: { BRAMBLE_SOCKET: '/run/alone/agent.sock' } })).exitCode, 0)
   await agent.stop()
 })
