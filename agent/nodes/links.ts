@@ -1,5 +1,5 @@
 import type { TunnelLink } from '../desired/objects.ts'
-import { isNotFound, KernelError } from '../kernel/errors.ts'
+import { isAlreadyExists, isNotFound, KernelError } from '../kernel/errors.ts'
 import { addGreLink, parseGre } from '../kernel/gre.ts'
 import { addIpipLink, parseIpip } from '../kernel/ipip.ts'
 import {
@@ -17,10 +17,11 @@ import {
 } from '../kernel/links.ts'
 import type { NetlinkRequest } from '../kernel/message.ts'
 import type { Netlink } from '../kernel/netlink.ts'
-import { addVxlanLink, parseVxlan, parseVxlanNetwork } from '../kernel/vxlan.ts'
+import { addVxlanLink, parseVxlan } from '../kernel/vxlan.ts'
 import { addWireguardLink } from '../kernel/wireguard.ts'
 import { isTunnelLink } from '../ownership.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
+import { clearOtherNamespaces, clearTheWay, portTaken } from './in-the-way.ts'
 import type { TunnelIndexes } from './tunnel-indexes.ts'
 import type { WireguardDevice } from './wireguard-device.ts'
 
@@ -43,11 +44,28 @@ export function links(
     }
     if (!actual) {
       await clearTheWay(netlink, link)
-      const [, made] = await netlink.send([addTunnel(link), getLink(link.name)])
-      if (!made?.[0]) throw new KernelError(`link show ${link.name}`, 'ENODEV')
-      actual = parseLink(made[0])
+      actual = await make(link).catch(async (error) => {
+        if (!isAlreadyExists(error)) throw error
+        await clearOtherNamespaces(netlink, link)
+        return make(link)
+      })
     }
     tunnels.set(link.name, actual.index)
+    try {
+      await configure(link, actual)
+    } catch (error) {
+      const isTaken = link.kind === 'wireguard' && error instanceof KernelError && error.errno === 'EADDRINUSE'
+      throw isTaken ? portTaken(link) : error
+    }
+  }
+
+  const make = async (link: TunnelLink) => {
+    const [, made] = await netlink.send([addTunnel(link), getLink(link.name)])
+    if (!made?.[0]) throw new KernelError(`link show ${link.name}`, 'ENODEV')
+    return parseLink(made[0])
+  }
+
+  const configure = async (link: TunnelLink, actual: Link) => {
     if (link.kind === 'wireguard') await wireguard.configure(link)
     const mac = link.kind === 'vxlan' ? link.mac : actual.mac
     const isRight = actual.mtuBytes === link.mtuBytes && actual.mac === mac
@@ -86,25 +104,6 @@ export function links(
         ? { object: readTunnel(link, wireguard), isGone: message.type === RTM_DELLINK }
         : undefined
     },
-  }
-}
-
-/**
- * The kernel takes one VXLAN link of a number and port. One with our MAC, which is made from the node's name, is ours
- * under another name that somebody gave it.
- * @throws KernelError that names whoever has them
- */
-async function clearTheWay(netlink: Netlink, link: TunnelLink): Promise<void> {
-  if (link.kind !== 'vxlan') return
-  for (const other of await listLinks(netlink)) {
-    const network = other.kind === 'vxlan' ? parseVxlanNetwork(other.parameters) : undefined
-    if (network?.vni !== link.vni || network.port !== link.port) continue
-    if (other.mac !== link.mac)
-      throw new KernelError(
-        `link ${other.name} has VXLAN ${link.vni} on port ${link.port} already; remove it, or choose another --vxlan-vni`,
-        'EEXIST',
-      )
-    await netlink.send([deleteLink(other.index)])
   }
 }
 

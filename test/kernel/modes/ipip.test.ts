@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Agent } from '../agent.ts'
 import { until } from '../agent.ts'
 import { type LabNode, startNode } from '../cluster.ts'
-import { enterScratchNode, run } from '../scratch.ts'
+import { enterScratchNode, makeNetns, run } from '../scratch.ts'
 import { addPods, announceAs, makeLab, N1, NODES, objectsOf, unreached } from './lab.ts'
 import { keepsPromises, repairs } from './promises.ts'
 
@@ -18,6 +18,7 @@ const agents = new Map<string, Agent>(
 )
 t.teardown(() => Promise.all([...agents.values()].map((agent) => agent.stop())))
 await addPods()
+await makeNetns('elsewhere')
 
 t.test('on the LAN and behind the router alike, the node itself is the gateway of its pods', async (t) => {
   await until('all ways are there', async () => (await run('ip', '-n', 'n1', '-6', 'route')).includes('fd42:0:0:3::'))
@@ -50,7 +51,11 @@ t.test('what somebody deletes or changes is undone', async (t) => {
     ['ip', 'tunnel', 'change', 'bramble.ipip', 'mode', 'ipip', 'local', '192.168.1.77'],
     ['ip', 'link', 'delete', 'bramble.ipip'],
     ['ip', 'link', 'delete', 'bramble.gre'],
+    // Where it was made its address stays taken, wherever it is.
+    ['ip', 'link', 'set', 'bramble.ipip', 'netns', 'elsewhere'],
+    ['ip', 'link', 'set', 'bramble.gre', 'netns', 'elsewhere'],
   ])
+  t.notMatch(await run('ip', '-n', 'elsewhere', 'link'), 'bramble.')
   t.same(await unreached(MTU_BYTES), [])
 })
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Agent } from '../agent.ts'
 import { sleep, until } from '../agent.ts'
 import { inside, type LabNode } from '../cluster.ts'
-import { enterScratchNode, run } from '../scratch.ts'
+import { enterScratchNode, makeNetns, run } from '../scratch.ts'
 import {
   addPods,
   announceAs,
@@ -22,6 +22,7 @@ import { keepsPromises, repairs } from './promises.ts'
 /* --routing wireguard, with the folder of manifests, where a person tells the others of each node's key. */
 await enterScratchNode()
 await makeLab()
+await makeNetns('elsewhere')
 const MTU_BYTES = 1440 // 1500 less what WireGuard takes over IPv4
 
 const announcements = new Map(NODES.map((node) => [node, giveKey(node)]))
@@ -96,8 +97,24 @@ t.test('what somebody deletes or changes is undone, and the peers come back with
     ['ip', 'link', 'set', 'bramble.wg', 'mtu', '1280'],
     ['ip', 'link', 'set', 'bramble.wg', 'down'],
     ['ip', 'link', 'delete', 'bramble.wg'],
+    ['ip', 'link', 'set', 'bramble.wg', 'netns', 'elsewhere'],
   ])
+  await run('ip', '-n', 'elsewhere', 'link', 'delete', 'bramble.wg') // which nothing tells to be ours
   t.same(await unreached(MTU_BYTES), [])
+})
+
+t.test('a link that was moved away and is up there has the port: status says how to end it', async (t) => {
+  await ask(N1).stop()
+  await run('ip', '-n', 'n1', 'link', 'set', 'bramble.wg', 'netns', 'elsewhere')
+  await run('ip', '-n', 'elsewhere', 'link', 'set', 'bramble.wg', 'up')
+  agents.set('n1', await start(N1))
+  const said = /UDP port 51820 is taken: .* "ip netns exec NETNS ip link delete bramble\.wg"/
+  const problems = async () => (await ask(N1).ask('status')).problems
+  await until('it is said', async () => (await problems()).some((one) => said.test(one)))
+  await run('ip', 'netns', 'exec', 'elsewhere', 'ip', 'link', 'delete', 'bramble.wg')
+  await until('pods meet again', async () => (await unreached(MTU_BYTES)).length === 0)
+  await until('nothing is amiss', async () => (await problems()).length === 0)
+  t.pass()
 })
 
 t.test(
