@@ -1,3 +1,4 @@
+import { AfterBurst } from './after-burst.ts'
 import { forgetFilePages } from './kernel/file-pages.ts'
 import { bind } from './kernel/libc.ts'
 
@@ -15,22 +16,16 @@ const mallocTrim = bind<[number]>('int malloc_trim(size_t pad)')
  */
 export class IdleMemory {
   /** One for all of them: there is one heap. */
-  static #timer: NodeJS.Timeout | undefined
-  static #sinceMs = 0
+  static readonly #afterBurst = new AfterBurst(giveBack, QUIET_MS, AT_LEAST_EVERY_MS)
 
   /** Something was done; 5 s after the last such call, and not later than in a minute, all that can go goes (some 15 ms of work). */
   touched(): void {
-    if (IdleMemory.#timer) {
-      if (performance.now() - IdleMemory.#sinceMs < AT_LEAST_EVERY_MS - QUIET_MS) IdleMemory.#timer.refresh()
-      return
-    }
-    IdleMemory.#sinceMs = performance.now()
-    IdleMemory.#timer = setTimeout(() => {
-      IdleMemory.#timer = undefined
-      globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }) // there with --expose-gc only
-      mallocTrim(0)
-      forgetFilePages()
-    }, QUIET_MS)
-    IdleMemory.#timer.unref()
+    IdleMemory.#afterBurst.touched()
   }
+}
+
+function giveBack(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }) // there with --expose-gc only
+  mallocTrim(0)
+  forgetFilePages()
 }
