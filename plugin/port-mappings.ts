@@ -1,6 +1,7 @@
 import { AddressError, familyOf, formatAddress, parseAddress } from '../ipam/address.ts'
 import { type HostPort, PROTOCOLS, portInWords } from '../ipam/host-port.ts'
 import { CNI_ERROR, CniError } from './errors.ts'
+import { isObject, lowerKeys, quote } from './json.ts'
 
 /** The runtime's `portMappings`, with the keys of Go or of the documentation: case says nothing. Pure. */
 
@@ -33,9 +34,8 @@ export function parsePortMappings(json: unknown): HostPort[] {
 }
 
 function parseMapping(json: unknown, field: string): HostPort | undefined {
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw refusal(field, json, 'give an object with hostPort, containerPort and protocol')
-  const lower = Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]))
+  if (!isObject(json)) throw refusal(field, json, 'give an object with hostPort, containerPort and protocol')
+  const lower = lowerKeys(json)
   const hostPort = lower.hostport ?? 0
   if (hostPort === 0) return undefined
   return {
@@ -81,9 +81,7 @@ function isSame(a: HostPort, b: HostPort): boolean {
   )
 }
 
-/** Never the inside of a structure. */
 function refusal(field: string, value: unknown, remedy: string): CniError {
-  const isInside = typeof value === 'object' && value !== null
-  const shown = value === undefined ? 'missing' : isInside ? 'a structure' : JSON.stringify(value).slice(0, 80)
+  const shown = value === undefined ? 'missing' : quote(value)
   return new CniError(CNI_ERROR.invalidConfig, `${field} is ${shown}`, remedy)
 }

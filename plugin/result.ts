@@ -1,5 +1,5 @@
 import { CNI_ERROR, CniError } from './errors.ts'
-import type { CniResult, CniVersion, NetworkConfig } from './request.ts'
+import type { CniResult, CniVersion, NetworkConfig } from './network-config.ts'
 
 /** What ADD made, as far as a result tells of it. */
 export interface AttachmentSummary {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { CNI_VERSIONS, type CniVersion } from '../../plugin/request.ts'
+import { CNI_VERSIONS, type CniVersion } from '../../plugin/network-config.ts'
 import { Agent } from './agent.ts'
 import { addUplink, ip, ipLines, link, NODE, pings, setSysctl, sysctl } from './node.ts'
 import { call } from './plugin.ts'

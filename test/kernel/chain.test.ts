@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { CNI_VERSIONS } from '../../plugin/request.ts'
+import { CNI_VERSIONS } from '../../plugin/network-config.ts'
 import { Agent } from './agent.ts'
 import { addUplink, link, pings, sysctl } from './node.ts'
 import { call } from './plugin.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { CNI_VERSIONS } from '../../plugin/request.ts'
+import { CNI_VERSIONS } from '../../plugin/network-config.ts'
 import { Agent, until } from './agent.ts'
 import { addUplink, runIn, setSysctl } from './node.ts'
 import { call } from './plugin.ts'

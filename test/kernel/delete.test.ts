@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { CNI_VERSIONS } from '../../plugin/request.ts'
+import { CNI_VERSIONS } from '../../plugin/network-config.ts'
 import { Agent, until } from './agent.ts'
 import { addUplink, ip, ipLines, linkNames, pings } from './node.ts'
 import { call } from './plugin.ts'

@@ -52,10 +52,10 @@ t.test('what is wrong is told by its field, with the remedy', async (t) => {
     [{ protocol: undefined }, `${field}.protocol is missing`, /tcp, udp, sctp/],
     [{ hostIP: 'localhost' }, `${field}.hostIP is "localhost"`, /an address of the node/],
     [{ hostIP: 'fe80::1%eth0' }, `${field}.hostIP is "fe80::1%eth0"`, /an address of the node/],
-    [{ hostIP: { token: 's3cret' } }, `${field}.hostIP is a structure`, /an address of the node/],
+    [{ hostIP: { token: 's3cret' } }, `${field}.hostIP is an object`, /an address of the node/],
   ] as const)
     t.match(refusal([WEB, { ...WEB, hostPort: 81, ...wrong }]), { code, message, details })
-  t.match(refusal({ 0: WEB }), { code, message: 'runtimeConfig.portMappings is a structure' })
+  t.match(refusal({ 0: WEB }), { code, message: 'runtimeConfig.portMappings is an object' })
   t.match(refusal([7]), { code, message: 'runtimeConfig.portMappings[0] is 7' })
 })
 

@@ -1,15 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
-import {
-  CNI_VERSIONS,
-  type CniRequest,
-  CONTAINER_ID_MAX,
-  isContainerId,
-  isIfname,
-  parseRequest,
-  versionForErrors,
-} from '../../plugin/request.ts'
+import { CNI_VERSIONS, versionForErrors } from '../../plugin/network-config.ts'
+import { type CniRequest, CONTAINER_ID_MAX, isContainerId, isIfname, parseRequest } from '../../plugin/request.ts'
 
 type Env = Record<string, string>
 type Config = Record<string, unknown>

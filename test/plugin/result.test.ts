@@ -1,7 +1,8 @@
 import t from 'tap'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
-import { CNI_VERSIONS, type CniResult, type CniVersion, type Dns } from '../../plugin/request.ts'
+import { CNI_VERSIONS, type CniResult, type CniVersion } from '../../plugin/network-config.ts'
 import { type AttachmentSummary, missingFromResult, renderError, renderResult } from '../../plugin/result.ts'
+import type { Dns } from '../../plugin/runtime-config.ts'
 
 const ATTACHMENT: AttachmentSummary = {
   mtuBytes: 1450,
