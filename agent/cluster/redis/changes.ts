@@ -18,6 +18,9 @@ const AWAY_MS = 500
 /** Every node that is alive puts itself back at once: others do it for the rest, and not all at the same time. */
 const PUT_BACK_MS = { least: 2_000, most: 10_000 } as const
 
+/** Agents come back within 5 s, and the first that each says is where its pods are. */
+const BELIEVE_AFTER_MS = 10_000
+
 export interface ChangesInput {
   readonly store: Store
   /** One that may block. */
@@ -29,6 +32,8 @@ export interface ChangesInput {
   readonly onChange: (changed: ReadonlySet<string>) => void
   /** Redis has this node otherwise than it is, or not at all. */
   readonly onLost: () => void
+  /** Its lease or Node in Redis is another than at the last look, by our own doing or somebody's. */
+  readonly onOwnNews: () => void
   readonly onTrouble: (reason: string | undefined) => void
   readonly log: Logger
 }
@@ -44,7 +49,12 @@ export class Changes {
   /** undefined: nothing was read yet. */
   #lastChange: string | undefined
   #resyncing: Promise<void> | undefined
+  /** This node's lease and Node, as the last look found them. */
+  #own: string | undefined
   #putBackTimer: NodeJS.Timeout | undefined
+  #believeTimer: NodeJS.Timeout | undefined
+  /** The next time that everything is read, other pod CIDRs count at once. */
+  #believes = false
   #running: Promise<void> = Promise.resolve()
 
   constructor(input: ChangesInput) {
@@ -72,14 +82,18 @@ export class Changes {
 
   async close(): Promise<void> {
     clearTimeout(this.#putBackTimer)
+    clearTimeout(this.#believeTimer)
     this.#closing.abort()
     await this.#running
   }
 
-  /** Notices what the stream cannot tell: that it is gone, or older than what we have. @throws RedisError */
+  /** Notices what the stream cannot tell: that it is gone, or older than what we have; what somebody has set by hand. @throws RedisError */
   async look(): Promise<void> {
     if (this.#lastChange === undefined) return this.resync()
-    const { lastChange, nodes } = await this.#input.store.pulse()
+    const { store, nodeName, onOwnNews } = this.#input
+    const { lastChange, nodes, own } = await store.pulse(nodeName)
+    if (this.#own !== own) onOwnNews()
+    this.#own = own
     const isOlder = isBefore(lastChange, this.#lastChange)
     const isOther = lastChange === this.#lastChange && nodes !== this.#table.size
     if (isOlder || isOther) await this.resync()
@@ -119,7 +133,10 @@ export class Changes {
     const isFirst = this.#lastChange === undefined
     const told = JSON.stringify(this.problems)
     const { lastChange, nodes } = await store.snapshot()
-    const changed = this.#table.replace(nodes)
+    const doubted = isFirst || this.#believes ? new Map() : this.#table.renumbered(nodes)
+    this.#believes = false
+    if (doubted.size > 0) this.#believeLater([...doubted.keys()])
+    const changed = this.#table.replace(new Map([...nodes, ...doubted]))
     const removed = await store.removedOf([...this.#table.missing].filter((name) => name !== nodeName))
     this.#lastChange = lastChange
     for (const name of this.#table.put([...removed].map((name) => [name, undefined] as const))) changed.add(name)
@@ -131,6 +148,20 @@ export class Changes {
     }
     if (isFirst || changed.size > 0 || JSON.stringify(this.problems) !== told) this.#input.onChange(changed)
     onLost()
+  }
+
+  /** A Redis that is older than what we have seen has other CIDRs for nodes that nobody removed: they say soon what is so. */
+  #believeLater(names: readonly string[]): void {
+    const shown = { count: names.length, first: names.slice(0, 5) }
+    this.#input.log.warn(
+      { nodes: shown },
+      'Redis has other pod CIDRs for nodes, and nothing says why; waiting for their word',
+    )
+    this.#believeTimer ??= setTimeout(() => {
+      this.#believeTimer = undefined
+      this.#believes = true
+      this.resync().catch(() => {}) // the next look reads everything, once Redis is back
+    }, BELIEVE_AFTER_MS)
   }
 
   async #follow(): Promise<void> {

@@ -68,6 +68,24 @@ export class NodeTable {
     return this.put(texts)
   }
 
+  /** Those of them that are known with other pod CIDRs, with the text that they were known by. */
+  renumbered(texts: ReadonlyMap<string, string>): Map<string, string> {
+    const cidrsIn = (name: string, text: string) => {
+      try {
+        return cidrsOf(parse(name, text))
+      } catch {
+        return undefined // then it stays what it was
+      }
+    }
+    const renumbered = new Map<string, string>()
+    for (const [name, known] of this.#texts) {
+      const [node, text = known] = [this.#nodes.get(name), texts.get(name)]
+      const cidrs = node && text !== known ? cidrsIn(name, text) : undefined
+      if (node && cidrs !== undefined && cidrs !== cidrsOf(node)) renumbered.set(name, known)
+    }
+    return renumbered
+  }
+
   #forget(name: string, nodes: Map<string, ClusterNode>): void {
     this.#texts.delete(name)
     this.#reasons.delete(name)
@@ -102,6 +120,10 @@ function parse(name: string, text: string): ClusterNode {
   const node = parseNodeObject(object)
   if (node.name !== name) throw new Error(`its value in Redis says that it is Node ${node.name}`)
   return node
+}
+
+function cidrsOf({ podCidrs }: ClusterNode): string {
+  return podCidrs.map(({ text }) => text).join()
 }
 
 function isSame(a: ClusterNode, b: ClusterNode): boolean {

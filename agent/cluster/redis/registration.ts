@@ -134,7 +134,7 @@ export class Registration {
       case 'other':
         return `another Node ${nodeName}, at ${answer.addresses || 'no address'}, was there less than ${OWNER_SILENT_S} s ago, and this one is at ${this.#addresses().join(', ')}; give each node a name of its own (--node-name)`
       case 'moved':
-        return `Redis has ${show(answer.lease)} for this node, whose pods have ${this.#cidrs?.map(({ text }) => text).join(', ')}; restart bramble-agent when they are gone`
+        return `Redis has ${show(answer.lease)} for this node, whose pods have ${this.#cidrs?.map(({ text }) => text).join(', ')}; if that is right, drain this node, restart bramble-agent when they are gone, and it takes what Redis has; if not, put bramble:leases and bramble:cidrs right (docs/redis.md: leases that are wrong)`
       case 'taken':
         return `Node ${answer.holder} has got ${show(answer.lease)} in Redis, which this node's pods have; drain one of the two, remove it with bramblectl node remove, and start it again`
       case 'full': {

@@ -127,10 +127,21 @@ local function free(range)
   end
 end
 
+local function sayNode()
+  if node ~= '' and redis.call('HGET', nodes, name) ~= node then
+    redis.call('HSET', nodes, name, node)
+    tell(name, node)
+  end
+end
+
 local lease = leaseOf(name)
 for _, range in ipairs(ranges) do
   local held, wanted = lease[range.family], range.wanted
-  if held and mode ~= 'join' and held ~= wanted then return {'moved', formatLease(lease)} end
+  if held and mode ~= 'join' and held ~= wanted then
+    -- Where its pods are its agent knows best, whatever an old dump or somebody says: nobody is to seek them elsewhere.
+    if mode == 'hold' then sayNode() end
+    return {'moved', formatLease(lease)}
+  end
   if not held and wanted ~= '' then
     local holder = redis.call('HGET', cidrs, range.family .. ':' .. wanted)
     if not holder or holder == name then lease[range.family] = wanted
@@ -154,10 +165,7 @@ if mode ~= 'restore' then
   redis.call('ZREM', removed, name)
   redis.call('HSET', seen, name, now .. ' ' .. instance .. ' ' .. addresses)
 end
-if node ~= '' and redis.call('HGET', nodes, name) ~= node then
-  redis.call('HSET', nodes, name, node)
-  tell(name, node)
-end
+sayNode()
 return {'ok', text, founding and '1' or '0'}
 `)
 
@@ -170,8 +178,11 @@ if by == ARGV[2] then redis.call('HSET', seen, ARGV[1], now .. ' - ' .. from) en
 /** Everything, and the change after which it was so. */
 export const SNAPSHOT = script(`return {lastChange(), redis.call('HGETALL', nodes)}`)
 
-/** Whether what a reader knows can still be true, in as few bytes as possible. */
-export const PULSE = script(`return {lastChange(), redis.call('HLEN', nodes)}`)
+/** Whether what a reader knows can still be true, in as few bytes as possible; also of the node ARGV, which an edit by hand does not tell. */
+export const PULSE = script(`
+local node = redis.call('HGET', nodes, ARGV[1]) or ''
+return {lastChange(), redis.call('HLEN', nodes), formatLease(leaseOf(ARGV[1])) .. ' ' .. redis.sha1hex(node)}
+`)
 
 /** Those of ARGV that somebody removed. */
 export const REMOVED_OF = script(`

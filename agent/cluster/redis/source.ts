@@ -98,6 +98,7 @@ export class RedisSource implements ClusterSource, NodeRegistry {
       onLost: () => {
         if (this.#changes.textOf(nodeName) !== this.#registration.text) this.#say()
       },
+      onOwnNews: () => (this.#isSayingDue = true), // right after the look that found it
       onTrouble: (reason) => this.#trouble('changes', reason),
     })
   }

@@ -105,9 +105,10 @@ export class Store {
     return { lastChange, nodes: pairs(nodes) }
   }
 
-  async pulse(): Promise<{ lastChange: string; nodes: number }> {
-    const [lastChange, nodes] = (await this.#connection.run(PULSE)) as [string, number]
-    return { lastChange, nodes }
+  /** @returns `own` is another text when the lease or the Node of that name is another */
+  async pulse(name: string): Promise<{ lastChange: string; nodes: number; own: string }> {
+    const [lastChange, nodes, own] = (await this.#connection.run(PULSE, name)) as [string, number, string]
+    return { lastChange, nodes, own }
   }
 
   /** @returns those of the names that somebody removed */

@@ -29,7 +29,7 @@ async function everything(connection: Connection): Promise<void> {
     await store.register({ ...registration, name, node: '{}', wanted: [''] }) // pi-3 gets what was freed
     await store.leave(name, 'boot')
     await store.snapshot()
-    await store.pulse()
+    await store.pulse('pi-1')
     await store.list()
     await store.remove(name, true)
     await store.removedOf([name])

@@ -45,6 +45,75 @@ t.test('a node whose pod CIDR somebody got while Redis had forgotten it says who
   t.equal(await server.admin.hget('bramble:cidrs', '4:0'), 'thief')
 })
 
+const SWAPPED =
+  /Redis has 10\.42\.(\d)\.0\/24 for this node, whose pods have 10\.42\.(?!\1)\d\.0\/24; if that is right, drain/
+
+t.test(
+  'the leases of two nodes are swapped by hand: both say so soon, and that it is over; no view changes',
+  async (t) => {
+    const { server, one, two } = await startCluster(t)
+    const before = [one.shown, two.shown]
+    const lease = (name: string, index: string) =>
+      server.admin.multi().hset('bramble:leases', name, index).hset('bramble:cidrs', index, name).exec()
+    await lease('pi-1', '4:1')
+    await lease('pi-2', '4:0')
+    for (const member of [one, two]) await until('it is told', () => SWAPPED.test(member.reasons))
+    t.same([one.shown, two.shown], before)
+    await lease('pi-1', '4:0')
+    await lease('pi-2', '4:1')
+    for (const member of [one, two]) await until('it is over', () => member.reasons === '')
+    t.same([one.shown, two.shown], before)
+  },
+)
+
+t.test('a Node that is changed by hand, without a word in the stream, is put right soon', async (t) => {
+  const { server, one } = await startCluster(t)
+  const text = (await server.admin.hget('bramble:nodes', 'pi-1')) ?? ''
+  await server.admin.hset('bramble:nodes', 'pi-1', text.replace('10.42.0.0/24', '10.42.9.0/24'))
+  await until('it is as it was', async () => (await server.admin.hget('bramble:nodes', 'pi-1')) === text)
+  t.same(one.shown, ['pi-1 10.42.0.0/24', 'pi-2 10.42.1.0/24'])
+})
+
+t.test(
+  'a dump comes back in which two nodes have the CIDRs of each other: nobody seeks their pods there',
+  async (t) => {
+    const server = await RedisServer.start(t)
+    for (const [name, address] of [
+      ['pi-2', '192.168.1.2'],
+      ['pi-1', '192.168.1.1'],
+    ] as const)
+      await (await Member.start(t, server.url, name, { address })).source.close()
+    cpSync(server.path('appendonlydir'), server.path('yesterday'), { recursive: true })
+    await server.admin.flushall()
+    const one = await Member.start(t, server.url, 'pi-1')
+    const two = await Member.start(t, server.url, 'pi-2', { address: '192.168.1.2' })
+    const other = await Member.start(t, server.url, 'pi-3', { address: '192.168.1.3' })
+    await until('they know each other', () => [one, two, other].every(({ nodes }) => nodes.size === 3))
+    const [before, counts] = [other.shown, [one, two, other].map(({ changes }) => changes.length)]
+    await server.stop('SIGKILL')
+    rmSync(server.path('appendonlydir'), { recursive: true })
+    cpSync(server.path('yesterday'), server.path('appendonlydir'), { recursive: true })
+    await server.start()
+    for (const member of [one, two]) await until('it is told', () => SWAPPED.test(member.reasons))
+    const told = async (name: string) => (await server.admin.hget('bramble:nodes', name)) ?? ''
+    await until(
+      'Redis has where the pods are',
+      async () => /10\.42\.0\.0/.test(await told('pi-1')) && /10\.42\.1\.0/.test(await told('pi-2')),
+    )
+    const heard = other.changes.length
+    other.source.announce({ encapsulations: ['vxlan'] })
+    await until('the third hears on', () => other.changes.length > heard)
+    for (const [index, { changes }] of [one, two, other].entries())
+      for (const { view } of changes.slice(counts[index]))
+        t.same(
+          [...(view?.nodes.values() ?? [])]
+            .map(({ name, podCidrs }) => `${name} ${podCidrs.map(({ text }) => text)}`)
+            .sort(),
+          before,
+        )
+  },
+)
+
 t.test(
   'Redis lost everything while no agent ran: the first that starts has its former view from its first word on, and puts it back',
   async (t) => {
