@@ -33,30 +33,32 @@ export function renderStatus(status: Status): string {
 }
 
 export function renderAllStatuses(rows: readonly NodeStatusRow[]): string {
-  const table = rows.map(({ node, status, secondsAgo, isSilent }) => {
-    if (!status) return [node, '-', '-', '-', '-', '-', '-', '-', 'silent: its agent has told nothing']
-    const { version, pods, usedPercent, ways, mtuBytes, policies, problem, problems } = status
-    const more = problems > 1 ? ` (and ${problems - 1} more)` : ''
-    const health = problem === undefined ? 'good' : `${problem}${more}`
+  const table = rows.map((row) => {
+    const { node, status, secondsAgo } = row
+    if (!status) return [node, '-', '-', '-', '-', '-', '-', '-', healthOf(row)]
+    const { version, pods, usedPercent, ways, mtuBytes, policies } = status
     const age = `${duration(secondsAgo ?? 0)} ago`
-    return [
-      node,
-      version,
-      pods,
-      `${usedPercent} %`,
-      wayCounts(ways),
-      mtuBytes,
-      policies,
-      age,
-      isSilent ? `silent; was: ${health}` : health,
-    ]
+    return [node, version, pods, `${usedPercent} %`, wayCounts(ways), mtuBytes, policies, age, healthOf(row)]
   })
   return renderTable(['NODE', 'AGENT', 'PODS', 'POOL', 'OTHER NODES', 'MTU', 'POLICIES', 'TOLD', 'HEALTH'], table)
 }
 
-/** Every node has spoken, and has nothing to complain of. */
+/** Every node has spoken, and neither it nor the cluster has anything to complain of. */
 export function areAllGood(rows: readonly NodeStatusRow[]): boolean {
-  return rows.every(({ status, isSilent }) => !isSilent && status?.problems === 0)
+  return rows.every(({ status, isSilent, trouble }) => !isSilent && !trouble && status?.problems === 0)
+}
+
+/** What the cluster says counts more than what its agent said before. */
+function healthOf({ status, isSilent, trouble }: NodeStatusRow): string {
+  const { problem, problems = 0 } = status ?? {}
+  const more = problems > 1 ? ` (and ${problems - 1} more)` : ''
+  const told = problem === undefined ? 'good' : `${problem}${more}`
+  if (trouble) {
+    const since = trouble.secondsAgo === undefined ? '' : ` (since ${duration(trouble.secondsAgo)})`
+    return `${trouble.text}${since}${problem === undefined ? '' : `; was: ${told}`}`
+  }
+  if (!status) return 'silent: its agent has told nothing; on it: bramblectl status'
+  return isSilent ? `silent; was: ${told}; on it: bramblectl status` : told
 }
 
 function source({ source: { server, awaySeconds, changedSecondsAgo } }: StatusDetail): string {

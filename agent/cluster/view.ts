@@ -93,6 +93,31 @@ export interface StatusBoard extends EventSink {
   publish(text: string): void
   /** By the node's name; undefined: its agent has published nothing. */
   published(): ReadonlyMap<string, PublishedText | undefined>
+  /** By the node's name: what the cluster says against it. */
+  unready(): ReadonlyMap<string, NodeUnready>
+  /** On all nodes; undefined: not known. */
+  agentPods(): readonly AgentPod[] | undefined
+}
+
+/** A node that its cluster does not call Ready. */
+export interface NodeUnready {
+  /** Its kubelet says so itself. */
+  readonly isHeard: boolean
+  readonly message: string
+  readonly sinceMs?: number
+}
+
+/** A pod that an agent runs in. */
+export interface AgentPod {
+  readonly namespace: string
+  readonly name: string
+  readonly nodeName: string
+  readonly isReady: boolean
+  readonly isLeaving: boolean
+  /** For programs: `CrashLoopBackOff`, `ImagePullBackOff`, `Evicted`. */
+  readonly reason?: string
+  /** It is ready, or not. */
+  readonly sinceMs?: number
 }
 
 export interface PublishedText {

@@ -56,6 +56,7 @@ export async function publishedStatus({
   network,
   nodes,
   policies,
+  options,
   version,
   problems,
 }: Observed): Promise<PublishedStatus> {
@@ -70,6 +71,7 @@ export async function publishedStatus({
     policies: policies.count,
     ways: Object.fromEntries(Array.from(ways, ([way, all]) => [way, all.length])),
     usedPercent: Math.round(100 * Math.max(0, ...usedShares)),
+    ...(options.datastore === 'kubernetes' && options.kubeconfig === undefined && { runsAs: 'pod' as const }),
     problems: told.length,
     ...(problem !== undefined && { problem }),
   }

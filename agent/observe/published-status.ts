@@ -11,6 +11,8 @@ export interface PublishedStatus {
   readonly ways: Readonly<Record<string, number>>
   /** Addresses that are given out, of the family that has least left, in percent. */
   readonly usedPercent: number
+  /** Absent: a service of the node. */
+  readonly runsAs?: 'pod'
   readonly problems: number
   /** The first of them. */
   readonly problem?: string
@@ -39,7 +41,7 @@ export function parseStatus(
 ): { readonly status: PublishedStatus; readonly atSeconds: number } | undefined {
   const parsed = parseJson(text)
   if (typeof parsed !== 'object' || parsed === null) return undefined
-  const { version, pods, mtuBytes, policies, ways, usedPercent, problems, problem, at } = parsed as Record<
+  const { version, pods, mtuBytes, policies, ways, usedPercent, runsAs, problems, problem, at } = parsed as Record<
     string,
     unknown
   >
@@ -53,6 +55,7 @@ export function parseStatus(
       policies: policies as number,
       ways,
       usedPercent: usedPercent as number,
+      ...(runsAs === 'pod' && { runsAs }),
       problems: problems as number,
       ...(typeof problem === 'string' && { problem }),
     },

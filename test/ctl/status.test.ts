@@ -129,6 +129,21 @@ const ROWS: readonly NodeStatusRow[] = [
   },
   { node: 'pi-3', status: PUBLISHED, secondsAgo: 7200, isSilent: true },
   { node: 'pi-4', isSilent: true },
+  {
+    node: 'pi-5',
+    status: PUBLISHED,
+    secondsAgo: 300,
+    isSilent: false,
+    trouble: { text: 'the node is away', secondsAgo: 180 },
+  },
+  {
+    node: 'pi-6',
+    status: { ...PUBLISHED, problems: 1, problem: 'vxlan is missing' },
+    secondsAgo: 300,
+    isSilent: true,
+    trouble: { text: 'no pod of the agent is on it' },
+  },
+  { node: 'pi-7', isSilent: true, trouble: { text: 'no agent has ever run on it' } },
 ]
 
 t.test('status of all nodes has one line for each, and names those that say nothing', async (t) => {
@@ -138,13 +153,16 @@ t.test('status of all nodes has one line for each, and names those that say noth
 NODE  AGENT  PODS  POOL  OTHER NODES  MTU   POLICIES  TOLD       HEALTH
 pi-1  0.1.0  12    5 %   2 direct     1450  7         0 s ago    good
 pi-2  0.1.0  12    5 %   0            1450  7         5 min ago  the module vxlan is missing (and 2 more)
-pi-3  0.1.0  12    5 %   2 direct     1450  7         2 h ago    silent; was: good
-pi-4  -      -     -     -            -     -         -          silent: its agent has told nothing
+pi-3  0.1.0  12    5 %   2 direct     1450  7         2 h ago    silent; was: good; on it: bramblectl status
+pi-4  -      -     -     -            -     -         -          silent: its agent has told nothing; on it: bramblectl status
+pi-5  0.1.0  12    5 %   2 direct     1450  7         5 min ago  the node is away (since 3 min)
+pi-6  0.1.0  12    5 %   2 direct     1450  7         5 min ago  no pod of the agent is on it; was: vxlan is missing
+pi-7  -      -     -     -            -     -         -          no agent has ever run on it
 `),
   )
 })
 
 t.test('all nodes are well when each has spoken and complains of nothing', async (t) => {
   t.equal(areAllGood(ROWS.slice(0, 1)), true)
-  for (const index of [1, 2, 3]) t.equal(areAllGood(ROWS.slice(index, index + 1)), false)
+  for (const index of [1, 2, 3, 4, 5, 6]) t.equal(areAllGood(ROWS.slice(index, index + 1)), false)
 })

@@ -61,11 +61,11 @@ t.test('status --all has one line for each node, whichever one is asked', async 
   }
 })
 
-t.test('a node without an agent is named as silent, with exit code 1', async (t) => {
+t.test('a node without an agent is named, with what to do, and exit code 1', async (t) => {
   api.objects.put(NODES, { metadata: { name: 'n3' }, spec: { podCIDRs: ['10.42.3.0/24'] }, status: { addresses: [] } })
   await until('it is known', async () => (await ctl(N1, 'status', '--all')).stdout.includes('n3'))
   const { exitCode, stdout } = await ctl(N1, 'status', '--all')
-  t.match(stdout, /\nn3 .*silent: its agent has told nothing\n/)
+  t.match(stdout, /\nn3 .*no agent has ever run on it: .*kubectl describe node n3/)
   t.equal(exitCode, 1)
   const json = JSON.parse((await ctl(N1, 'status', '--all', '-o', 'json')).stdout)
   t.match(json, [
@@ -73,6 +73,36 @@ t.test('a node without an agent is named as silent, with exit code 1', async (t)
     { node: 'n2', secondsAgo: Number },
     { node: 'n3', isSilent: true },
   ])
+})
+
+t.test('of a node whose agent has gone nobody says that it is good: its cluster knows at once', async (t) => {
+  const text = async () => (await ctl(N1, 'status', '--all')).stdout
+  const pod = (status: string, reason: string) =>
+    api.objects.put('/api/v1/pods', {
+      metadata: { name: 'bramble-x', namespace: 'net', labels: { 'app.kubernetes.io/name': 'bramble' } },
+      spec: { nodeName: 'n2', hostNetwork: true, containers: [{ name: 'agent' }] },
+      status: {
+        conditions: [{ type: 'Ready', status }],
+        containerStatuses: [{ state: { waiting: { reason } } }],
+      },
+    })
+  pod('False', 'CrashLoopBackOff')
+  await until('it is told', async () =>
+    /\nn2 .* its agent does not run: CrashLoopBackOff; kubectl -n net logs bramble-x --previous\n/.test(await text()),
+  )
+  t.match(JSON.parse((await ctl(N1, 'status', '--all', '-o', 'json')).stdout), [
+    {},
+    { node: 'n2', isSilent: false, trouble: { text: String } },
+    {},
+  ])
+  pod('True', '')
+  await until('and that it is over', async () => /\nn2 .* good\n/.test(await text()))
+  const ready = (status: string) =>
+    api.objects.mergePatch(NODES, 'n2', { status: { conditions: [{ type: 'Ready', status }] } })
+  ready('Unknown')
+  await until('its node is away', async () => /\nn2 .* the node is away: its kubelet is not heard/.test(await text()))
+  ready('True')
+  await until('and back', async () => /\nn2 .* good\n/.test(await text()))
 })
 
 t.test('the other node hears of trouble, with the words that its own status has', async (t) => {
@@ -95,4 +125,5 @@ t.test('the API server goes: status says so, and since when', async (t) => {
   await api.close()
   await until('it says so', async () => (await ctl(N1, 'status')).stdout.includes(' is away since '))
   t.equal((await ctl(N1, 'status')).exitCode, 1)
+  t.match((await ctl(N1, 'status', '--all')).stdout, /\nn2 .* not known: the API server \S+ is away \(since \d+ s\)/)
 })

@@ -11,7 +11,9 @@ import { ApiError } from './errors.ts'
 import { type Attempt, explain } from './explain.ts'
 import { NetworkCondition } from './network-condition.ts'
 import { NodeEvents } from './node-events.ts'
+import { Noted } from './noted.ts'
 import { PublishedStatuses } from './published-statuses.ts'
+import { unreadyOf } from './readiness.ts'
 import { SERVICE_CIDRS, ServiceCidrs } from './service-cidrs.ts'
 import { type Kind, ObjectStore } from './store.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
@@ -47,6 +49,7 @@ export class KubernetesSource implements ClusterSource {
   readonly #reflector: Reflector
   readonly #announcer: Announcer
   readonly #statuses = new PublishedStatuses()
+  readonly #unready = new Noted(unreadyOf)
   readonly #condition: NetworkCondition
   readonly #backoff: BackoffLimits | undefined
   readonly #closing = new AbortController()
@@ -89,6 +92,8 @@ export class KubernetesSource implements ClusterSource {
       tell: (event) => events.tell(event),
       publish: (text) => this.#announcer.want(text, STATUS_ANNOTATION),
       published: () => this.#statuses.all(),
+      unready: () => this.#unready.all() ?? new Map(),
+      agentPods: () => this.workloads.agentPods(),
     }
     this.#reflector = new Reflector(
       client,
@@ -180,6 +185,7 @@ export class KubernetesSource implements ClusterSource {
         this.#announcer.forget()
         this.#condition.forget()
         this.#statuses.begin()
+        this.#unready.begin()
         this.#nodes.begin()
       },
       put: (object) => {
@@ -188,14 +194,17 @@ export class KubernetesSource implements ClusterSource {
           this.#condition.seen(object)
         }
         this.#statuses.put(object)
+        this.#unready.put(object)
         this.#nodes.put(object)
       },
       remove: (object) => {
         this.#statuses.remove(object)
+        this.#unready.remove(object)
         this.#nodes.remove(object)
       },
       end: () => {
         this.#statuses.end()
+        this.#unready.end()
         this.#nodes.end()
       },
     }

@@ -4,6 +4,7 @@ import { isDnsName } from '../object-fields.ts'
 import { type Policy, policyId } from '../policy.ts'
 import type { ParsedPolicy } from '../policy-object.ts'
 import type { ViewProblem } from '../problem.ts'
+import type { AgentPod } from '../view.ts'
 import { AskError, type ClusterPod, type WorkloadChange, type WorkloadSource, type Workloads } from '../workloads.ts'
 import { AheadOfWatch } from './ahead.ts'
 import type { BackoffLimits } from './backoff.ts'
@@ -20,7 +21,9 @@ import {
   PODS,
   podKind,
 } from './kinds.ts'
+import { both, Noted } from './noted.ts'
 import { type LookEvery, OptionalReflector } from './optional-reflector.ts'
+import { agentPodOf } from './readiness.ts'
 import { ObjectStore } from './store.ts'
 import { Reflector, type Resource } from './watch.ts'
 
@@ -36,6 +39,7 @@ export class KubernetesWorkloads implements WorkloadSource {
   readonly #networkPolicies: ObjectStore<ParsedPolicy>
   readonly #clusterPolicies: ObjectStore<ParsedPolicy>
   readonly #askedPods = new AheadOfWatch(this.#pods)
+  readonly #agentPods = new Noted(agentPodOf)
   readonly #askedNamespaces = new AheadOfWatch(this.#namespaces)
   readonly #reflectors: readonly (Reflector | OptionalReflector)[]
   readonly #closing = new AbortController()
@@ -64,7 +68,7 @@ export class KubernetesWorkloads implements WorkloadSource {
       (reason: string | undefined) =>
         this.#troubled(name, reason)
     this.#reflectors = [
-      new Reflector(client, PODS, this.#askedPods, trouble(PODS), backoff),
+      new Reflector(client, PODS, both(this.#askedPods, this.#agentPods), trouble(PODS), backoff),
       new Reflector(client, NAMESPACES, this.#askedNamespaces, trouble(NAMESPACES), backoff),
       new Reflector(client, NETWORK_POLICIES, this.#networkPolicies, trouble(NETWORK_POLICIES), backoff),
       new OptionalReflector(
@@ -100,6 +104,12 @@ export class KubernetesWorkloads implements WorkloadSource {
     const pod = isThere ? this.#pods.get(key) : undefined
     if (isThere && !pod && problem !== undefined) throw new AskError(`Pod ${key}: ${problem}`)
     return pod
+  }
+
+  /** Those that an agent runs in, on all nodes; undefined until they are listed. */
+  agentPods(): readonly AgentPod[] | undefined {
+    const pods = this.#agentPods.all()
+    return pods && [...pods.values()]
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { statusRow } from '../../../agent/api/status-all.ts'
+import type { PublishedText } from '../../../agent/cluster/view.ts'
 import {
   formatStatus,
   isSameInSubstance,
@@ -24,6 +25,8 @@ t.test('what one agent writes another reads', async (t) => {
   t.same(parseStatus(formatStatus(STATUS, 1000)), { status: STATUS, atSeconds: 1000 })
   const { problem: _, ...good } = { ...STATUS, problems: 0 }
   t.same(parseStatus(formatStatus(good, 1000)), { status: good, atSeconds: 1000 })
+  const inPod = { ...good, runsAs: 'pod' as const }
+  t.same(parseStatus(formatStatus(inPod, 1000)), { status: inPod, atSeconds: 1000 })
 })
 
 t.test('a long problem is cut: all agents keep the words of all nodes', async (t) => {
@@ -62,10 +65,10 @@ t.test(
 )
 
 const NOW_MS = 1_800_000_000_000
+const seen = (published?: PublishedText) => ({ node: 'pi-2', published, unready: undefined, pods: undefined })
 const told = (secondsAgo: number, heardAtMs?: number) =>
   statusRow(
-    'pi-2',
-    { text: formatStatus(STATUS, NOW_MS / 1000 - secondsAgo), ...(heardAtMs !== undefined && { heardAtMs }) },
+    seen({ text: formatStatus(STATUS, NOW_MS / 1000 - secondsAgo), ...(heardAtMs !== undefined && { heardAtMs }) }),
     NOW_MS,
     50_000,
   )
@@ -73,8 +76,8 @@ const told = (secondsAgo: number, heardAtMs?: number) =>
 t.test('a node is silent when it has told nothing for longer than one that lives would', async (t) => {
   t.match(told(RENEW_MS / 1000), { secondsAgo: 600, isSilent: false })
   t.match(told((3 * RENEW_MS) / 1000), { secondsAgo: 1800, isSilent: true })
-  t.same(statusRow('pi-2', undefined, NOW_MS, 50_000), { node: 'pi-2', isSilent: true })
-  t.same(statusRow('pi-2', { text: 'x' }, NOW_MS, 50_000), { node: 'pi-2', isSilent: true })
+  t.same(statusRow(seen(), NOW_MS, 50_000), { node: 'pi-2', isSilent: true })
+  t.same(statusRow(seen({ text: 'x' }), NOW_MS, 50_000), { node: 'pi-2', isSilent: true })
 })
 
 t.test('a node whose clock is wrong is as old as we have heard of it', async (t) => {
