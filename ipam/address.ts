@@ -107,6 +107,14 @@ function longestZeros(groups: readonly number[]): { start: number; length: numbe
   return longest
 }
 
+/**
+ * What formatAddress writes, from what the C library does: where an IPv6 address holds an IPv4 one, inet_ntop(3) ends it with that
+ * (`::ffff:192.0.2.1`). Any other text stays as it is.
+ */
+export function undotted(text: string): string {
+  return /^[0-9a-f:]*:\d+(\.\d+){3}$/.test(text) ? formatAddress(6, parseAddress(text)) : text
+}
+
 /** Tells whether a text that comes from outside is an address as formatAddress writes it. */
 export function isAddress(text: string): boolean {
   try {

@@ -63,7 +63,10 @@ function parseHostIp(value: unknown, field: string): string {
   const remedy = 'use an address of the node, or leave it out for all of them'
   if (typeof value !== 'string') throw refusal(field, value, remedy)
   try {
-    return formatAddress(familyOf(value), parseAddress(value))
+    const number = parseAddress(value)
+    // `::ffff:192.0.2.1` is IPv4 for Go, and so for kubelet and portmap; no packet has it as its destination.
+    const isMapped = familyOf(value) === 6 && number >> 32n === 0xffffn
+    return isMapped ? formatAddress(4, number & 0xffff_ffffn) : formatAddress(familyOf(value), number)
   } catch (error) {
     if (error instanceof AddressError) throw refusal(field, value, remedy)
     throw error

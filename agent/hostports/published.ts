@@ -17,9 +17,11 @@ import {
   LISTINGS,
   listedElement,
   type PortElement,
+  placeOf,
   portElements,
   renderElements,
   renderPorts,
+  wantedElements,
 } from './table.ts'
 
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
@@ -94,8 +96,12 @@ export class PublishedPorts {
     const elements = lease.hostPorts ? portElements(lease) : []
     if (elements.length === 0) return
     await this.#inTurn(() => {
-      const isLast = this.#wanted().length === 0
-      return this.#change(isLast ? renderPorts([]) : renderElements('delete', elements))
+      const wanted = this.#wanted()
+      const places = new Set(wanted.map(placeOf))
+      // The port may be another pod's by now, or the next one's in line: see wantedElements.
+      const isOthers = elements.some((element) => places.has(placeOf(element)))
+      const isWhole = wanted.length === 0 || isOthers
+      return this.#change(isWhole ? renderPorts(wanted) : renderElements('delete', elements))
     }).catch((error) => this.#fail(error))
   }
 
@@ -142,7 +148,7 @@ export class PublishedPorts {
   }
 
   #wanted(): PortElement[] {
-    return this.#input.leases.list().flatMap(portElements)
+    return wantedElements(this.#input.leases.list())
   }
 
   /** Elements alone or, where these do not fit to what is there, the whole. @throws NftablesError */
@@ -177,7 +183,7 @@ export class PublishedPorts {
     if (text === '') return 'the table is gone'
     if (outlineOf(text) !== outlineOf(DEFINITION)) return 'chains or sets are not as they were made'
     const there = new Set((await this.#listed()).map(inWords))
-    const isSame = there.size === new Set(wanted.map(inWords)).size && wanted.every((one) => there.has(inWords(one)))
+    const isSame = there.size === wanted.length && wanted.every((one) => there.has(inWords(one)))
     return isSame ? undefined : 'it has other ports'
   }
 

@@ -1,4 +1,4 @@
-import { type Family, familyOf } from '../../ipam/address.ts'
+import { type Family, familyOf, undotted } from '../../ipam/address.ts'
 import { type HostPort, isAnyAddress, type Protocol } from '../../ipam/host-port.ts'
 import type { Lease } from '../../ipam/leases.ts'
 import { block, type DefinedTable, ip, renderTable, rule, withoutTable } from '../desired/nftables-text.ts'
@@ -90,6 +90,22 @@ export function portElements({ addresses, hostPorts = [] }: Pick<Lease, 'address
   })
 }
 
+/**
+ * What is to be in the table. Records are the kernel's, and anybody with the right may change them: of two pods that have one
+ * port by theirs it leads to the first, and all others keep what they have.
+ */
+export function wantedElements(leases: readonly Pick<Lease, 'addresses' | 'hostPorts'>[]): PortElement[] {
+  const byPlace = new Map<string, PortElement>()
+  for (const element of leases.flatMap(portElements))
+    if (!byPlace.has(placeOf(element))) byPlace.set(placeOf(element), element)
+  return [...byPlace.values()]
+}
+
+/** Where there is room for one. */
+export function placeOf({ set, key }: PortElement): string {
+  return `${set} ${key}`
+}
+
 /** @returns undefined where it is for the other family */
 function mapElement(port: HostPort, address: string, family: Family): PortElement | undefined {
   const { protocol, hostIp, hostPort, containerPort } = port
@@ -126,7 +142,7 @@ function concatenated(listed: unknown): string {
   if (typeof listed !== 'object' || listed === null) return ''
   const { elem, concat = [] } = listed as Listed
   if (elem) return concatenated(elem.val) // somebody has added a comment
-  return concat.map((part) => PROTOCOL_NUMBER[part as Protocol] ?? part).join(' . ')
+  return concat.map((part) => PROTOCOL_NUMBER[part as Protocol] ?? undotted(String(part))).join(' . ')
 }
 
 interface Listed {

@@ -1,3 +1,5 @@
+import { undotted } from '../../ipam/address.ts'
+
 const MARK = /#([0-9a-f]{8})"$/
 /** IPPROTO_* in include/uapi/linux/in.h, by the names that nft has for them. */
 const PROTOCOL_NUMBERS: Readonly<Record<string, string>> = { tcp: '6', udp: '17', sctp: '132' }
@@ -71,11 +73,11 @@ export function listedElement(listed: unknown): readonly [element: string, chain
 }
 
 function textOf(listed: unknown): string | undefined {
-  if (typeof listed === 'string' || typeof listed === 'number') return String(listed)
+  if (typeof listed === 'string' || typeof listed === 'number') return undotted(String(listed))
   if (typeof listed !== 'object' || listed === null) return undefined
   const { elem, concat, prefix, range } = listed as Listed
   if (elem) return textOf(elem.val) // somebody has added a comment
-  if (concat) return concat.map((part) => PROTOCOL_NUMBERS[part] ?? String(part)).join(' . ')
+  if (concat) return concat.map((part) => PROTOCOL_NUMBERS[part] ?? undotted(String(part))).join(' . ')
   if (prefix) return `${prefix.addr}/${prefix.len}`
   return range?.join('-')
 }

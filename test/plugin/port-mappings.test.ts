@@ -34,6 +34,8 @@ t.test('a hostIP gets the one text that an address has', async (t) => {
   t.equal(hostIpOf('192.0.2.1'), '192.0.2.1')
   t.equal(hostIpOf('2001:DB8:0:0::1'), '2001:db8::1')
   t.equal(hostIpOf('0:0::0'), '::')
+  for (const mapped of ['::ffff:192.0.2.1', '::FFFF:c000:201']) t.equal(hostIpOf(mapped), '192.0.2.1', 'as Go has it')
+  t.equal(hostIpOf('::192.0.2.1'), '::c000:201')
   t.equal(hostIpOf(undefined), '')
   t.equal(hostIpOf(null), '')
 })
