@@ -27,6 +27,7 @@ export function renderStatus(status: Status): string {
     ['memory', `${(status.memoryRssBytes / 1048576).toFixed(1)} MiB`],
     ...(detail ? [['as it should be', settled(detail)] as const] : []),
     ...(detail?.lastError ? [['last error', aged(detail.lastError)] as const] : []),
+    ...(detail ? repairs(detail) : []),
     ['health', health(status)],
   ]
   return lines.map(([name, value]) => `${name.padEnd(NAME_WIDTH)}  ${value}`).join('\n')
@@ -94,6 +95,14 @@ function settled({ settledSecondsAgo }: StatusDetail): string {
     ([loop, seconds]) => `${LOOP_WORDS[loop as keyof typeof LOOP_WORDS] ?? loop} ${duration(seconds)} ago`,
   )
   return parts.join(', ') || 'nothing has been looked at yet'
+}
+
+/** An agent of an older version tells nothing of them. */
+function repairs({ repairs = [] }: Partial<StatusDetail>): (readonly [string, string])[] {
+  return repairs.map(({ text, secondsAgo }, index) => [
+    index === 0 ? 'repaired' : '',
+    `${duration(secondsAgo)} ago, what another program had changed: ${text}`,
+  ])
 }
 
 function aged({ text, secondsAgo }: { readonly text: string; readonly secondsAgo: number }): string {

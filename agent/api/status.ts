@@ -2,7 +2,7 @@ import type { PoolUse } from '../../ipam/pool.ts'
 import { LOOPS, type Loop } from '../activity.ts'
 import { forwardingProblems } from '../forwarding.ts'
 import type { AgedText } from '../observe/history.ts'
-import type { Trouble } from '../observe/node-events.ts'
+import { damageOf, type Trouble } from '../observe/node-events.ts'
 import { waysToPeers } from '../observe/now.ts'
 import { spaceProblem } from '../state-space.ts'
 import type { Agent } from './agent.ts'
@@ -51,6 +51,8 @@ export interface StatusDetail {
   readonly problems: readonly AgedText[]
   /** What failed last, and is over: a call of the container runtime, or a problem. */
   readonly lastError?: AgedText
+  /** What another program changed and is as it was again; the last of each loop, the newest first. */
+  readonly repairs: readonly (AgedText & { readonly loop: Loop })[]
 }
 
 export interface WayRow {
@@ -145,6 +147,11 @@ function detail({ network, nodes, touch, observation }: Agent, problems: readonl
       }),
     ),
     problems: problems.map((text) => ({ text, secondsAgo: ago(history.sinceMs(text) ?? nowMs) })),
+    repairs: recorder.lastRepairs().map((repair) => ({
+      loop: repair.loop,
+      text: damageOf(repair),
+      secondsAgo: ago(repair.atMs),
+    })),
     ...(lastError && { lastError: { text: lastError.text, secondsAgo: ago(lastError.atMs) } }),
   }
 }

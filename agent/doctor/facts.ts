@@ -104,6 +104,8 @@ export interface Firewall {
   readonly legacyChains: readonly FirewallChain[]
   /** Tables of iptables-legacy that are there, and that nobody here can show: no iptables-legacy-save. */
   readonly unseenTables: readonly string[]
+  /** The names of sets for rules of iptables. */
+  readonly ipsets: readonly string[]
 }
 
 export interface FirewallChain {
@@ -123,6 +125,8 @@ export interface Network {
   readonly routes: readonly NodeRoute[]
   /** Routes into nothing; none of ours. */
   readonly blackholes: readonly Blackhole[]
+  /** By which packets look up routes elsewhere than in the main table; none of ours. */
+  readonly rules: readonly RoutingRule[]
 }
 
 export interface NodeLink {
@@ -141,6 +145,14 @@ export interface NodeLink {
 export interface NodeRoute {
   readonly destination: string
   readonly link: string
+}
+
+export interface RoutingRule {
+  readonly family: 4 | 6
+  readonly priority: number
+  readonly table: number
+  /** 0: it does not look at it. */
+  readonly mark: number
 }
 
 export interface Blackhole {
@@ -168,6 +180,8 @@ export interface CniPlace {
   readonly confDir: string
   /** In the order in which a runtime takes them; the first one that is whole counts. */
   readonly configs: readonly CniConfig[]
+  /** What else is there. */
+  readonly others: readonly string[]
   readonly binDir: string
   /** Files in binDir that can be run. */
   readonly programs: readonly string[]
@@ -182,6 +196,8 @@ export interface CniConfig {
   readonly name: string
   /** Of the plugins in their order. */
   readonly types: readonly string[]
+  /** Of those among them whom the runtime tells of hostPorts. */
+  readonly portMappers: readonly string[]
 }
 
 export interface Dns {
@@ -204,6 +220,8 @@ export interface AgentState {
         readonly isServing: boolean
         readonly podCidrs: readonly string[]
         readonly problems: readonly string[]
+        /** What another program has changed in the table of policies within the hour, and is as it was again. */
+        readonly rulesRepaired: readonly { readonly text: string; readonly secondsAgo: number }[]
         readonly pid: number
         readonly peers: readonly {
           readonly node: string

@@ -4,9 +4,6 @@ import type { ViewProblem } from '../cluster/problem.ts'
 import type { LocalPod } from '../policy/input.ts'
 import { ProblemLog } from './problem-log.ts'
 
-/** For so long `status` tells that somebody has changed our table. */
-const TELL_OF_REPAIR_MS = 600_000
-
 /** What a person should know of how policies are enforced; in the log it is told once. */
 export class Report {
   readonly #log: Logger
@@ -14,7 +11,6 @@ export class Report {
   readonly #problemLog: ProblemLog
   #problems: readonly ViewProblem[] = []
   #failure: string | undefined
-  #repair: { readonly damage: string; readonly atMs: number } | undefined
 
   constructor(log: Logger, activity: Activity = UNCOUNTED) {
     this.#log = log
@@ -42,7 +38,6 @@ export class Report {
   /** @param words for the log: what has become of it */
   repaired(damage: string, words: string): void {
     this.#log.warn({ damage }, `another program has changed the table of policies${words}`)
-    this.#repair = { damage, atMs: performance.now() }
     this.#activity.repaired('policies', damage)
   }
 
@@ -55,7 +50,6 @@ export class Report {
   problems(pods: Iterable<LocalPod>, failsOpen: boolean): string[] {
     const word = failsOpen ? 'open' : 'closed'
     const unknown = [...pods].filter(({ isUnknown }) => isUnknown)
-    const isFresh = this.#repair && performance.now() - this.#repair.atMs < TELL_OF_REPAIR_MS
     return [
       ...this.#problems.map(({ object, reason }) => `${object}: ${reason}`),
       ...unknown.map(({ pod, link }) =>
@@ -64,9 +58,6 @@ export class Report {
           : `pod ${pod}: the cluster has said nothing of it; it is ${word} until it does`,
       ),
       ...(this.#failure ? [this.#failure] : []),
-      ...(isFresh
-        ? [`another program has changed the table of policies (${this.#repair?.damage}); it is whole again`]
-        : []),
     ]
   }
 }

@@ -1,5 +1,5 @@
-/** For so long it is told what was wrong and is not any more. */
-const REMEMBER_MS = 3_600_000
+/** For so long it is told what was wrong and is not any more, and what was put back. */
+export const REMEMBER_MS = 3_600_000
 
 export interface AgedText {
   readonly text: string

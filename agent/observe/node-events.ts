@@ -42,9 +42,7 @@ const LOOP_WORDS = {
 
 export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repairs }: Trouble): Occurrence[] {
   const exhausted = exhaustedCidrs.map((cidr) => `no address is free in ${cidr}: see bramblectl ipam`)
-  const repaired = repairs.map(
-    ({ loop, what }) => `another program changed ${LOOP_WORDS[loop]} (${what}); it is whole again`,
-  )
+  const repaired = repairs.map((repair) => `another program changed ${damageOf(repair)}; it is whole again`)
   return [
     ...event('NetworkDegraded', nodes),
     ...event('PoliciesNotEnforced', policies),
@@ -52,6 +50,11 @@ export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repair
     ...event('OtherNetworkFirst', installation),
     ...event('DriftRepaired', [...new Set(repaired)]),
   ]
+}
+
+/** What somebody did, and has been undone. */
+export function damageOf({ loop, what }: Pick<Repair, 'loop' | 'what'>): string {
+  return `${LOOP_WORDS[loop]} (${what})`
 }
 
 function event(reason: Reason, messages: readonly string[]): Occurrence[] {

@@ -1,6 +1,7 @@
 import { type Activity, LOOPS, type Loop } from '../activity.ts'
 import type { Family } from './family.ts'
 import { Histogram } from './histogram.ts'
+import { REMEMBER_MS } from './history.ts'
 import { Tally } from './tally.ts'
 
 const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION']
@@ -40,6 +41,7 @@ export class Recorder implements Activity {
     LOOPS.map((loop) => ({ loop })),
   )
   readonly #lastPassMs = new Map<Loop, number>()
+  readonly #lastRepairs = new Map<Loop, Repair>()
   readonly #onRepair: ((repair: Repair) => void)[] = []
   #failedCall: FailedCall | undefined
 
@@ -68,11 +70,19 @@ export class Recorder implements Activity {
 
   repaired(loop: Loop, what: string): void {
     this.#repairs.add({ loop })
-    for (const tell of this.#onRepair) tell({ loop, what, atMs: performance.now() })
+    const repair = { loop, what, atMs: performance.now() }
+    this.#lastRepairs.set(loop, repair)
+    for (const tell of this.#onRepair) tell(repair)
   }
 
   onRepair(tell: (repair: Repair) => void): void {
     this.#onRepair.push(tell)
+  }
+
+  /** The last one of each loop, for an hour; the newest first. */
+  lastRepairs(nowMs = performance.now()): Repair[] {
+    const repairs = [...this.#lastRepairs.values()].filter(({ atMs }) => nowMs - atMs < REMEMBER_MS)
+    return repairs.sort((a, b) => b.atMs - a.atMs)
   }
 
   get failedCall(): FailedCall | undefined {

@@ -84,6 +84,10 @@ t.test('an agent that serves tells the age of all that it says', async (t) => {
       { text: 'another', secondsAgo: 600 },
     ],
     lastError: { text: 'ADD: no address is free', secondsAgo: 180 },
+    repairs: [
+      { loop: 'policies', text: 'the table of policies (the table is gone)', secondsAgo: 40 },
+      { loop: 'nodes', text: 'the network between nodes (route 10.42.2.0/24)', secondsAgo: 600 },
+    ],
   }
   t.equal(
     renderStatus({ ...STATUS, datastore: 'kubernetes', problems: ['one', 'another'], detail }),
@@ -104,6 +108,8 @@ under way        1 calls, 3 links to delete
 memory           61.3 MiB
 as it should be  ways to nodes 30 s ago, policies 2 h ago
 last error       3 min ago: ADD: no address is free
+repaired         40 s ago, what another program had changed: the table of policies (the table is gone)
+                 10 min ago, what another program had changed: the network between nodes (route 10.42.2.0/24)
 health           one (since 5 s)
                  another (since 10 min)
 `),

@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { UNCOUNTED } from '../../agent/activity.ts'
 import { parseNetworkPolicyObject } from '../../agent/cluster/network-policy-object.ts'
 import { policyId } from '../../agent/cluster/policy.ts'
 import type {
@@ -130,6 +131,8 @@ export class EnforcementLab {
   readonly table: KernelTable
   /** Addresses of which connections may be forgotten. */
   readonly freed: string[] = []
+  /** What another program had changed in the table, and is put back. */
+  readonly repaired: string[] = []
   readonly enforcement: PolicyEnforcement
   readonly leases: Leases
 
@@ -156,6 +159,7 @@ export class EnforcementLab {
         rulesChanged: () => {},
         close: async () => {},
       },
+      activity: { ...UNCOUNTED, repaired: (_, damage) => void this.repaired.push(damage) },
       log: pino({ level: 'silent' }),
     })
   }

@@ -6,9 +6,6 @@ import { sharedCidr } from './cidrs.ts'
 /** What another check says of the same thing, with a command that mends it (agent/forwarding.ts, agent/install/installation.ts). */
 const TOLD_BETTER = /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )/
 
-/** What was repaired before anybody asked (agent/enforcement/report.ts). */
-const REPAIRED = /^another program has changed .*; it is whole again$/
-
 /** The agent, and what it says of itself. Pure, as are all checks. */
 export const AGENT_CHECKS = [
   check({
@@ -69,7 +66,7 @@ export const AGENT_CHECKS = [
     needs: ['agent'],
     find: ({ agent: { answers } }) =>
       (answers?.isServing ? answers.problems : [])
-        .filter((problem) => ![TOLD_BETTER, REPAIRED].some((one) => one.test(problem)))
+        .filter((problem) => !TOLD_BETTER.test(problem))
         .filter((problem) => !isOfApiServer(problem) && sharedCidr(problem) === undefined)
         .map((problem) => ({
           severity: 'error',
@@ -83,16 +80,14 @@ export const AGENT_CHECKS = [
     symptom: 'Events DriftRepaired; connections that break off now and then, on one node',
     needs: ['agent'],
     find: ({ agent: { answers } }) =>
-      (answers?.problems ?? [])
-        .filter((problem) => REPAIRED.test(problem))
-        .map((problem) => ({
-          severity: 'warning',
-          what: problem,
-          why: 'what flushes all rules takes those of policies and of Services along; the agent puts back its own alone',
-          advice:
-            'find what does that: a start of nftables.service with "flush ruleset" in its file, a script, a firewall that is reloaded; it shall flush its own tables only',
-          remedies: [command("grep -rn 'flush ruleset' /etc/nftables* /etc/network /etc/systemd/system")],
-        })),
+      (answers?.rulesRepaired ?? []).map(({ text, secondsAgo }) => ({
+        severity: 'warning',
+        what: `another program has changed ${text}, ${secondsAgo} s ago; it is whole again`,
+        why: 'what flushes all rules takes those of policies and of Services along; the agent puts back its own alone',
+        advice:
+          'find what does that: a start of nftables.service with "flush ruleset" in its file, a script, a firewall that is reloaded; it shall flush its own tables only',
+        remedies: [command("grep -rn 'flush ruleset' /etc/nftables* /etc/network /etc/systemd/system")],
+      })),
   }),
   check({
     name: 'leases-differ',

@@ -29,11 +29,12 @@ const ANSWER_MS = 4_000
 const silent = (places: Places) => ({ lastWords: [], ...runnerOf(places) })
 
 async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<AgentState['answers']>> {
-  const { version, podCidrs, problems, pid } = await inTime(ask('status'))
+  const { version, podCidrs, problems, pid, detail } = await inTime(ask('status'))
+  const rulesRepaired = (detail?.repairs ?? []).filter(({ loop }) => loop === 'policies')
   // One of another version may not know what this one asks.
   const peers = isServing ? await inTime(ask('nodes')).catch(() => []) : []
   const differences = isServing ? await inTime(ask('ipam check')).catch(() => []) : []
-  return { version, isServing, podCidrs, problems, pid, peers, differences }
+  return { version, isServing, podCidrs, problems, rulesRepaired, pid, peers, differences }
 }
 
 /** @throws Error when the agent is there, and says nothing */

@@ -14,7 +14,8 @@ export const UPLINK: NodeLink = {
 
 export const PLACE: CniPlace = {
   confDir: '/etc/cni/net.d',
-  configs: [{ file: '10-bramble.conflist', name: 'bramble', types: ['bramble', 'portmap'] }],
+  configs: [{ file: '10-bramble.conflist', name: 'bramble', types: ['bramble', 'portmap'], portMappers: ['bramble'] }],
+  others: [],
   binDir: '/opt/cni/bin',
   programs: ['bramble', 'loopback', 'portmap'],
   pluginVersion: '0.1.0',
@@ -49,7 +50,7 @@ export const HEALTHY: Facts = {
     ]),
     conntrack: { count: 1_000, max: 131_072 },
   },
-  firewall: { chains: [], texts: new Map(), legacyTables: [], legacyChains: [], unseenTables: [] },
+  firewall: { chains: [], texts: new Map(), legacyTables: [], legacyChains: [], unseenTables: [], ipsets: [] },
   network: {
     links: [
       UPLINK,
@@ -60,6 +61,7 @@ export const HEALTHY: Facts = {
       { destination: '192.168.1.0/24', link: 'eth0' },
     ],
     blackholes: [],
+    rules: [],
   },
   keepers: { networkManager: { runs: true, leavesOurs: true }, networkd: { runs: true, leavesOurs: true } },
   cni: { places: [PLACE], runtime: { file: '/etc/containerd/config.toml' }, unseenRuntime: undefined },
@@ -76,6 +78,7 @@ export const HEALTHY: Facts = {
       isServing: true,
       podCidrs: ['10.42.1.0/24', 'fd42:0:0:1::/64'],
       problems: [],
+      rulesRepaired: [],
       pid: 7,
       peers: [{ node: 'pi-2', podCidrs: ['10.42.2.0/24'], ways: ['vxlan'] }],
       differences: [],
@@ -105,7 +108,7 @@ export function place(change: Partial<typeof PLACE>): Pick<Facts, 'cni'> {
   return { cni: { ...HEALTHY.cni, places: [{ ...PLACE, ...change }] } }
 }
 
-export const FLANNEL = { file: '05-flannel.conflist', name: 'cbr0', types: ['flannel', 'portmap'] }
+export const FLANNEL = { file: '05-flannel.conflist', name: 'cbr0', types: ['flannel', 'portmap'], portMappers: ['portmap'] }
 
 /** A link of somebody else. */
 export function foreignLink(name: string, change: Partial<NodeLink> = {}): NodeLink {

@@ -44,6 +44,15 @@ t.test('the last call that failed is kept with its reason, but not what STATUS s
   t.match(recorder.failedCall, { command: 'ADD', reason: 'no address is free (see: bramblectl ipam)' })
 })
 
+t.test('the last repair of each loop is told for an hour, the newest first', async (t) => {
+  const recorder = new Recorder()
+  for (const what of ['one', 'another']) recorder.repaired('nodes', what)
+  await new Promise((resolve) => setTimeout(resolve, 2))
+  recorder.repaired('policies', 'the table is gone')
+  t.match(recorder.lastRepairs(), [{ loop: 'policies' }, { loop: 'nodes', what: 'another' }])
+  t.same(recorder.lastRepairs(performance.now() + 3_600_000), [])
+})
+
 t.test('a loop that fails was not as it should be, and says since when it was', async (t) => {
   const recorder = new Recorder()
   recorder.passed('nodes', 5, true)

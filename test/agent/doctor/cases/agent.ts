@@ -62,7 +62,6 @@ export const AGENT_CASES: readonly Case[] = [
             'net/ipv4/ip_forward is 0: the node drops what pods send and get',
             '/etc/cni/net.d/05-flannel.conflist comes before 10-bramble.conflist: pods get their network from "flannel"',
             'the API server https://10.96.0.1:443: not reachable (ECONNREFUSED), for more than 1 min; the last view stays in force',
-            'another program has changed the table of policies (the table is gone); it is whole again',
             'the pod CIDR 10.42.1.0/24 of pi-3 overlaps 10.42.1.0/24 of pi-2; give one of them another',
           ],
         },
@@ -78,7 +77,7 @@ export const AGENT_CASES: readonly Case[] = [
         ...agent,
         answers: {
           ...answers,
-          problems: ['another program has changed the table of policies (the table is gone); it is whole again'],
+          rulesRepaired: [{ text: 'the table of policies (the table is gone)', secondsAgo: 40 }],
         },
       },
     },
