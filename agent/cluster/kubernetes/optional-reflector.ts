@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { isServed } from './discovery.ts'
 import { ApiError } from './errors.ts'
 import { explain, roughly } from './explain.ts'
+import { Rounds } from './rounds.ts'
 import { Reflector, type Resource, type Sink } from './watch.ts'
 
 /** In milliseconds: how often to look whether the kind has come or gone; and while there is trouble with it. */
@@ -26,9 +26,7 @@ export class OptionalReflector {
   readonly #limits: BackoffLimits | undefined
   readonly #backoff: Backoff
   readonly #lookEvery: LookEvery
-  readonly #closing = new AbortController()
-  #nap = new AbortController()
-  #running: Promise<void> | undefined
+  readonly #rounds = new Rounds((signal) => this.#look(signal).catch((error: unknown) => this.#failed(error)))
   /** While the kind is there. */
   #reflector: Reflector | undefined
   #isAbsent = false
@@ -54,28 +52,17 @@ export class OptionalReflector {
   }
 
   start(): void {
-    this.#running = this.#run()
+    this.#rounds.start()
   }
 
   async close(): Promise<void> {
-    this.#closing.abort()
-    await this.#running
+    await this.#rounds.close()
     await this.#reflector?.close()
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      this.#nap = new AbortController()
-      const waitMs = await this.#look().catch((error: unknown) => this.#failed(error))
-      const either = AbortSignal.any([signal, this.#nap.signal])
-      await delay(waitMs, undefined, { signal: either }).catch(() => {})
-    }
-  }
-
   /** @returns the milliseconds until the next look */
-  async #look(): Promise<number> {
-    const isThere = await isServed(this.#client, this.#resource, this.#closing.signal)
+  async #look(signal: AbortSignal): Promise<number> {
+    const isThere = await isServed(this.#client, this.#resource, signal)
     this.#awaySinceMs = undefined
     if (isThere && !this.#reflector) this.#came()
     if (!isThere && !this.#isAbsent) await this.#went()
@@ -90,7 +77,7 @@ export class OptionalReflector {
     this.#tell(undefined)
     const tell = (reason: string | undefined) => {
       this.#tell(reason)
-      if (reason !== undefined) this.#nap.abort() // it may be gone
+      if (reason !== undefined) this.#rounds.hurry() // it may be gone
     }
     this.#reflector = new Reflector(this.#client, this.#resource, this.#sink, tell, this.#limits)
     this.#reflector.start()
@@ -106,7 +93,7 @@ export class OptionalReflector {
 
   /** Where there is a reflector, it tells what is wrong. @returns the milliseconds until the next try */
   #failed(error: unknown): number {
-    if (this.#closing.signal.aborted) return 0
+    if (this.#rounds.signal.aborted) return 0
     this.#awaySinceMs ??= performance.now()
     const [resource] = /^\/apis\/[^/]+\/[^/]+/.exec(this.#resource.path) ?? [this.#resource.path]
     if (!this.#reflector)

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Cidr } from '../../../ipam/address.ts'
 import { ObjectError } from '../object-fields.ts'
@@ -10,6 +9,7 @@ import type { ApiClient } from './client.ts'
 import { isServed } from './discovery.ts'
 import { ApiError } from './errors.ts'
 import { explain } from './explain.ts'
+import { Rounds } from './rounds.ts'
 import type { Resource } from './watch.ts'
 
 /** Since Kubernetes 1.33; what the API server was started with is one of them. */
@@ -30,8 +30,7 @@ export class ServiceCidrs {
   readonly #onChange: () => void
   readonly #backoff: Backoff
   readonly #lookEveryMs: Readonly<typeof LOOK_EVERY_MS>
-  readonly #closing = new AbortController()
-  #running: Promise<void> | undefined
+  readonly #rounds = new Rounds((signal) => this.#round(signal))
   #cidrs: readonly Cidr[] = []
   #isAsked = false
   #trouble: ViewProblem | undefined
@@ -75,23 +74,19 @@ export class ServiceCidrs {
   }
 
   start(): void {
-    this.#running = this.#run()
+    this.#rounds.start()
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort()
-    await this.#running
+  close(): Promise<void> {
+    return this.#rounds.close()
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      const before = [this.#cidrs, this.#isAsked, this.#trouble?.reason]
-      const waitMs = await this.#look(signal)
-      const after = [this.#cidrs, this.#isAsked, this.#trouble?.reason]
-      if (!signal.aborted && before.some((one, index) => one !== after[index])) this.#onChange()
-      await delay(waitMs, undefined, { signal }).catch(() => {})
-    }
+  async #round(signal: AbortSignal): Promise<number> {
+    const before = [this.#cidrs, this.#isAsked, this.#trouble?.reason]
+    const waitMs = await this.#look(signal)
+    const after = [this.#cidrs, this.#isAsked, this.#trouble?.reason]
+    if (!signal.aborted && before.some((one, index) => one !== after[index])) this.#onChange()
+    return waitMs
   }
 
   /** @returns the milliseconds until the next look */

@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ApiObject } from './answers.ts'
 import { Backoff, type BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
 import { ApiError, UnreachableError } from './errors.ts'
 import { type Attempt, explain, roughly } from './explain.ts'
 import { isOlder } from './resource-version.ts'
+import { Rounds } from './rounds.ts'
 
 /** How long the server is asked to keep one watch, in seconds; by chance, so that agents do not come back together. */
 const WATCH_SECONDS = { least: 300, most: 600 } as const
@@ -41,8 +41,7 @@ export class Reflector {
   readonly #sink: Sink
   readonly #onTrouble: (reason: string | undefined) => void
   readonly #backoff: Backoff
-  readonly #closing = new AbortController()
-  #running: Promise<void> | undefined
+  readonly #rounds = new Rounds(() => this.#round())
   /** undefined: to be listed. */
   #version: string | undefined
   #awaySinceMs: number | undefined
@@ -64,21 +63,16 @@ export class Reflector {
   }
 
   start(): void {
-    this.#running = this.#run()
+    this.#rounds.start()
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort()
-    await this.#running
+  close(): Promise<void> {
+    return this.#rounds.close()
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      const waitMs = await this.#once().catch((error: unknown) => this.#failed(error))
-      // Not told when it is aborted: the loop looks.
-      await delay(Math.max(waitMs, this.#backoff.nextMs()), undefined, { signal }).catch(() => {})
-    }
+  async #round(): Promise<number> {
+    const waitMs = await this.#once().catch((error: unknown) => this.#failed(error))
+    return Math.max(waitMs, this.#backoff.nextMs())
   }
 
   /** Up to the end of one watch. @returns 0, the milliseconds to wait */
@@ -94,14 +88,14 @@ export class Reflector {
    * nothing until they have caught up. It takes new connections to get there, so each of them looks.
    */
   async #isOfTheFuture(version: string): Promise<boolean> {
-    return isOlder(await this.#client.newestVersion(this.#resource.path, this.#closing.signal), version)
+    return isOlder(await this.#client.newestVersion(this.#resource.path, this.#rounds.signal), version)
   }
 
   /** @returns the list's version */
   async #list(): Promise<string> {
     const { path, kind, apiVersion } = this.#resource
     this.#sink.begin()
-    const version = await this.#client.list(path, this.#closing.signal, (item) =>
+    const version = await this.#client.list(path, this.#rounds.signal, (item) =>
       this.#sink.put(Object.assign(item, { kind, apiVersion })),
     )
     this.#sink.end(version)
@@ -118,7 +112,7 @@ export class Reflector {
       await this.#client.watch(
         this.#resource.path,
         query,
-        this.#closing.signal,
+        this.#rounds.signal,
         () => (healthy = setTimeout(() => this.#healthy(), HEALTHY_AFTER_MS)),
         ({ type, object }) => {
           if (type === 'DELETED') this.#sink.remove(object)
@@ -141,7 +135,7 @@ export class Reflector {
 
   /** @returns the milliseconds that the server wants us to wait */
   #failed(failure: unknown): number {
-    if (this.#closing.signal.aborted) return 0
+    if (this.#rounds.signal.aborted) return 0
     const attempt: Attempt = { verb: failure instanceof WatchFailure ? 'watch' : 'list', resource: this.#resource.name }
     const error = failure instanceof WatchFailure ? failure.cause : failure
     if (asksForList(error)) this.#version = undefined
