@@ -12,8 +12,17 @@ const madvise = bindQuietly<[bigint, bigint, number]>('int madvise(uintptr_t sta
  * went through once, an agent that works needs a third, and one that waits a tenth.
  */
 export function forgetFilePages(): void {
-  for (const { start, end } of unwrittenMappings(readFileSync('/proc/self/smaps', 'utf8')))
-    madvise(start, end - start, MADV_DONTNEED) // what may not be dropped, since it is locked, stays
+  // What may not be dropped, since it is locked, stays.
+  for (const { start, end } of unwrittenMappings(ownMappings())) madvise(start, end - start, MADV_DONTNEED)
+}
+
+/** Nothing is worth an end of the agent: on a kernel without CONFIG_PROC_PAGE_MONITOR, or with no descriptor left, all stays. */
+function ownMappings(): string {
+  try {
+    return readFileSync('/proc/self/smaps', 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /**

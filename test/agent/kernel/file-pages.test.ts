@@ -1,6 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { forgetFilePages, unwrittenMappings } from '../../../agent/kernel/file-pages.ts'
+
+const run = promisify(execFile)
 
 const mapping = (line: string, anonymousKb = 0, swapKb = 0) =>
   `${line}
@@ -41,4 +45,17 @@ t.test('it takes most of the program out of the memory of the process, and every
   forgetFilePages()
   t.ok(rssFileKb() < before * 0.6, `${before} kB, then ${rssFileKb()} kB`)
   t.equal(JSON.stringify(structuredClone({ a: new Date(0).toISOString() })), '{"a":"1970-01-01T00:00:00.000Z"}')
+})
+
+t.test('where nobody can read what is mapped everything stays, and goes on', async (t) => {
+  const descriptors: number[] = []
+  await run('prlimit', ['--pid', String(process.pid), '--nofile=256:'])
+  try {
+    for (;;) descriptors.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    t.match(error, { code: 'EMFILE' })
+  }
+  t.throws(() => readFileSync('/proc/self/smaps'), { code: 'EMFILE' })
+  t.doesNotThrow(forgetFilePages)
+  for (const fd of descriptors) closeSync(fd)
 })
