@@ -62,6 +62,28 @@ export async function listRules(netlink: Netlink, family: Family): Promise<Rule[
   })
 }
 
+/** What sends packets to a table, by whatever it looks at. */
+export interface TableRule extends Pick<Rule, 'table' | 'priority' | 'protocol'> {
+  /** Of the packet; 0: it does not look at it. */
+  readonly mark: number
+}
+
+/** All but those that each namespace has at first. @throws KernelError */
+export async function listTableRules(netlink: Netlink, family: Family): Promise<TableRule[]> {
+  const messages = await dumpRules(netlink, family)
+  return messages
+    .filter((message) => !isDefaultRule(message) && message.body[7] === FR_ACT_TO_TBL)
+    .map(({ body }) => {
+      const attributes = readAttributes(body.subarray(INFO_BYTES))
+      return {
+        table: readU32(attributes.get(FRA_TABLE)) ?? body[4] ?? 0,
+        priority: readU32(attributes.get(FRA_PRIORITY)) ?? 0,
+        protocol: attributes.get(FRA_PROTOCOL)?.[0] ?? 0,
+        mark: readU32(attributes.get(FRA_FWMARK)) ?? 0,
+      }
+    })
+}
+
 /** Do the routes of the main table alone not tell where a packet goes? @throws KernelError */
 export async function hasMoreThanDefaultRules(netlink: Netlink): Promise<boolean> {
   const [rules4, rules6] = await Promise.all([dumpRules(netlink, 4), dumpRules(netlink, 6)])

@@ -104,6 +104,25 @@ export const CNI_CHECKS = [
       }),
   }),
   check({
+    name: 'hostports-unhandled',
+    symptom: 'a pod with a hostPort runs, and nobody reaches it there: connection refused, and no error anywhere',
+    needs: ['cni'],
+    find: ({ cni }) =>
+      used(cni.places).flatMap((place): Finding[] => {
+        const [first] = isWhole(place)
+        if (!first || !isOurs(first) || first.portMappers.length > 0) return []
+        return [
+          {
+            severity: 'warning',
+            what: `${place.confDir}/${first.file} gives no plugin the capability portMappings`,
+            why: 'the runtime tells nobody of hostPorts, and leaves them out without a word; k3s opens the ports of LoadBalancers by them',
+            advice: `give it to bramble in that file: "capabilities": { "portMappings": true }; pods that are made then have theirs. Where the agent has --cni-conf-dir, it writes a file that has it: take away the other one`,
+            remedies: [],
+          },
+        ]
+      }),
+  }),
+  check({
     name: 'chained-plugin-missing',
     symptom: 'pods fail with "failed to find plugin \\"portmap\\" in path"',
     needs: ['cni', 'machine'],

@@ -1,4 +1,4 @@
-import type { CniFiles } from '../facts.ts'
+import type { CniFiles, RoutingRule } from '../facts.ts'
 
 /** Other networks of pods, and by what each is known. */
 
@@ -13,6 +13,11 @@ export interface Leaver {
   readonly comment?: RegExp
   /** Of nftables, without its family. */
   readonly table: RegExp
+  /** Of ipsets, which rules of iptables look into. */
+  readonly set?: RegExp
+  readonly rule?: (rule: RoutingRule) => boolean
+  /** Beside its network configuration. */
+  readonly file?: RegExp
   /** By which its routes are known (linux/rtnetlink.h, RTPROT_…). */
   readonly protocols?: readonly number[]
   /** Of a plugin in a network configuration. */
@@ -38,6 +43,9 @@ export const LEAVERS: readonly Leaver[] = [
     chain: /^cali[-:]/,
     comment: /^cali:/,
     table: /^calico$/,
+    set: /^cali(4|6)/,
+    rule: ({ priority, mark }) => priority === 99 && mark !== 0, // WireguardRoutingRulePriority of Felix
+    file: /^calico-(kubeconfig|tls)$/,
     protocols: [80, 12], // DeviceRouteProtocol of Felix; RTPROT_BIRD
     type: /^calico(-ipam)?$/,
   },
@@ -46,6 +54,9 @@ export const LEAVERS: readonly Leaver[] = [
     link: /^(cilium_.+|lxc[0-9a-f]{12}|lxc_health)$/,
     chain: /^(OLD_)?CILIUM_/,
     table: /^cilium$/,
+    set: /^cilium_/,
+    rule: ({ table }) => table === 2004 || table === 2005, // pkg/datapath/linux/linux_defaults: to and from its proxy
+    file: /\.cilium_bak$/,
     type: /^cilium-cni$/,
   },
   {
@@ -53,6 +64,7 @@ export const LEAVERS: readonly Leaver[] = [
     link: /^(weave|vethwe.+|vxlan-6784)$/,
     chain: /^WEAVE/,
     table: /^weave$/,
+    set: /^weave-/,
     type: /^weave-net$/,
   },
   {
@@ -61,6 +73,8 @@ export const LEAVERS: readonly Leaver[] = [
     tunnel: /^tun-.{8,}$/,
     chain: /^KUBE-(ROUTER|NWPLCY|POD-FW)/,
     table: /^kube-router(-filter)?-ipv[46]$/,
+    set: /^(inet6:)?(kube-router-|KUBE-(SRC|DST)-)/,
+    rule: ({ table }) => table >= 77 && table <= 79, // pkg/utils, pkg/controllers/proxy: kube-router, its DSR, its external addresses
     type: /^kube-router$/,
   },
   {

@@ -29,3 +29,30 @@ export const LEFTOVER_ROUTES = check({
       ? UNCONFIGURED
       : undefined,
 })
+
+/** They come before the main table, whatever that says. */
+export const LEFTOVER_ROUTING_RULES = check({
+  name: 'leftover-routing-rules',
+  symptom: 'after a migration: `ip route get` names another way than `ip route show`',
+  needs: ['network', 'cni'],
+  find: ({ network: { rules }, cni }) =>
+    LEAVERS.flatMap((leaver) => {
+      const found = rules.filter((one) => leaver.rule?.(one))
+      if (found.length === 0 || isInUse(leaver, cni)) return []
+      return [
+        {
+          severity: 'warning',
+          what: `${leaver.name} has left rules that send packets to other tables of routes: ${few(found.map(({ priority, table }) => `${table} (priority ${priority})`))}`,
+          why: 'routes that are there come before ours, and before those of the node',
+          advice: 'a reboot takes them all; if another program has a table of this number, leave them',
+          remedies: found
+            .slice(0, 20)
+            .map(({ family, priority, table }) =>
+              command(`ip ${family === 6 ? '-6 ' : ''}rule delete priority ${priority} table ${table}`),
+            ),
+        },
+      ]
+    }),
+  doubt: ({ network: { rules }, cni }) =>
+    !isConfigured(cni) && rules.some((one) => LEAVERS.some(({ rule }) => rule?.(one))) ? UNCONFIGURED : undefined,
+})

@@ -2,7 +2,8 @@ import { check } from '../check.ts'
 import type { AgentState, Firewall, FirewallChain, NodeLink } from '../facts.ts'
 import { command, type Finding, shellWord } from '../finding.ts'
 import { few, isConfigured, isInUse, LEAVERS, type Leaver, UNCONFIGURED } from './leavers.ts'
-import { LEFTOVER_ROUTES } from './leftover-routes.ts'
+import { LEFTOVER_ROUTES, LEFTOVER_ROUTING_RULES } from './leftover-routes.ts'
+import { LEFTOVER_SETS } from './leftover-sets.ts'
 import { setAside } from './set-aside.ts'
 import { unseenRules } from './unseen.ts'
 
@@ -37,6 +38,32 @@ export const LEFTOVER_CHECKS = [
         : undefined,
   }),
   LEFTOVER_ROUTES,
+  LEFTOVER_ROUTING_RULES,
+  check({
+    name: 'leftover-files',
+    symptom: 'a token of a network that has been removed still opens the API server to whoever reads it on the node',
+    needs: ['cni'],
+    find: ({ cni }) =>
+      cni.places.flatMap(({ confDir, others }) =>
+        LEAVERS.flatMap((leaver): Finding[] => {
+          const found = others.filter((name) => leaver.file?.test(name))
+          if (found.length === 0 || isInUse(leaver, cni)) return []
+          return [
+            {
+              severity: 'note',
+              what: `${leaver.name} has left ${few(found)} in ${confDir}`,
+              why: 'no runtime reads it; a kubeconfig has the rights of its network for as long as its account is there',
+              remedies: [command(`rm ${found.map((name) => shellWord(`${confDir}/${name}`)).join(' ')}`)],
+            },
+          ]
+        }),
+      ),
+    doubt: ({ cni }) =>
+      !isConfigured(cni) &&
+      cni.places.some(({ others }) => LEAVERS.some(({ file }) => others.some((name) => file?.test(name))))
+        ? UNCONFIGURED
+        : undefined,
+  }),
   check({
     name: 'leftover-conflists',
     symptom: 'when Bramble is taken from a node, pods get addresses of the network before',
@@ -44,7 +71,7 @@ export const LEFTOVER_CHECKS = [
     find: ({ cni }) =>
       cni.places.flatMap(({ confDir, configs }): Finding[] => {
         const ours = configs.findIndex(({ types }) => types.includes('bramble'))
-        return configs.slice(ours + 1).flatMap(({ file, types }) => {
+        return configs.slice(ours + 1).flatMap(({ file, types }): Finding[] => {
           const leaver = LEAVERS.find(({ type }) => types[0] !== 'bridge' && types.some((one) => type.test(one)))
           if (ours < 0 || !leaver) return []
           return [
@@ -81,6 +108,7 @@ export const LEFTOVER_CHECKS = [
         ? UNCONFIGURED
         : unseenRules(firewall),
   }),
+  LEFTOVER_SETS, // a set that a rule names stays
 ]
 
 /** The agent waits for the addresses of such a link (agent/nodes/overlap.ts), and no pod of another network is left. */

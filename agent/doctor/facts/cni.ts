@@ -7,6 +7,8 @@ import { outputOf } from './command.ts'
 /** k3s' own, while it has its flannel; without that it takes those of everybody. */
 const K3S = '/var/lib/rancher/k3s'
 
+const CONFIG_FILE = /\.(conf|conflist|json)$/
+
 const RUNTIME_FILES = [`${K3S}/agent/etc/containerd/config.toml`, '/etc/containerd/config.toml']
 
 export async function cni(places: Places): Promise<CniFiles> {
@@ -28,12 +30,14 @@ function unseen(places: Places): string | undefined {
 
 async function placeOf(places: Places, confDir: string, binDir: string): Promise<CniPlace> {
   // In the order of bytes, as runtimes sort (go-cni/opts.go, loadFromConfDir; libcni/api.go, ConfFiles).
-  const files = places.list(confDir).filter((name) => /\.(conf|conflist|json)$/.test(name))
+  const names = places.list(confDir)
+  const files = names.filter((name) => CONFIG_FILE.test(name))
   const programs = places.list(binDir).filter((name) => isProgram(places.path(join(binDir, name))))
   return {
     confDir,
     binDir,
     configs: files.map((file) => parseConfig(file, places.read(join(confDir, file)))),
+    others: names.filter((name) => !CONFIG_FILE.test(name)),
     programs,
     pluginVersion: programs.includes('bramble') ? await versionOf(places.path(join(binDir, 'bramble'))) : undefined,
   }
@@ -55,7 +59,7 @@ async function versionOf(path: string): Promise<string | undefined> {
 
 /** Of the file's text. Never its other contents: they can hold tokens. Pure. */
 export function parseConfig(file: string, text: string | undefined): CniConfig {
-  const broken = (error: string): CniConfig => ({ file, error, name: '', types: [] })
+  const broken = (error: string): CniConfig => ({ file, error, name: '', types: [], portMappers: [] })
   if (text === undefined) return broken('it cannot be read')
   if (text.trim() === '') return broken('it is empty')
   let json: { name?: unknown; type?: unknown; plugins?: unknown } | null
@@ -67,7 +71,13 @@ export function parseConfig(file: string, text: string | undefined): CniConfig {
   const plugins: unknown[] = Array.isArray(json?.plugins) ? json.plugins : [json]
   const types = plugins.map((plugin) => (plugin as { type?: unknown } | null)?.type)
   if (!types.every((type) => typeof type === 'string') || types.length === 0) return broken('it names no plugin')
-  return { file, name: String(json?.name ?? ''), types }
+  const portMappers = types.filter((_, index) => isToldOfPorts(plugins[index]))
+  return { file, name: String(json?.name ?? ''), types, portMappers }
+}
+
+/** The runtime hands on what a plugin declares, and leaves the rest out without a word. */
+function isToldOfPorts(plugin: unknown): boolean {
+  return (plugin as { capabilities?: { portMappings?: unknown } | null }).capabilities?.portMappings === true
 }
 
 /** No TOML reader for two words: both names are used in no other section. */

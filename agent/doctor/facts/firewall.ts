@@ -1,3 +1,4 @@
+import { listIpsets } from '../../kernel/ipset.ts'
 import { hasLegacyRules } from '../../kernel/iptables-legacy.ts'
 import { Nftables } from '../../kernel/nftables.ts'
 import { isOurTable } from '../../ownership.ts'
@@ -16,7 +17,7 @@ export async function firewall(places: Places): Promise<Firewall> {
     // Only these: kube-proxy's tables have thousands of rules.
     for (const table of new Set(chains.filter(mayDropForwarded).map((chain) => chain.table)))
       texts.set(table, await nftables.show(`list table ${table}`))
-    return { chains, texts, ...(await legacy(places, texts)) }
+    return { chains, texts, ipsets: await listIpsets(), ...(await legacy(places, texts)) }
   } finally {
     await nftables.close()
   }

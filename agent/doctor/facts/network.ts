@@ -2,6 +2,7 @@ import { listAddresses } from '../../kernel/addresses.ts'
 import { listLinks, listMasters } from '../../kernel/links.ts'
 import { Netlink } from '../../kernel/netlink.ts'
 import { listDefaultRouteLinks, listRoutes, RT_TABLE_MAIN } from '../../kernel/routes.ts'
+import { listTableRules } from '../../kernel/rules.ts'
 import { isPodLink, isRenamedPodLink, isTunnelLink, NODE_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../../ownership.ts'
 import type { LinkKeepers, Network } from '../facts.ts'
 import type { Places } from '../places.ts'
@@ -18,6 +19,11 @@ export async function network(places: Places): Promise<Network> {
       ...(await listRoutes(netlink, 6, NODE_ROUTE_PROTOCOL)),
     ]
     const theirs = routes.filter(({ table, protocol }) => table === RT_TABLE_MAIN && protocol !== ROUTE_PROTOCOL)
+    const rules = await Promise.all(
+      ([4, 6] as const).map(async (family) =>
+        (await listTableRules(netlink, family)).map((rule) => ({ ...rule, family })),
+      ),
+    )
     const uplinks = [...(await listDefaultRouteLinks(netlink, 4)), ...(await listDefaultRouteLinks(netlink, 6))]
     const isOurs = (link: (typeof links)[number]) => isPodLink(link) || isRenamedPodLink(link) || isTunnelLink(link)
     const foreign = new Map(links.filter((link) => !isOurs(link)).map(({ index, name }) => [index, name]))
@@ -40,6 +46,7 @@ export async function network(places: Places): Promise<Network> {
       blackholes: theirs.flatMap(({ destination, protocol, isBlackhole }) =>
         isBlackhole ? [{ destination, protocol }] : [],
       ),
+      rules: rules.flat().filter(({ protocol }) => protocol !== ROUTE_PROTOCOL && protocol !== NODE_ROUTE_PROTOCOL),
     }
   } finally {
     netlink.close()

@@ -153,7 +153,8 @@ t.test('keepers: the files that the agent itself writes are understood', async (
 
 t.test('cni: files in the order of bytes, plugins that can be run, and what ours says of itself', async (t) => {
   const places = tree(t, {
-    '/etc/cni/net.d/a.conflist': '{"name":"a","plugins":[{"type":"bridge"}]}',
+    '/etc/cni/net.d/a.conflist':
+      '{"name":"a","plugins":[{"type":"bridge","capabilities":{"portMappings":false}},{"type":"portmap","capabilities":{"portMappings":true}}]}',
     '/etc/cni/net.d/B.conf': '{"name":"b","type":"bramble"}',
     '/etc/cni/net.d/10.json': '',
     '/etc/cni/net.d/README': '',
@@ -166,10 +167,11 @@ t.test('cni: files in the order of bytes, plugins that can be run, and what ours
         confDir: '/etc/cni/net.d',
         binDir: '/opt/cni/bin',
         configs: [
-          { file: '10.json', error: 'it is empty', name: '', types: [] },
-          { file: 'B.conf', name: 'b', types: ['bramble'] },
-          { file: 'a.conflist', name: 'a', types: ['bridge'] },
+          { file: '10.json', error: 'it is empty', name: '', types: [], portMappers: [] },
+          { file: 'B.conf', name: 'b', types: ['bramble'], portMappers: [] },
+          { file: 'a.conflist', name: 'a', types: ['bridge', 'portmap'], portMappers: ['portmap'] },
         ],
+        others: ['README'],
         programs: ['bramble'],
         pluginVersion: '0.0.9',
       },

@@ -108,7 +108,12 @@ export function place(change: Partial<typeof PLACE>): Pick<Facts, 'cni'> {
   return { cni: { ...HEALTHY.cni, places: [{ ...PLACE, ...change }] } }
 }
 
-export const FLANNEL = { file: '05-flannel.conflist', name: 'cbr0', types: ['flannel', 'portmap'], portMappers: ['portmap'] }
+export const FLANNEL = {
+  file: '05-flannel.conflist',
+  name: 'cbr0',
+  types: ['flannel', 'portmap'],
+  portMappers: ['portmap'],
+}
 
 /** A link of somebody else. */
 export function foreignLink(name: string, change: Partial<NodeLink> = {}): NodeLink {

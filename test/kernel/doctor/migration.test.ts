@@ -4,6 +4,7 @@ import t from 'tap'
 import { ApiDouble } from '../../agent/cluster/kubernetes/api-double.ts'
 import { kubeconfigText } from '../../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { Agent, until } from '../agent.ts'
+import { createIpset, destroyIpset } from '../ipset.ts'
 import { addUplink } from '../node.ts'
 import { call } from '../plugin.ts'
 import { enterScratchNode, makeNetns, run } from '../scratch.ts'
@@ -71,7 +72,7 @@ t.test(
   },
 )
 
-t.test('Calico: links, routes into nothing, rules and its file are named, and go', async (t) => {
+t.test('Calico: links, routes into nothing, rules of both kinds, its files and sets are named, and go', async (t) => {
   await makeCalico()
   putFile(`${CONF}/10-calico.conflist`, '{"name":"k8s-pod-network","plugins":[{"type":"calico"},{"type":"portmap"}]}')
   putFile(`${CONF}/calico-kubeconfig`, 'token: secret')
@@ -79,12 +80,19 @@ t.test('Calico: links, routes into nothing, rules and its file are named, and go
   t.match(left, [
     { check: 'leftover-links', what: /^Calico has left 2 links (cali|vxlan\.calico)/ },
     { check: 'leftover-routes', what: /10\.42\.9\.0\/26, fd42:0:0:9::\/122/ },
+    { check: 'leftover-routing-rules', what: /: 1 \(priority 99\), 1 \(priority 99\)$/ },
+    { check: 'leftover-files', what: /^Calico has left calico-kubeconfig in/ },
     { check: 'leftover-conflists', what: /10-calico\.conflist is of Calico/ },
     { check: 'leftover-rules', what: /^Calico has left rules: .*cali-/ },
+    { check: 'leftover-sets', what: 'Calico has left the ipset cali40masq-ipam-pools' },
   ])
-  await carryOut(left.flatMap(({ remedies }) => remedies.map(({ command }) => command.replaceAll(CONF, ROOT + CONF))))
+  const remedies = left.flatMap(({ remedies }) => remedies.map(({ command }) => command.replaceAll(CONF, ROOT + CONF)))
+  t.match(remedies.pop(), /^ipset list -n \| grep /)
+  await destroyIpset('cali40masq-ipam-pools') // by the kernel's own message: Debian's ipset is not installed everywhere
+  await carryOut(remedies)
   t.strictSame(await leftovers(), [])
   t.notMatch(await rules(), /cali/)
+  t.match(await run('ip', 'rule'), 'lookup 52', "a VPN's stays")
   for (const family of ['-4', '-6'])
     t.notMatch(await run('ip', family, 'route', 'show', 'table', 'all'), /proto (80|bird)|cali/)
 })
@@ -173,6 +181,10 @@ async function makeCalico(): Promise<void> {
   // Of each block of addresses that the node had, what no pod has goes nowhere.
   await run('ip', 'route', 'add', 'blackhole', '10.42.9.0/26', 'proto', '80')
   await run('ip', 'route', 'add', 'blackhole', 'fd42:0:0:9::/122', 'proto', '12')
+  for (const family of ['-4', '-6'])
+    await run('ip', family, 'rule', 'add', 'not', 'fwmark', '0x100000/0x100000', 'priority', '99', 'table', '1')
+  await run('ip', 'rule', 'add', 'fwmark', '0x80000/0xff0000', 'priority', '5230', 'table', '52')
+  await createIpset('cali40masq-ipam-pools')
   for (const [table, hook] of [
     ['filter', 'FORWARD'],
     ['filter', 'INPUT'],

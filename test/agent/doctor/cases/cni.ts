@@ -1,7 +1,11 @@
+import type { CniConfig } from '../../../../agent/doctor/facts.ts'
 import { FLANNEL, HEALTHY, PLACE, place } from '../healthy.ts'
 import type { Case } from './case.ts'
 
 const { agent, cni, machine } = HEALTHY
+
+/** The file that the agent writes. */
+const OURS = PLACE.configs[0] as CniConfig
 
 export const CNI_CASES: readonly Case[] = [
   {
@@ -20,7 +24,9 @@ export const CNI_CASES: readonly Case[] = [
   {
     title: 'Multus, which calls us in its turn, may come first',
     check: 'conflist-order',
-    facts: place({ configs: [{ file: '00-multus.conf', name: 'multus', types: ['multus-shim'] }, ...PLACE.configs] }),
+    facts: place({
+      configs: [{ file: '00-multus.conf', name: 'multus', types: ['multus-shim'], portMappers: [] }, ...PLACE.configs],
+    }),
     says: [],
   },
   {
@@ -41,6 +47,26 @@ export const CNI_CASES: readonly Case[] = [
     check: 'conflist-broken',
     facts: place({ configs: [...PLACE.configs, { ...FLANNEL, error: 'it is empty', types: [] }] }),
     says: [['warning', /05-flannel\.conflist is no network configuration: it is empty/]],
+  },
+  {
+    title: 'a file of somebody else that lets nobody hear of hostPorts',
+    check: 'hostports-unhandled',
+    facts: place({ configs: [{ ...OURS, types: ['bramble', 'portmap'], portMappers: [] }] }),
+    says: [['warning', /10-bramble\.conflist gives no plugin the capability portMappings/]],
+  },
+  {
+    title: 'portmap that is chained does them',
+    check: 'hostports-unhandled',
+    facts: place({ configs: [{ ...OURS, portMappers: ['portmap'] }] }),
+    says: [],
+  },
+  {
+    title: 'what Multus hands on to us is not seen in its file, and another network is told otherwise',
+    check: 'hostports-unhandled',
+    facts: place({
+      configs: [{ file: '00-multus.conf', name: 'multus', types: ['multus-shim'], portMappers: [] }, OURS],
+    }),
+    says: [],
   },
   {
     title: 'no plugin',

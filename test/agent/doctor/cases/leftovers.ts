@@ -59,7 +59,11 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     title: 'while Calico is the network, they are in use',
     check: 'leftover-routes',
     facts: {
-      ...place({ configs: [{ file: '10-calico.conflist', name: 'k8s-pod-network', types: ['calico', 'portmap'] }] }),
+      ...place({
+        configs: [
+          { file: '10-calico.conflist', name: 'k8s-pod-network', types: ['calico', 'portmap'], portMappers: [] },
+        ],
+      }),
       network: { ...network, blackholes: [{ destination: '10.42.9.0/26', protocol: 80 }] },
     },
     says: [],
@@ -75,6 +79,98 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     unknown: /no network configuration/,
   },
   {
+    title:
+      "rules of Cilium's, kube-router's and Calico's, which send packets to tables of their own; a VPN's are its own",
+    check: 'leftover-routing-rules',
+    facts: {
+      network: {
+        ...network,
+        rules: [
+          { family: 4, priority: 9, table: 2004, mark: 0x200 },
+          { family: 6, priority: 10, table: 2005, mark: 0xa00 },
+          { family: 4, priority: 99, table: 1, mark: 0x100000 },
+          { family: 4, priority: 32_765, table: 77, mark: 0 },
+          { family: 4, priority: 5210, table: 254, mark: 0x80000 },
+          { family: 4, priority: 99, table: 100, mark: 0 },
+        ],
+      },
+    },
+    says: [
+      ['warning', /Calico has left rules .*: 1 \(priority 99\)$/],
+      ['warning', /Cilium has left rules .*: 2004 \(priority 9\), 2005 \(priority 10\)$/],
+      ['warning', /kube-router has left rules .*: 77 \(priority 32765\)$/],
+    ],
+    commands: [
+      'ip rule delete priority 99 table 1',
+      'ip rule delete priority 9 table 2004',
+      'ip -6 rule delete priority 10 table 2005',
+      'ip rule delete priority 32765 table 77',
+    ],
+  },
+  {
+    title: 'rules where no network is configured',
+    check: 'leftover-routing-rules',
+    facts: {
+      ...place({ configs: [] }),
+      network: { ...network, rules: [{ family: 4, priority: 9, table: 2004, mark: 0x200 }] },
+    },
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
+    title: "Calico's kubeconfig, and what Cilium has set aside",
+    check: 'leftover-files',
+    facts: place({ others: ['README', 'calico-kubeconfig', '10-flannel.conflist.cilium_bak'] }),
+    says: [
+      ['note', /^Calico has left calico-kubeconfig in \/etc\/cni\/net\.d$/],
+      ['note', /^Cilium has left 10-flannel\.conflist\.cilium_bak in/],
+    ],
+    commands: ['rm /etc/cni/net.d/calico-kubeconfig', 'rm /etc/cni/net.d/10-flannel.conflist.cilium_bak'],
+  },
+  {
+    title: 'while Calico is the network, its kubeconfig is in use',
+    check: 'leftover-files',
+    facts: place({
+      configs: [{ file: '10-calico.conflist', name: 'k8s-pod-network', types: ['calico'], portMappers: [] }],
+      others: ['calico-kubeconfig'],
+    }),
+    says: [],
+  },
+  {
+    title: 'a kubeconfig where no network is configured',
+    check: 'leftover-files',
+    facts: place({ configs: [], others: ['calico-kubeconfig'] }),
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
+    title: "ipsets of Calico, Weave and kube-router; kube-proxy's and an administrator's are theirs",
+    check: 'leftover-sets',
+    facts: {
+      firewall: {
+        ...firewall,
+        ipsets: ['cali40all-ipam-pools', 'cali60s:x', 'weave-9ca', 'KUBE-SRC-ABCDEF', 'KUBE-CLUSTER-IP', 'california'],
+      },
+    },
+    says: [
+      ['note', /Calico has left 2 ipsets cali40all-ipam-pools, cali60s:x$/],
+      ['note', /Weave Net has left the ipset weave-9ca$/],
+      ['note', /kube-router has left the ipset KUBE-SRC-ABCDEF$/],
+    ],
+    commands: [
+      "ipset list -n | grep -E '^cali(4|6)' | xargs -rn1 ipset destroy",
+      "ipset list -n | grep -E '^weave-' | xargs -rn1 ipset destroy",
+      "ipset list -n | grep -E '^(inet6:)?(kube-router-|KUBE-(SRC|DST)-)' | xargs -rn1 ipset destroy",
+    ],
+  },
+  {
+    title: 'ipsets where no network is configured',
+    check: 'leftover-sets',
+    facts: { ...place({ configs: [] }), firewall: { ...firewall, ipsets: ['cali40x'] } },
+    says: [],
+    unknown: /no network configuration/,
+  },
+  {
     title: 'a configuration that waits behind ours',
     check: 'leftover-conflists',
     facts: place({ configs: [...PLACE.configs, { ...FLANNEL, file: '80-flannel.conflist' }] }),
@@ -85,7 +181,10 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     title: "podman's own network is nobody's leftover",
     check: 'leftover-conflists',
     facts: place({
-      configs: [...PLACE.configs, { file: '87-podman.conflist', name: 'podman', types: ['bridge', 'portmap'] }],
+      configs: [
+        ...PLACE.configs,
+        { file: '87-podman.conflist', name: 'podman', types: ['bridge', 'portmap'], portMappers: [] },
+      ],
     }),
     says: [],
   },
@@ -132,7 +231,9 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     title: 'a bridge that any configuration may mean, and one that has containers, are left to those',
     check: 'leftover-links',
     facts: {
-      ...place({ configs: [...PLACE.configs, { file: '87-podman.conflist', name: 'podman', types: ['bridge'] }] }),
+      ...place({
+        configs: [...PLACE.configs, { file: '87-podman.conflist', name: 'podman', types: ['bridge'], portMappers: [] }],
+      }),
       network: { ...network, links: [foreignLink('cni0'), foreignLink('kube-bridge', { hasPorts: true })] },
     },
     says: [],
@@ -206,7 +307,7 @@ export const LEFTOVERS_CASES: readonly Case[] = [
     title: 'portmap has made ports lead to pods that are gone',
     check: 'leftover-rules',
     facts: {
-      ...place({ configs: [{ file: '10-bramble.conflist', name: 'bramble', types: ['bramble'] }] }),
+      ...place({ configs: [{ file: '10-bramble.conflist', name: 'bramble', types: ['bramble'], portMappers: [] }] }),
       firewall: { ...firewall, chains: chainsOf('CNI-HOSTPORT-DNAT', 'CNI-DN-0123456789abcdef0') },
     },
     says: [['warning', /portmap .* has left rules: CNI-HOSTPORT-DNAT in ip filter, CNI-DN-/]],
