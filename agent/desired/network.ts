@@ -1,13 +1,14 @@
-import { type Cidr, overlaps } from '../../ipam/address.ts'
+import type { Cidr } from '../../ipam/address.ts'
 import type { ClusterNode, ClusterView } from '../cluster/view.ts'
 import { Claims } from './claims.ts'
 import { desiredMasquerade, type MasqueradeTable, masqueradeElement } from './masquerade.ts'
 import { desiredNotrack } from './notrack.ts'
 import { joined, type LinkNeighbour, NO_OBJECTS, type NodeObjects } from './objects.ts'
+import { overlapProblems, ownOverlaps } from './overlaps.ts'
 import { type DesiredPeer, desiredPeer, type PeerSettings } from './peer.ts'
 import { type RefusedNetworks, refusedNetwork } from './refused-network.ts'
 import { tunnelAddresses, tunnelLink } from './tunnel.ts'
-import { isOnLinkNetwork, type Tunnel, type Uplink, type WayFacts } from './way.ts'
+import type { Tunnel, WayFacts } from './way.ts'
 
 export type NetworkSettings = PeerSettings & RefusedNetworks
 
@@ -131,13 +132,25 @@ export class DesiredNetwork {
 
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
-    return [...new Set([...this.#aboutSelf(), ...[...this.#peers.values()].flatMap(({ problems }) => problems)])]
+    const peers = [...this.#peers.values()]
+    const overlapping = [...ownOverlaps(this.#facts), ...peers.flatMap(({ overlaps }) => overlaps)]
+    const once = new Set(overlapping.map(({ problem }) => problem))
+    const others = peers.flatMap(({ problems }) => problems.filter((problem) => !once.has(problem)))
+    return [...new Set([...this.#aboutSelf(), ...overlapProblems(overlapping), ...others])]
   }
 
   #peer(node: ClusterNode): DesiredPeer {
     const refusal = this.#claims.refusal(node)
     if (refusal === undefined) return desiredPeer(node, this.#facts, this.#settings, this.#claims.keyHolder(node))
-    return { objects: NO_OBJECTS, ways: [], tunnels: new Map(), uplinks: [], podCidrs: [], problems: [refusal] }
+    return {
+      objects: NO_OBJECTS,
+      ways: [],
+      tunnels: new Map(),
+      uplinks: [],
+      podCidrs: [],
+      problems: [refusal],
+      overlaps: [],
+    }
   }
 
   #remember(name: string, peer: DesiredPeer): void {
@@ -197,9 +210,10 @@ export class DesiredNetwork {
 
   /** What the others are told of this node must be what it does, and what it has must be its own. */
   #aboutSelf(): string[] {
-    const { self, uplinks, addresses } = this.#facts
+    const { self, addresses } = this.#facts
     const { nodes } = this.#claims
     const told = nodes.get(self.name)
+    const onNetworks = ownOverlaps(this.#facts).map(({ cidr }) => cidr)
     const problems: string[] = []
     if (!told && nodes.size > 0)
       problems.push(`the cluster has no node ${self.name}: the others do not know this one; see --node-name`)
@@ -219,11 +233,9 @@ export class DesiredNetwork {
     for (const cidr of self.podCidrs) {
       const bad = refusedNetwork(cidr, this.#networks)
       if (bad) problems.push(`the pod CIDR ${cidr.text} of ${self.name} ${bad}`)
-      const lan = uplinks.find((one) => isOnLinkNetwork(one) && overlaps(one.cidr, cidr))
       const holds = this.#claims.heldBy(cidr)
-      if (lan)
-        problems.push(`the pod CIDR ${cidr.text} of ${self.name} overlaps ${networkText(lan)}; give the pods others`)
-      else if (holds) problems.push(`the pod CIDR ${cidr.text} of ${self.name} holds ${holds}; give the pods others`)
+      if (holds && !onNetworks.includes(cidr))
+        problems.push(`the pod CIDR ${cidr.text} of ${self.name} holds ${holds}; give the pods others`)
     }
     if (self.podCidrs.some(({ family }) => family === 6) && this.mtuBytes < MTU_BYTES_MIN_IPV6)
       problems.push(
@@ -239,10 +251,6 @@ function prefixOf({ family, prefixLength }: Cidr): string {
 
 function textOf({ link, address, mac }: LinkNeighbour): string {
   return `${link} ${address} ${mac}`
-}
-
-function networkText({ cidr, link }: Uplink): string {
-  return `${cidr.text}, the network on ${link}`
 }
 
 /** How often something is there. */

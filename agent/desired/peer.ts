@@ -4,11 +4,12 @@ import { greNeighbour } from '../kernel/gre.ts'
 import { type MasqueradeSettings, masqueradeElement } from './masquerade.ts'
 import type { LinkFdbEntry, LinkNeighbour, NodeObjects, NodeRoute, WireguardPeer } from './objects.ts'
 import { NO_OBJECTS } from './objects.ts'
+import { networkOver, type Overlap } from './overlaps.ts'
 import { linkOf, overheadBytes, type TunnelSettings, vtepMac, vxlanGateway } from './tunnel.ts'
 import {
-  isOnLinkNetwork,
   mustEncrypt,
   type Tunnel,
+  type Uplink,
   uplinkTo,
   type Way,
   type WayFacts,
@@ -29,6 +30,8 @@ export interface DesiredPeer {
   /** Its pod CIDRs, but for those that it cannot have. */
   readonly podCidrs: readonly Cidr[]
   readonly problems: readonly string[]
+  /** Those of the problems that come of a network which this node is on. */
+  readonly overlaps: readonly Overlap[]
 }
 
 /**
@@ -50,11 +53,14 @@ export function desiredPeer(
   const podCidrs: Cidr[] = []
   const ways: Way[] = []
   const problems: string[] = []
+  const overlapping: Overlap[] = []
   const wireguardPeers = new Map<string, WireguardPeer>()
   for (const cidr of peer.podCidrs) {
     const taken = takenBy(cidr, facts)
     if (taken) {
-      problems.push(`the pod CIDR ${cidr.text} of ${peer.name} overlaps ${taken}; give that node another one`)
+      const problem = `the pod CIDR ${cidr.text} of ${peer.name} overlaps ${taken.owner}; give that node another one`
+      problems.push(problem)
+      if (taken.network) overlapping.push({ node: peer.name, cidr, network: taken.network, problem })
       continue
     }
     podCidrs.push(cidr)
@@ -106,7 +112,7 @@ export function desiredPeer(
     routes,
     masqueradeElements: settings.masquerade.isOn ? podCidrs.map(masqueradeElement) : [],
   }
-  return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs, problems }
+  return { objects, ways, tunnels, uplinks: [...uplinks], podCidrs, problems, overlaps: overlapping }
 }
 
 /** WireGuard's packets have no source before they have a route; those of the others are from the link's own address. */
@@ -150,15 +156,15 @@ function addWireguardPeer(
 }
 
 /** A peer's pods cannot have the addresses of our own, nor those of the networks that we are on or of their routers. Pure. @returns whose they are */
-export function takenBy(cidr: Cidr, { self, uplinks }: WayFacts): string | undefined {
+export function takenBy(
+  cidr: Cidr,
+  facts: WayFacts,
+): { readonly owner: string; readonly network?: Uplink } | undefined {
+  const { self, uplinks } = facts
   const own = self.podCidrs.find((one) => overlaps(one, cidr))
-  if (own) return `${own.text}, which are the pods of ${self.name}`
-  const network = uplinks.find((one) => (isOnLinkNetwork(one) || isHost(one.cidr)) && overlaps(one.cidr, cidr))
-  if (network) return `${network.cidr.text}, the network on ${network.link} of ${self.name}`
+  if (own) return { owner: `${own.text}, which are the pods of ${self.name}` }
+  const network = networkOver(cidr, facts)
+  if (network) return { owner: `${network.cidr.text}, the network on ${network.link} of ${self.name}`, network }
   const router = uplinks.find(({ gateway }) => gateway !== undefined && contains(cidr, gateway))
-  return router && `${router.gateway}, a router of ${self.name}`
-}
-
-function isHost({ prefixLength, family }: Cidr): boolean {
-  return prefixLength === (family === 4 ? 32 : 128)
+  return router && { owner: `${router.gateway}, a router of ${self.name}` }
 }

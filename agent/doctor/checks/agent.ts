@@ -3,8 +3,9 @@ import { command } from '../finding.ts'
 import { isOfApiServer } from './api-server.ts'
 import { sharedCidr } from './cidrs.ts'
 
-/** What another check says of the same thing, with a command that mends it (agent/forwarding.ts, agent/install/installation.ts). */
-const TOLD_BETTER = /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )/
+/** What another check says of the same thing, with a command that mends it (agent/forwarding.ts, agent/install/installation.ts, agent/desired/overlaps.ts). */
+const TOLD_BETTER =
+  /^(net\/(ipv4\/ip_forward|ipv6\/conf\/all\/forwarding) is |\/etc\/cni\/net\.d\/\S+ comes before )|^(the pod CIDR \S+ of \S+ overlaps )?\S+, the network on /
 
 /** The agent, and what it says of itself. Pure, as are all checks. */
 export const AGENT_CHECKS = [

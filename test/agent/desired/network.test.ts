@@ -7,6 +7,7 @@ import { vtepMac } from '../../../agent/desired/tunnel.ts'
 import type { Routing, Uplink } from '../../../agent/desired/way.ts'
 import { linkLocalOf } from '../../../agent/kernel/mac.ts'
 import { parseCidr } from '../../../ipam/address.ts'
+import { DEFAULTS } from '../../states/cluster-state.ts'
 
 const node = (name: string, podCidrs: string[], addresses: string[]): ClusterNode => ({
   name,
@@ -34,15 +35,7 @@ const FACTS: LocalFacts = {
   addresses: new Set(['192.168.1.1', '2001:db8:1::1']),
   missing: new Map(),
 }
-const SETTINGS: NetworkSettings = {
-  routing: 'auto',
-  isEncrypted: false,
-  vxlanVni: 4096,
-  vxlanPort: 4789,
-  serviceCidrs: [],
-  clusterCidrs: [],
-  masquerade: { isOn: false, exempt: [] },
-}
+const SETTINGS: NetworkSettings = { ...DEFAULTS, masquerade: { isOn: false, exempt: [] } }
 function desired(cluster: ClusterView, settings: Partial<NetworkSettings> = {}, facts: LocalFacts = FACTS) {
   const network = new DesiredNetwork(facts, { ...SETTINGS, ...settings })
   const { after } = network.update(cluster)
@@ -266,6 +259,24 @@ t.test('pod CIDRs that cannot be are refused by name, with the reason and what t
     t.equal(routes.length, 2, 'only our own')
   }
 })
+
+t.test(
+  'a network that takes the addresses of several nodes is told once, with its link; of one, with the CIDR',
+  async (t) => {
+    const others = [4, 5, 6].map((number) => node(`pi-${number}`, [`10.42.${number}.0/24`], [`192.168.1.${number}`]))
+    const on = (cidr: string) => ({ ...FACTS, uplinks: [...FACTS.uplinks, uplink(cidr, 'docker0')] })
+    const all = view(SELF, NEAR, ...others)
+    t.same(desired(all, {}, on('10.42.0.0/16')).problems, [
+      '10.42.0.0/16, the network on docker0 of this node, overlaps the pod CIDRs of pi-1, pi-2, pi-4 and 2 more; remove docker0 if it is a leftover, or give the pods of the cluster others',
+    ])
+    t.same(desired(all, {}, on('10.42.5.0/25')).problems, [
+      'the pod CIDR 10.42.5.0/24 of pi-5 overlaps 10.42.5.0/25, the network on docker0 of pi-1; give that node another one',
+    ])
+    t.same(desired(all, {}, on('10.42.1.0/25')).problems, [
+      'the pod CIDR 10.42.1.0/24 of pi-1 overlaps 10.42.1.0/25, the network on docker0; give the pods others',
+    ])
+  },
+)
 
 t.test("a node's tunnel MAC is known from its name alone, and a unicast address of local scope", async (t) => {
   t.equal(vtepMac('pi-1'), vtepMac('pi-1'))

@@ -62,6 +62,8 @@ export const AGENT_CASES: readonly Case[] = [
             'net/ipv4/ip_forward is 0: the node drops what pods send and get',
             '/etc/cni/net.d/05-flannel.conflist comes before 10-bramble.conflist: pods get their network from "flannel"',
             'the API server https://10.96.0.1:443: not reachable (ECONNREFUSED), for more than 1 min; the last view stays in force',
+            'the pod CIDR 10.42.1.0/24 of pi-1 overlaps 10.42.1.0/25, the network on docker0; give the pods others',
+            '10.42.0.0/16, the network on docker0 of this node, overlaps the pod CIDRs of pi-1, pi-2; remove docker0 if it is a leftover, or give the pods of the cluster others',
             'the pod CIDR 10.42.1.0/24 of pi-3 overlaps 10.42.1.0/24 of pi-2; give one of them another',
           ],
         },
