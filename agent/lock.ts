@@ -20,11 +20,8 @@ export class StateDirError extends Error {
   readonly code = 'STATE_DIR' as const
   readonly stateDir: string
 
-  constructor(stateDir: string, cause: NodeJS.ErrnoException) {
-    super(
-      `--state-dir ${stateDir} cannot be used: ${cause.message}; take a folder on tmpfs that can be written, like /run/bramble`,
-      { cause },
-    )
+  constructor(stateDir: string, why: string, options?: ErrorOptions) {
+    super(`--state-dir ${stateDir} cannot be used: ${why}`, options)
     this.stateDir = stateDir
   }
 }
@@ -48,10 +45,21 @@ export function lockStateDir(stateDir: string): void {
 function openLock(stateDir: string): number {
   try {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    refuseOthers(stateDir)
     return openSync(join(stateDir, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
   } catch (error) {
-    throw new StateDirError(stateDir, error as NodeJS.ErrnoException)
+    if (error instanceof StateDirError) throw error
+    const remedy = 'take a folder on tmpfs that can be written, like /run/bramble'
+    throw new StateDirError(stateDir, `${(error as Error).message}; ${remedy}`, { cause: error })
   }
+}
+
+/** Whoever may write there can put links in the place of our files, and have root write elsewhere. @throws StateDirError */
+function refuseOthers(stateDir: string): void {
+  const { uid, mode } = statSync(stateDir)
+  if (uid !== process.geteuid?.())
+    throw new StateDirError(stateDir, `it belongs to user ${uid}; run "chown root ${stateDir}"`)
+  if (mode & 0o022) throw new StateDirError(stateDir, `others may write there; run "chmod go-w ${stateDir}"`)
 }
 
 /**

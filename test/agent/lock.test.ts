@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -50,6 +50,26 @@ t.test('a lock file that is a link to somewhere else is not followed', async (t)
   writeFileSync(join(dir, 'victim'), '')
   symlinkSync(join(dir, 'victim'), join(dir, 'state', 'lock'))
   t.throws(() => lockStateDir(join(dir, 'state')), { code: 'STATE_DIR', message: /ELOOP/ })
+})
+
+t.test('a directory into which others may put links is not used', async (t) => {
+  const dir = t.testdir({ state: {} })
+  const stateDir = join(dir, 'state')
+  const refuses = (why: string) =>
+    t.throws(() => lockStateDir(stateDir), {
+      code: 'STATE_DIR',
+      message: `--state-dir ${stateDir} cannot be used: ${why} ${stateDir}"`,
+    })
+  for (const mode of [0o1777, 0o770, 0o702]) {
+    chmodSync(stateDir, mode)
+    refuses('others may write there; run "chmod go-w')
+  }
+  chmodSync(stateDir, 0o700)
+  chownSync(stateDir, 65_534, 0)
+  refuses('it belongs to user 65534; run "chown root')
+  t.same(readdirSync(stateDir), [])
+  chownSync(stateDir, 0, 0)
+  lockStateDir(stateDir)
 })
 
 t.test('a directory that cannot be made or written is named, with why and what to take', async (t) => {
