@@ -87,7 +87,7 @@ t.test('hard case 5: a power cut inside a state write stops no agent and costs n
 
 t.test('a full state directory stops no ADD and no DEL, and no start; the log and status tell', async (t) => {
   await agent.stop()
-  await run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', STATE_DIR)
+  await run('mount', '-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', STATE_DIR)
   agent = await Agent.start()
   const early = await Pod.add()
   await capture('dd', ['if=/dev/zero', `of=${STATE_DIR}/filler`, 'bs=4096'])
