@@ -150,6 +150,7 @@ const TELL_TIME = [
   'agent/api/status-all.ts',
   'agent/cluster/kubernetes/network-condition.ts',
   'agent/cluster/kubernetes/node-events.ts',
+  'agent/cluster/kubernetes/readiness.ts', // reads what others wrote, for people
   'agent/doctor/checks/machine.ts',
   'agent/doctor/facts/log.ts',
   'agent/doctor/facts/machine.ts',
