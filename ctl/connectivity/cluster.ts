@@ -11,7 +11,8 @@ import {
 } from './cluster-objects.ts'
 import { type Pace, runProbes, startServers } from './cluster-pods.ts'
 import { policy, SERVICE_NAME, service } from './objects.ts'
-import { type Place, plan, policyPlan, type ServerPod, type Target } from './plan.ts'
+import type { TestOptions } from './options.ts'
+import { type Place, plan, policyPlan, type ServerPod } from './plan.ts'
 import { type Report, type Row, withoutTheOffline } from './rows.ts'
 import {
   isForgotten,
@@ -23,15 +24,8 @@ import {
 } from './test-namespace.ts'
 import { userAccess } from './user-access.ts'
 
-export interface ClusterSettings extends Pace {
-  readonly kubeconfig?: string
-  readonly context?: string
-  readonly image?: string
-  readonly nodes: readonly string[]
-  readonly outside: readonly Target[]
-  readonly hasPolicy: boolean
-  readonly isCleaning: boolean
-}
+export type ClusterSettings = Pace &
+  Pick<TestOptions, 'kubeconfig' | 'context' | 'image' | 'nodes' | 'outside' | 'hasPolicy' | 'isCleaning'>
 
 /** The test cannot be made in this cluster; the message says why and what to do. */
 export class ClusterTestError extends Error {

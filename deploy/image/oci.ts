@@ -80,12 +80,13 @@ export async function imageArchive(parts: ImageParts): Promise<{ archive: Buffer
   return { archive, digest: manifest.descriptor.digest }
 }
 
-interface Blob {
+/** What an index, a manifest or a configuration names by its digest. */
+export interface Blob {
   readonly descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number }
   readonly entry: TarEntry
 }
 
-function blob(mediaType: string, content: Buffer): Blob {
+export function blob(mediaType: string, content: Buffer): Blob {
   const hash = sha256(content)
   return {
     descriptor: { mediaType, digest: `sha256:${hash}`, size: content.length },
@@ -93,11 +94,11 @@ function blob(mediaType: string, content: Buffer): Blob {
   }
 }
 
-function jsonBlob(mediaType: string, value: unknown): Blob {
+export function jsonBlob(mediaType: string, value: unknown): Blob {
   return blob(mediaType, json(value))
 }
 
-function json(value: unknown): Buffer {
+export function json(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value))
 }
 

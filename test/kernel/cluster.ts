@@ -13,6 +13,13 @@ export interface LabNode {
   readonly lan: 'a' | 'b'
 }
 
+/** n1 and n2 share a LAN, n3 is behind the router. */
+export const [N1, N2, N3]: readonly [LabNode, LabNode, LabNode] = [
+  { name: 'n1', number: 1, lan: 'a' },
+  { name: 'n2', number: 2, lan: 'a' },
+  { name: 'n3', number: 3, lan: 'b' },
+]
+
 export const podAddresses = ({ number }: LabNode) => [`10.42.${number}.1`, `fd42:0:0:${number}::1`]
 const podCidrsOf = ({ number }: LabNode) => [`10.42.${number}.0/24`, `fd42:0:0:${number}::/64`]
 export const lanAddress = ({ lan, number }: LabNode) => `192.168.${lan === 'a' ? 1 : 2}.${number}`
@@ -45,7 +52,11 @@ export async function plugIn(node: LabNode): Promise<void> {
 
 /** Writes the node's manifest, where all agents see it. */
 export function announce(node: LabNode, address = lanAddress(node), podCIDRs = podCidrsOf(node)): void {
-  const { name } = node
+  announceNode(node.name, address, podCIDRs)
+}
+
+/** The same of any node. */
+export function announceNode(name: string, address: string, podCIDRs: readonly string[]): void {
   const object = {
     apiVersion: 'v1',
     kind: 'Node',

@@ -11,6 +11,9 @@ import {
   type LabNode,
   lanAddress,
   makeLans,
+  N1,
+  N2,
+  N3,
   plugIn,
   podAddresses,
   reaches,
@@ -21,12 +24,7 @@ import { enterScratchNode, run } from './scratch.ts'
 /* A cluster from an API server on the router: the nodes' pod CIDRs, addresses and announcements are in their Nodes. */
 await enterScratchNode()
 await makeLans()
-const NODES: readonly LabNode[] = [
-  { name: 'n1', number: 1, lan: 'a' },
-  { name: 'n2', number: 2, lan: 'a' },
-  { name: 'n3', number: 3, lan: 'b' },
-]
-const [N1, N2, N3] = NODES as [LabNode, LabNode, LabNode]
+const NODES = [N1, N2, N3]
 for (const node of NODES) await plugIn(node)
 const TOKEN = 'let-me-in'
 const PORT = 6443

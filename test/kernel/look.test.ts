@@ -8,6 +8,7 @@ import { NodeNetwork } from '../../agent/nodes/network.ts'
 import { type NodeSubsystems, nodeSubsystems } from '../../agent/nodes/subsystems.ts'
 import { TunnelFeatures } from '../../agent/nodes/tunnel-features.ts'
 import { parseCidr } from '../../ipam/address.ts'
+import { DEFAULTS } from '../states/cluster-state.ts'
 import { until } from './agent.ts'
 import { capture, enterScratchNode, run } from './scratch.ts'
 
@@ -31,15 +32,7 @@ const node = (number: number, address: string): ClusterNode => ({
 })
 const [SELF, NEAR, FAR] = [node(1, '192.168.1.1'), node(2, '192.168.1.2'), node(3, '192.168.2.3')]
 const view = (...nodes: ClusterNode[]): ClusterView => ({ nodes: new Map(nodes.map((one) => [one.name, one])) })
-const settings = {
-  routing: 'auto',
-  isEncrypted: false,
-  vxlanVni: 4096,
-  vxlanPort: 4789,
-  serviceCidrs: [],
-  clusterCidrs: [],
-  masquerade: { isOn: false, exempt: [] },
-} as const
+const settings = { ...DEFAULTS, masquerade: { isOn: false, exempt: [] } }
 
 const netlink = new Netlink()
 /** The real ones; but each test may have something happen when routes are listed or set. */

@@ -8,6 +8,9 @@ import {
   type LabNode,
   lanAddress,
   makeLans,
+  N1,
+  N2,
+  N3,
   plugIn,
   podAddresses,
   reaches,
@@ -19,10 +22,6 @@ import { enterScratchNode, run } from './scratch.ts'
 await enterScratchNode()
 await makeLans()
 
-/** n1 and n2 share a LAN, n3 is behind the router. */
-const N1: LabNode = { name: 'n1', number: 1, lan: 'a' }
-const N2: LabNode = { name: 'n2', number: 2, lan: 'a' }
-const N3: LabNode = { name: 'n3', number: 3, lan: 'b' }
 const NODES = [N1, N2, N3]
 const MTU_BYTES = 1450 // 1500 less what VXLAN takes
 

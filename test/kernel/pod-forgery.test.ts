@@ -1,11 +1,12 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import t from 'tap'
 import { linkLocalOf } from '../../agent/kernel/mac.ts'
 import { GATEWAY, HOST_MAC } from '../../agent/pods/attachment.ts'
 import { familyOf } from '../../ipam/address.ts'
 import { Agent, until } from './agent.ts'
+import { announceNode } from './cluster.ts'
 import {
   arpReply,
   frame,
@@ -34,8 +35,8 @@ await addUplink()
 /** So that there is a tunnel to be abused: a peer that is not on the LAN. */
 const PEER = { address: '203.0.113.2', pod: { 4: '10.42.1.7', 6: 'fd42:0:0:1::7' } } as const
 mkdirSync('/run/cluster')
-announce('n1', NODE[4], '10.42.0.0/24', 'fd42::/64')
-announce('n2', PEER.address, '10.42.1.0/24', 'fd42:0:0:1::/64')
+announceNode('n1', NODE[4], ['10.42.0.0/24', 'fd42::/64'])
+announceNode('n2', PEER.address, ['10.42.1.0/24', 'fd42:0:0:1::/64'])
 const agent = await Agent.start({ args: ['--cluster-dir', '/run/cluster'] })
 const [liar, victim] = [await Pod.add(), await Pod.add()]
 await until('there is a tunnel', async () => (await ip(undefined, 'link', 'show', 'type', 'vxlan')).length > 0)
@@ -372,15 +373,4 @@ async function foreignNeighbours(): Promise<string[]> {
     .filter(({ dev, lladdr }) => dev !== liar.hostLink && lladdr !== undefined)
     .map(({ dev, dst, lladdr }) => `${dst} dev ${dev} lladdr ${lladdr}`)
     .sort()
-}
-
-function announce(name: string, address: string, ...podCIDRs: string[]): void {
-  const object = {
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name },
-    spec: { podCIDRs },
-    status: { addresses: [{ type: 'InternalIP', address }] },
-  }
-  writeFileSync(`/run/cluster/${name}.json`, JSON.stringify(object))
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Agent } from './agent.ts'
 import { until } from './agent.ts'
-import { addPodOn, inside, type LabNode, makeLans, plugIn, reaches, spawnMember } from './cluster.ts'
+import { addPodOn, inside, type LabNode, makeLans, N1, N2, N3, plugIn, reaches, spawnMember } from './cluster.ts'
 import { RedisServer } from './redis-server.ts'
 import { enterScratchNode, run } from './scratch.ts'
 
@@ -13,11 +13,7 @@ import { enterScratchNode, run } from './scratch.ts'
  */
 await enterScratchNode()
 await makeLans()
-const NODES: readonly LabNode[] = [
-  { name: 'n1', number: 1, lan: 'a' },
-  { name: 'n2', number: 2, lan: 'a' },
-  { name: 'n3', number: 3, lan: 'b' },
-]
+const NODES = [N1, N2, N3]
 for (const node of NODES) await plugIn(node)
 const redis = new RedisServer('192.168.1.254', 6379, '/run/redis')
 const ARGS = [

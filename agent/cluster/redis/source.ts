@@ -1,6 +1,7 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Cidr, Family } from '../../../ipam/address.ts'
+import { bootId } from '../../clock.ts'
 import type { ViewProblem } from '../problem.ts'
 import type { Announcement, ClusterNode, ClusterSource, NodeRegistry, RegisteredNode, ViewChange } from '../view.ts'
 import { Changes } from './changes.ts'
@@ -245,6 +246,5 @@ export class RedisSource implements ClusterSource, NodeRegistry {
 
 /** The same for every agent of this boot in this network namespace, which has one at a time. */
 function thisBoot(): string {
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  return `${boot}/${readlinkSync('/proc/self/ns/net').replace(/\D/g, '')}`
+  return `${bootId()}/${readlinkSync('/proc/self/ns/net').replace(/\D/g, '')}`
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { type TarEntry, tar } from '../../../deploy/image/tar.ts'
+import { blob, json, jsonBlob } from '../../../deploy/image/oci.ts'
+import { tar } from '../../../deploy/image/tar.ts'
 
 /**
  * An image with nothing in it but Debian's busybox-static, which waits until it is killed; as the tar archive that
@@ -35,29 +35,8 @@ export function image(name: string, layer: Buffer, config: object): Buffer {
   return tar([
     { path: 'oci-layout', type: 'file', content: json({ imageLayoutVersion: '1.0.0' }) },
     { path: 'index.json', type: 'file', content: json(index) },
-    ...[layerBlob, configBlob, manifestBlob].map((blob) => blob.entry),
+    ...[layerBlob, configBlob, manifestBlob].map(({ entry }) => entry),
   ])
-}
-
-interface Blob {
-  readonly descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number }
-  readonly entry: TarEntry
-}
-
-function blob(mediaType: string, content: Buffer): Blob {
-  const hash = createHash('sha256').update(content).digest('hex')
-  return {
-    descriptor: { mediaType, digest: `sha256:${hash}`, size: content.length },
-    entry: { path: `blobs/sha256/${hash}`, type: 'file', content },
-  }
-}
-
-function jsonBlob(mediaType: string, value: unknown): Blob {
-  return blob(mediaType, json(value))
-}
-
-function json(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value))
 }
 
 /** containerd takes only images for its own platform, which it names as Go does. */

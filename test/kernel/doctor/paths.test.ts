@@ -26,6 +26,9 @@ await until('n2 has its way to n1', async () => (await agents[1]?.ask('nodes'))?
 
 const PATHS = ['path-mtu', 'peer-silent', 'tunnel-silent', 'checksum-offload']
 
+/** In n2. */
+const nft = (commands: string) => run('ip', 'netns', 'exec', 'n2', 'nft', commands)
+
 const of = ({ findings }: Printed, check: string) => findings.filter((finding) => finding.check === check)
 
 t.test('where all gets there, it says so', async (t) => {
@@ -45,12 +48,7 @@ t.test('a router that takes 1400 bytes', async (t) => {
 t.test('a card that fills in no checksums inside of VXLAN: what has none gets there, and nothing else', async (t) => {
   // What a wrong checksum comes to at the other end: the packet is dropped without a word.
   const drop = 'iifname "bramble.vxlan" udp checksum != 0 drop'
-  await run(
-    'ip',
-    'netns',
-    'exec',
-    'n2',
-    'nft',
+  await nft(
     `add table ip card; add chain ip card in { type filter hook prerouting priority raw; }; add rule ip card in ${drop}`,
   )
   t.match(of(await diagnosedOn('n1'), 'checksum-offload'), [
@@ -65,29 +63,19 @@ t.test('a card that fills in no checksums inside of VXLAN: what has none gets th
     fixed: [{ command: 'ethtool -K bramble.vxlan tx off', error: undefined }],
   })
   t.notOk(await hasOffload())
-  await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'card')
+  await nft('delete table ip card')
 })
 
 t.test('a firewall that drops all UDP is no broken card', async (t) => {
-  await run(
-    'ip',
-    'netns',
-    'exec',
-    'n2',
-    'nft',
+  await nft(
     'add table ip card; add chain ip card in { type filter hook prerouting priority raw; }; add rule ip card in iifname "bramble.vxlan" meta l4proto udp drop',
   )
   t.same(of(await diagnosedOn('n1'), 'checksum-offload'), [])
-  await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'card')
+  await nft('delete table ip card')
 })
 
 t.test('a firewall that lets no VXLAN in', async (t) => {
-  await run(
-    'ip',
-    'netns',
-    'exec',
-    'n2',
-    'nft',
+  await nft(
     'add table ip wall; add chain ip wall in { type filter hook input priority 0; }; add rule ip wall in udp dport 4789 drop',
   )
   const diagnosis = await diagnosedOn('n1')
@@ -96,7 +84,7 @@ t.test('a firewall that lets no VXLAN in', async (t) => {
     { severity: 'error', what: 'n2 answers, but its end of vxlan (fd42:0:0:2::) does not' },
   ])
   t.same(of(diagnosis, 'checksum-offload'), [])
-  await run('ip', 'netns', 'exec', 'n2', 'nft', 'delete', 'table', 'ip', 'wall')
+  await nft('delete table ip wall')
 })
 
 t.test('a node that has another address than the cluster says', async (t) => {

@@ -4,15 +4,24 @@ import type { Announcement } from '../../../agent/cluster/view.ts'
 import { makePrivateKey, publicKeyOf } from '../../../agent/wireguard-key.ts'
 import { parseCidr } from '../../../ipam/address.ts'
 import type { Agent } from '../agent.ts'
-import { addPodOn, inside, type LabNode, lanAddress, makeLans, plugIn, podAddresses, startNode } from '../cluster.ts'
+import {
+  addPodOn,
+  inside,
+  type LabNode,
+  lanAddress,
+  makeLans,
+  N1,
+  N2,
+  N3,
+  plugIn,
+  podAddresses,
+  startNode,
+} from '../cluster.ts'
 import { capture, run } from '../scratch.ts'
 
 /* A cluster as in nodes.test.ts, on a kernel that has every mode: the virtual machine of `make test-vm`. */
 
-/** n1 and n2 share a LAN, n3 is behind the router. */
-export const N1: LabNode = { name: 'n1', number: 1, lan: 'a' }
-export const N2: LabNode = { name: 'n2', number: 2, lan: 'a' }
-export const N3: LabNode = { name: 'n3', number: 3, lan: 'b' }
+export { N1, N2, N3 } from '../cluster.ts'
 export const NODES = [N1, N2, N3]
 export const pod = ({ name }: LabNode) => `pod-${name}`
 

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type Agent, until } from '../agent.ts'
-import { announce, inside, type LabNode, makeLans, plugIn, startNode } from '../cluster.ts'
+import { announce, inside, type LabNode, makeLans, N1, N2, plugIn, startNode } from '../cluster.ts'
 import { PLUGIN } from '../plugin.ts'
 import { enterScratchNode, makeNetns } from '../scratch.ts'
 import { differences, type Expectation } from './differences.ts'
@@ -36,11 +36,9 @@ export interface LabPod {
   readonly addresses: readonly string[]
 }
 
-/** n1 and n2 on one LAN, each with a real agent that reads one folder of manifests. */
-export const N1: LabNode = { name: 'n1', number: 1, lan: 'a' }
-export const N2: LabNode = { name: 'n2', number: 2, lan: 'a' }
+export { N1, N2 } from '../cluster.ts'
 
-/** Policies on real nodes: agents, plugin, kernel, sockets. */
+/** Policies on real nodes, each with an agent that reads one folder of manifests: plugin, kernel, sockets. */
 export class PolicyLab {
   readonly #nodes: readonly LabNode[]
   readonly #args: readonly string[]

@@ -1,14 +1,13 @@
 import t from 'tap'
 import { until } from '../agent.ts'
-import { inside, type LabNode, lanAddress, reaches } from '../cluster.ts'
+import { inside, type LabNode, lanAddress, N3, reaches } from '../cluster.ts'
 import { run } from '../scratch.ts'
 import { calls } from './differences.ts'
 import { type LabPod, type Manifest, N1, N2, PolicyLab } from './lab.ts'
 
 /** What a policy lets pass and what not, beyond plain connections between pods: hard cases 9, 10, 16 and 18. */
 
-/** Behind the router: seen from n1 it speaks from the address of its tunnel. */
-const N3: LabNode = { name: 'n3', number: 3, lan: 'b' }
+// n3 is behind the router: seen from n1 it speaks from the address of its tunnel.
 const lab = await PolicyLab.start([N1, N2, N3])
 const FRIENDS = { podSelector: { matchLabels: { is: 'friend' } } }
 const server = await lab.addPod({ namespace: 'x', name: 'server', labels: { is: 'server' } })
