@@ -166,7 +166,13 @@ export class PolicyEnforcement {
 
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
-    return this.#report.problems(this.#wired.all.values(), this.#parts.settings.failsOpen)
+    const all = [...this.#wired.all]
+    // Before the cluster has told all of it, older pods have the rules that an earlier agent left.
+    const followed = this.input ? all : all.filter(([link]) => this.#newcomers.has(link))
+    return this.#report.problems(
+      followed.map(([, pod]) => pod),
+      this.#parts.settings.failsOpen,
+    )
   }
 
   /** The agent ends: a pod that waits to be known is not to hold it up. @param reason what its ADD throws */

@@ -17,10 +17,16 @@ export class Newcomers {
   readonly #table: KernelTable
   /** undefined: nobody has looked yet. */
   #wasThere: boolean | undefined
+  readonly #links = new Set<string>()
 
   constructor(settings: PolicySettings, table: KernelTable) {
     this.#settings = settings
     this.#table = table
+  }
+
+  /** Whether nothing but this knows of the pod behind the link; its rules say no more than that it is unknown. */
+  has(link: string): boolean {
+    return this.#links.has(link)
   }
 
   /**
@@ -35,10 +41,14 @@ export class Newcomers {
     const chains = await this.#table.chainNames()
     const wasGone = this.#wasThere === true && chains === undefined
     this.#wasThere ||= chains !== undefined
-    if (chains) await this.#change(chains, come, gone)
-    else if (come.size > 0 || wasGone) {
+    for (const link of gone.keys()) this.#links.delete(link)
+    if (chains) {
+      await this.#change(chains, come, gone)
+      for (const link of come.keys()) this.#links.add(link)
+    } else if (come.size > 0 || wasGone) {
       await this.#table.replace(this.#tableOf(after))
       this.#wasThere = true
+      for (const link of after.keys()) this.#links.add(link)
     }
     return { wasGone }
   }

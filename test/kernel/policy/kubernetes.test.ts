@@ -152,6 +152,11 @@ t.test(
     await lab.begin('--policy-wait=0')
     const third = await lab.addPod('x/third')
     t.same(await isSo(FRIENDS_ALONE), [], 'what the last agent left')
+    t.same(
+      (await lab.problems()).match(/pod x\/\S+: the cluster has said nothing of it/g),
+      ['pod x/third: the cluster has said nothing of it'],
+      'and of who has that nothing else is told',
+    )
     t.same(await isSo(CLOSED, third), [])
     t.match(await lab.problems(), /networkpolicies/)
     t.match(await lab.problems(), /pod x\/third: the cluster has said nothing of it; it is closed until it does/)
