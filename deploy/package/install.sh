@@ -60,6 +60,6 @@ else
 installed. Now
   1. say in /etc/bramble/agent.yaml which addresses are this host's
   2. systemctl enable --now bramble-agent && bramblectl status
-  3. cp $here/10-bramble.conflist /etc/cni/net.d/    from then on the runtime uses it
+  3. mkdir -p /etc/cni/net.d && cp $here/10-bramble.conflist /etc/cni/net.d/    from then on the runtime uses it
 END
 fi

@@ -76,6 +76,20 @@ t.test('installed once more while all of it runs, it keeps what was configured',
   t.same(await exited, [0, null])
 })
 
+t.test('what README.md and docs/uninstall.md remove is all that install.sh has put there', async (t) => {
+  const removals = ['README.md', 'docs/uninstall.md'].map((page) => {
+    const text = readFileSync(page, 'utf8')
+    return /^sudo (rm -rf \/opt\/bramble \/.*)$/m.exec(text)?.[1] ?? t.fail(`${page} has no such command`)
+  })
+  t.equal(removals[0], removals[1])
+  await run('sh', '-c', String(removals[1]).replaceAll(' /', ` ${root}/`))
+  // The plugin is what `bramble-agent uninstall` removes, named before.
+  t.same(
+    (await run('find', root, '(', '-type', 'f', '-o', '-type', 'l', ')')).trim(),
+    join(root, 'opt/cni/bin/bramble'),
+  )
+})
+
 t.test('on a machine that it is not for, install.sh says so and writes nothing', async (t) => {
   writeFileSync(join(unpacked, 'share/architecture'), process.arch === 'x64' ? 'arm64\n' : 'amd64\n')
   const { exitCode, stderr } = await capture(join(unpacked, 'install.sh'), [])
