@@ -37,8 +37,8 @@ interface PodObject extends ApiObject {
   readonly spec?: {
     readonly nodeName?: unknown
     readonly hostNetwork?: unknown
-    readonly containers?: readonly ContainerObject[]
-    readonly initContainers?: readonly ContainerObject[]
+    readonly containers?: unknown
+    readonly initContainers?: unknown
   }
   readonly status?: { readonly phase?: unknown; readonly podIPs?: unknown; readonly podIP?: unknown }
 }
@@ -62,8 +62,8 @@ export function podKind(): Kind<ClusterPod> {
         metadata.labels,
         spec?.nodeName,
         spec?.hostNetwork,
-        spec?.containers?.map(({ ports }) => ports),
-        spec?.initContainers?.map(({ restartPolicy, ports }) => [restartPolicy, ports]),
+        each(spec?.containers, ({ ports }) => ports),
+        each(spec?.initContainers, ({ restartPolicy, ports }) => [restartPolicy, ports]),
         status?.phase,
         status?.podIPs,
         status?.podIP,
@@ -89,6 +89,11 @@ function policyKind(parse: (object: unknown) => ParsedPolicy): Kind<ParsedPolicy
     essence: (object) => digest([object.metadata.annotations, (object as { spec?: unknown }).spec]),
     parse,
   }
+}
+
+/** What is no list of containers is for `parse` to name: thrown here, it would end the list of all objects. */
+function each(list: unknown, essence: (container: ContainerObject) => unknown): unknown {
+  return Array.isArray(list) ? list.map((one) => essence(one ?? {})) : list
 }
 
 /** 32 bytes for each object, instead of all that is looked at: a policy may have 10,000 CIDRs. */

@@ -1,6 +1,7 @@
 import type { ApiObject } from './answers.ts'
 import type { BackoffLimits } from './backoff.ts'
 import type { ApiClient } from './client.ts'
+import { conditionOf } from './condition.ts'
 import { explain } from './explain.ts'
 import { PatchLoop } from './patch-loop.ts'
 import { isOlder } from './resource-version.ts'
@@ -13,12 +14,6 @@ const UP = {
   reason: 'BrambleIsUp',
   message: 'Bramble is running on this node',
 } as const
-
-interface NodeObject extends ApiObject {
-  readonly status?: {
-    readonly conditions?: readonly { readonly type?: unknown; readonly status?: unknown; readonly reason?: unknown }[]
-  }
-}
 
 /**
  * Takes away from the own Node what keeps pods off it: clouds, and networks that were there before us, leave a condition
@@ -81,12 +76,12 @@ function inWords(error: unknown): string {
 }
 
 /** Our own condition; that of a network before us would stay for good, and say that it is up. */
-function isUp(node: NodeObject): boolean {
-  const condition = node.status?.conditions?.find(({ type }) => type === TYPE)
+function isUp(node: ApiObject): boolean {
+  const condition = conditionOf(node, TYPE)
   return condition?.status === UP.status && condition.reason === UP.reason
 }
 
 /** A patch of the Node's status by which our condition goes, and nobody else's. */
-export function withoutCondition(node: NodeObject): object | undefined {
+export function withoutCondition(node: ApiObject): object | undefined {
   return isUp(node) ? { status: { conditions: [{ $patch: 'delete', type: TYPE }] } } : undefined
 }

@@ -1,5 +1,6 @@
 import type { AgentPod, NodeUnready } from '../view.ts'
 import type { ApiObject } from './answers.ts'
+import { type Condition, conditionOf } from './condition.ts'
 
 /** deploy/bramble.yaml; the DaemonSet that uninstalls has the same label, and no such container. */
 const LABEL = 'app.kubernetes.io/name'
@@ -7,22 +8,14 @@ const CONTAINER = 'agent'
 /** Kubelet's own are short; whoever may write a Node may write anything. */
 const CHARACTERS_MAX = 160
 
-interface Condition {
-  readonly type?: unknown
-  readonly status?: unknown
-  readonly message?: unknown
-  readonly lastTransitionTime?: unknown
-}
-
 interface StatusObject extends ApiObject {
   readonly metadata: ApiObject['metadata'] & { readonly deletionTimestamp?: unknown }
   readonly spec?: {
     readonly nodeName?: unknown
     readonly hostNetwork?: unknown
-    readonly containers?: readonly { readonly name?: unknown }[]
+    readonly containers?: unknown
   }
   readonly status?: {
-    readonly conditions?: readonly Condition[]
     readonly containerStatuses?: readonly { readonly state?: { readonly waiting?: { readonly reason?: unknown } } }[]
     readonly reason?: unknown
   }
@@ -33,7 +26,7 @@ interface StatusObject extends ApiObject {
  * nothing for --node-monitor-grace-period (40 or 50 s). Pure.
  */
 export function unreadyOf(object: ApiObject): NodeUnready | undefined {
-  const ready = conditionOf(object)
+  const ready = conditionOf(object, 'Ready')
   if (!ready || ready.status === 'True') return undefined
   const message = typeof ready.message === 'string' ? ready.message.slice(0, CHARACTERS_MAX).toWellFormed() : ''
   return { isHeard: ready.status !== 'Unknown', message, ...since(ready) }
@@ -44,8 +37,8 @@ export function agentPodOf(object: ApiObject): AgentPod | undefined {
   const { metadata, spec, status } = object as StatusObject
   const { namespace, name, labels, deletionTimestamp } = metadata
   if (labels?.[LABEL] !== 'bramble' || spec?.hostNetwork !== true || namespace === undefined) return undefined
-  if (typeof spec.nodeName !== 'string' || !spec.containers?.some(({ name }) => name === CONTAINER)) return undefined
-  const ready = conditionOf(object)
+  if (typeof spec.nodeName !== 'string' || !hasContainer(spec.containers)) return undefined
+  const ready = conditionOf(object, 'Ready')
   const reason = status?.containerStatuses?.[0]?.state?.waiting?.reason ?? status?.reason
   return {
     namespace,
@@ -58,8 +51,8 @@ export function agentPodOf(object: ApiObject): AgentPod | undefined {
   }
 }
 
-function conditionOf(object: ApiObject): Condition | undefined {
-  return (object as StatusObject).status?.conditions?.find(({ type }) => type === 'Ready')
+function hasContainer(containers: unknown): boolean {
+  return Array.isArray(containers) && containers.some((one: { name?: unknown } | null) => one?.name === CONTAINER)
 }
 
 function since({ lastTransitionTime }: Condition): { sinceMs?: number } {
