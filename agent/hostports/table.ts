@@ -56,6 +56,8 @@ const PORTS_TABLE: DefinedTable = {
     ...(['prerouting', 'output'] as const).flatMap((hook) =>
       block(`chain ${hook}`, [
         `type nat hook ${hook} priority ${PRIORITY.destination}; policy accept;`,
+        // A neighbour on the uplink may send to 127.0.0.1, and the kernel, which drops that as a martian, looks only after this.
+        ...(hook === 'prerouting' ? [rule('ip daddr 127.0.0.0/8 return', 'from the network')] : []),
         rule('fib daddr type local goto ports', 'to the node, by whatever address'),
       ]),
     ),

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import type { FaultPoint } from '../../agent/fault.ts'
 import { Agent, until } from './agent.ts'
-import { NODE, sysctl } from './node.ts'
+import { NODE, setSysctl, sysctl } from './node.ts'
 import { call } from './plugin.ts'
 import { Pod } from './pod.ts'
 import { capture, enterScratchNode, makeNetns, run } from './scratch.ts'
@@ -101,6 +101,30 @@ t.test('a pod does not get to 127.0.0.1 of the node by the way that its answers 
   t.equal(await seenBy('127.0.0.1', pod.containerId), own, 'this test would see it')
   agent = await Agent.start({ args: ['--cluster-dir', CLUSTER] })
   t.equal(await seenBy('127.0.0.1', pod.containerId), undefined)
+})
+
+t.test('a port of 127.0.0.1 is the node’s alone: a neighbour who sends to that address gets to no pod', async (t) => {
+  await serve(t, 'web', mapping({ HostIP: '127.0.0.1' }), mapping({ HostIP: '127.0.0.1', Protocol: 'udp' }))
+  await setSysctl('/run/netns/outside', 'ipv4/conf/all/route_localnet', '1')
+  const words = ['127.0.0.1/32', 'via', NODE[4], 'dev', 'uplink', 'src', OUTSIDE[4]]
+  for (const route of ['127.0.0.0/8', '127.0.0.1/32'])
+    await run('ip', '-n', 'outside', 'route', 'del', 'local', route, 'dev', 'lo', 'table', 'local')
+  await run('ip', '-n', 'outside', 'route', 'add', ...words)
+  await run('nft', 'add', 'table', 'ip', 'seen')
+  t.teardown(() => run('nft', 'delete', 'table', 'ip', 'seen'))
+  for (const [chain, hook, of] of [
+    ['came', 'prerouting', 'iifname "uplink" ip daddr 127.0.0.1'],
+    ['gone', 'postrouting', 'oifname "brm*"'],
+  ] as const) {
+    await run('nft', 'add', 'chain', 'ip', 'seen', chain, `{ type filter hook ${hook} priority -400; }`)
+    await run('nft', 'add', 'rule', 'ip', 'seen', chain, ...of.split(' '), 'counter')
+  }
+  for (const protocol of ['tcp', 'udp'] as const) t.equal(await seenBy('127.0.0.1', 'outside', protocol), undefined)
+  const packets = async (chain: string) =>
+    Number((await run('nft', 'list', 'chain', 'ip', 'seen', chain)).match(/packets (\d+)/)?.[1])
+  t.ok((await packets('came')) > 1, 'they come to the node')
+  t.equal(await packets('gone'), 0)
+  t.ok(await seenBy('127.0.0.1', undefined), 'the node itself gets there')
 })
 
 t.test('a hostIP is the only address by which the pod is reached', async (t) => {
