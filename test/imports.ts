@@ -140,6 +140,7 @@ const PACKAGE_HOMES: Readonly<Record<string, string>> = { netlink: 'agent/kernel
 const PURE = [
   'plugin/',
   'ipam/address.ts',
+  'ipam/cidr-index.ts',
   'ipam/host-port.ts',
   'ipam/pool.ts',
   'ipam/reserved.ts',

@@ -51,7 +51,11 @@ function podEnd(key: string, input: PolicyInput, identities: Identities): End {
   if (!pod.isHostNetwork) {
     const addresses = identities.addressesOf(key)
     if (addresses.length > 0) return { name: key, addresses, pod: known, nodeName }
-    throw new EndError(`pod ${key} has no address: it has not started, or it has ended`)
+    throw new EndError(
+      pod.addresses.length > 0 && nodeName !== input.nodeName
+        ? `pod ${key} says that it has ${pod.addresses.join(', ')}, which it cannot have; see: bramblectl policy show`
+        : `pod ${key} has no address: it has not started, or it has ended`,
+    )
   }
   const node = input.nodes.get(nodeName)
   if (!node) throw new EndError(`pod ${key} has the network of its node ${nodeName}, which is not known`)

@@ -1,7 +1,7 @@
-import { ADDRESS_BITS, type Cidr, contains, familyOf, numberOf, overlaps } from '../../ipam/address.ts'
+import { type Cidr, contains, overlaps } from '../../ipam/address.ts'
+import { CidrIndex } from '../../ipam/cidr-index.ts'
 import type { ClusterNode } from '../cluster/view.ts'
 import { AddressIndex } from './address-index.ts'
-import { CidrIndex } from './cidr-index.ts'
 import { takenBy } from './peer.ts'
 import { type RefusedNetworks, refusedNetwork } from './refused-network.ts'
 import { broadcastNetwork, type WayFacts } from './way.ts'
@@ -51,7 +51,7 @@ export class Claims {
     for (const address of old?.addresses ?? []) this.#addresses.delete(name, address)
     for (const address of node?.addresses ?? []) this.#addresses.add(name, address)
     for (const address of [...(old?.addresses ?? []), ...(node?.addresses ?? [])])
-      for (const owner of this.#index.overlapping(hostCidr(address))) concerned.add(owner)
+      for (const owner of this.#index.holding(address)) concerned.add(owner)
     if (!node) this.#nodes.delete(name)
     else {
       this.#nodes.set(name, node)
@@ -120,12 +120,6 @@ export class Claims {
   #others({ name }: ClusterNode, owners: Iterable<string>): string[] {
     return [...owners].filter((owner) => owner !== name && owner !== this.#facts.self.name).sort()
   }
-}
-
-function hostCidr(address: string): Cidr {
-  const family = familyOf(address)
-  const prefixLength = ADDRESS_BITS[family]
-  return { family, text: `${address}/${prefixLength}`, first: numberOf(address), prefixLength }
 }
 
 /** '' for none. */

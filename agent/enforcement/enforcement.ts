@@ -255,6 +255,7 @@ export class PolicyEnforcement {
     look: Look | undefined,
   ): Promise<ReadonlySet<string>> {
     const concerned = this.#desired ? await this.#change(this.#desired, input, changed) : await this.#makeAnew(input)
+    if (this.#desired) this.#report.compared(this.#desired.problems)
     const repaired = look && this.#desired && (await this.#repairIfDamaged(this.#desired, input, look))
     return repaired || concerned
   }

@@ -9,7 +9,10 @@ export class Report {
   readonly #log: Logger
   readonly #activity: Activity
   readonly #problemLog: ProblemLog
+  /** What the source tells of. */
   #problems: readonly ViewProblem[] = []
+  /** What is wrong with what it told, seen from this node. */
+  #contradictions: readonly ViewProblem[] = []
   #failure: string | undefined
 
   constructor(log: Logger, activity: Activity = UNCOUNTED) {
@@ -20,8 +23,15 @@ export class Report {
 
   /** @param problems all that there are with policies, and with what they are about */
   told(problems: readonly ViewProblem[]): void {
-    this.#problemLog.tell(problems)
     this.#problems = problems
+    this.#problemLog.tell(this.#all)
+  }
+
+  /** @param problems pods that contradict others; all that there are */
+  compared(problems: readonly ViewProblem[]): void {
+    if (problems === this.#contradictions) return
+    this.#contradictions = problems
+    this.#problemLog.tell(this.#all)
   }
 
   passed(durationMs: number): void {
@@ -51,7 +61,7 @@ export class Report {
     const word = failsOpen ? 'open' : 'closed'
     const unknown = [...pods].filter(({ isUnknown }) => isUnknown)
     return [
-      ...this.#problems.map(({ object, reason }) => `${object}: ${reason}`),
+      ...this.#all.map(({ object, reason }) => `${object}: ${reason}`),
       ...unknown.map(({ pod, link }) =>
         pod === undefined
           ? `the pod behind ${link}: its record cannot be read; it is ${word} until it is deleted`
@@ -59,5 +69,9 @@ export class Report {
       ),
       ...(this.#failure ? [this.#failure] : []),
     ]
+  }
+
+  get #all(): readonly ViewProblem[] {
+    return [...this.#problems, ...this.#contradictions]
   }
 }

@@ -1,6 +1,7 @@
 import { type ClusterNode, tunnelAddress } from '../cluster/view.ts'
 import type { ClusterNamespace, ClusterPod } from '../cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from './input.ts'
+import { PodPlaces } from './pod-places.ts'
 
 /** A pod with what selectors ask for. */
 export interface KnownPod {
@@ -26,19 +27,24 @@ export interface Identity {
 export class Identities {
   readonly #input: PolicyInput
   readonly #local = new Map<string, LocalPod>()
-  /** The keys of pods. */
+  /** The keys of pods that have an address, or say so. */
   readonly #pods = new Map<string, string[]>()
+  /** Of those, by address, the ones that have it; as far as somebody has asked. */
+  readonly #holders = new Map<string, readonly string[]>()
   /** By the key of the pod. */
   readonly #addresses = new Map<string, string[]>()
+  /** The keys of the pods of this node. */
+  readonly #wired = new Set<string>()
   readonly #nodes = new Map<string, ClusterNode[]>()
+  readonly #places: PodPlaces
 
   constructor(input: PolicyInput) {
     this.#input = input
     const { workloads, localPods, nodes, nodeName } = input
-    const wired = new Set<string>()
+    this.#places = new PodPlaces(nodeName)
     for (const local of localPods.values()) {
       const key = knownPod(local, input)?.key
-      if (key !== undefined) wired.add(key)
+      if (key !== undefined) this.#wired.add(key)
       for (const address of local.addresses) {
         this.#local.set(address, local)
         if (key !== undefined) this.#append(key, address)
@@ -46,9 +52,12 @@ export class Identities {
     }
     // Of its own pods a node knows better than the API which addresses they have, and whether they have any.
     for (const [key, { isHostNetwork, nodeName: place, addresses }] of workloads.pods)
-      if (!isHostNetwork && place !== nodeName && !wired.has(key))
+      if (!isHostNetwork && place !== nodeName && !this.#wired.has(key))
         for (const address of addresses) this.#append(key, address)
-    for (const node of nodes.values()) for (const address of addressesOfNode(node)) append(this.#nodes, address, node)
+    for (const node of nodes.values()) {
+      this.#places.take(node.name, node.podCidrs)
+      for (const address of addressesOfNode(node)) append(this.#nodes, address, node)
+    }
   }
 
   /** @param address as the kernel writes it */
@@ -57,7 +66,7 @@ export class Identities {
     const isOwn = this.#input.ownAddresses?.has(address)
     return {
       address,
-      pods: (this.#pods.get(address) ?? []).flatMap((key) => withNamespace(key, this.#input) ?? []),
+      pods: this.#holdersOf(address).flatMap((key) => withNamespace(key, this.#input) ?? []),
       local: this.#local.get(address),
       nodes,
       nodeName: isOwn ? this.#input.nodeName : nodes[0]?.name,
@@ -66,7 +75,23 @@ export class Identities {
 
   /** Those that a pod is known by; none where it has none of its own. @param key `namespace/name` */
   addressesOf(key: string): readonly string[] {
-    return this.#addresses.get(key) ?? []
+    return (this.#addresses.get(key) ?? []).filter((address) => this.#has(key, address))
+  }
+
+  #holdersOf(address: string): readonly string[] {
+    let holders = this.#holders.get(address)
+    if (!holders) {
+      holders = (this.#pods.get(address) ?? []).filter((key) => this.#has(key, address))
+      this.#holders.set(address, holders)
+    }
+    return holders
+  }
+
+  /** A pod of this node has what this node gave it, and nobody else has that. */
+  #has(key: string, address: string): boolean {
+    if (this.#wired.has(key)) return true
+    const pod = this.#input.workloads.pods.get(key)
+    return pod !== undefined && !this.#local.has(address) && this.#places.otherNode(pod, address) === undefined
   }
 
   #append(key: string, address: string): void {

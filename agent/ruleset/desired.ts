@@ -1,5 +1,6 @@
 import { familyOf } from '../../ipam/address.ts'
 import { DIRECTIONS, type Direction } from '../cluster/policy.ts'
+import type { ViewProblem } from '../cluster/problem.ts'
 import type { ChangedWorkloads, ClusterPod } from '../cluster/workloads.ts'
 import type { LocalPod, PolicyInput } from '../policy/input.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
@@ -13,6 +14,7 @@ import { LocalElementsInUse } from './local-elements-in-use.ts'
 import { isKnownAs, LocalPods } from './local-pods.ts'
 import { Membership } from './membership.ts'
 import { type PodRules, podRules } from './pod-rules.ts'
+import { PodsElsewhere } from './pods-elsewhere.ts'
 import { RulesInUse } from './rules-in-use.ts'
 import type { Ending, PolicyChange, PolicyTable } from './table.ts'
 
@@ -52,6 +54,7 @@ export class DesiredPolicy {
   readonly #policies = new PolicyIndex()
   readonly #rules = new RulesInUse(this.#membership)
   readonly #locals: LocalPods
+  readonly #elsewhere: PodsElsewhere
   /** By link. */
   readonly #keys = new Map<string, PodKeys>()
   readonly #elements = new LocalElementsInUse()
@@ -60,6 +63,7 @@ export class DesiredPolicy {
   constructor(settings: PolicySettings) {
     this.#settings = settings
     this.#locals = new LocalPods(settings.nodeName)
+    this.#elsewhere = new PodsElsewhere(settings.nodeName)
     this.#rules.acquire('tunnels', () => ({ entry: undefined, chains: [], counters: [], sets: NODE_SETS }))
   }
 
@@ -72,20 +76,28 @@ export class DesiredPolicy {
     const { nodeName } = this.#settings
     const here = this.#here
     if (changed.nodes.has(nodeName)) this.#here = hereElements(nodes.get(nodeName))
-    for (const name of changed.nodes) this.#membership.takeNode(name, nodes.get(name))
+    const pods = new Set(changed.pods)
+    for (const name of changed.nodes) {
+      this.#membership.takeNode(name, nodes.get(name))
+      if (this.#elsewhere.takeNode(name, nodes.get(name))) for (const key of workloads.pods.keys()) pods.add(key)
+    }
     for (const id of changed.policies) this.#takePolicy(id, state, dirty)
     for (const name of changed.namespaces)
       if (this.#membership.takeNamespace(name, workloads.namespaces.get(name)))
         for (const [link, { pod }] of this.#locals) if (pod?.startsWith(`${name}/`)) dirty.add(link)
-    const pods = new Set(changed.pods)
     for (const link of changed.localPods)
-      for (const pod of this.#takeLocal(link, localPods.get(link), dirty)) pods.add(pod)
+      for (const pod of this.#takeLocal(link, localPods.get(link), state, dirty)) pods.add(pod)
     for (const key of pods) this.#takePod(key, workloads.pods.get(key), dirty)
     if (tunnelEnds.version !== endsBefore)
       for (const [link, local] of this.#locals)
         if (!dirty.has(link) && this.#isRuledOtherwise(link, local)) dirty.add(link)
     const { change, concerned } = this.#settle(dirty)
     return { change: withElements(change, elementDifference(here, this.#here)), concerned }
+  }
+
+  /** Pods that say they have addresses which they cannot have; the same list while they are the same. */
+  get problems(): readonly ViewProblem[] {
+    return this.#elsewhere.problems
   }
 
   /** All of it, as it is now: what is in it goes on changing. */
@@ -136,17 +148,31 @@ export class DesiredPolicy {
   }
 
   /** @returns the pods whose addresses may be others now */
-  #takeLocal(link: string, local: LocalPod | undefined, dirty: Set<string>): string[] {
+  #takeLocal(
+    link: string,
+    local: LocalPod | undefined,
+    { workloads }: PolicyState,
+    dirty: Set<string>,
+  ): readonly string[] {
+    const old = this.#locals.get(link)
     const pods = this.#locals.take(link, local)
     if (!pods) return []
     dirty.add(link)
     this.#elements.take(link, local)
-    return pods
+    const moved = [...(old?.addresses ?? []), ...(local?.addresses ?? [])]
+    return [...pods, ...this.#elsewhere.claiming(moved, workloads.pods)]
   }
 
   #takePod(key: string, pod: ClusterPod | undefined, dirty: Set<string>): void {
-    if (this.#membership.takePod(key, pod, pod ? this.#locals.addressesOf(key, pod) : []))
+    if (this.#membership.takePod(key, pod, this.#addressesOf(key, pod)))
       for (const link of this.#locals.linksOf(key)) dirty.add(link)
+  }
+
+  #addressesOf(key: string, pod: ClusterPod | undefined): readonly string[] {
+    const given = pod ? this.#locals.addressesOf(key, pod) : []
+    if (pod && !given) return this.#elsewhere.addressesOf(key, pod, (address) => this.#locals.hasAddress(address))
+    this.#elsewhere.forget(key)
+    return given ?? []
   }
 
   #knownPod(local: LocalPod): ClusterPod | undefined {

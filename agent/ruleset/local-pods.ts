@@ -7,6 +7,8 @@ export class LocalPods {
   readonly #pods = new Map<string, LocalPod>()
   /** More than one where a pod has more networks, or where one of its name is about to go. */
   readonly #linksByPod = new Map<string, Set<string>>()
+  /** How many have each address: of two, one is about to go. */
+  readonly #holders = new Map<string, number>()
 
   constructor(nodeName: string) {
     this.#nodeName = nodeName
@@ -29,6 +31,10 @@ export class LocalPods {
     return this.#pods[Symbol.iterator]()
   }
 
+  hasAddress(address: string): boolean {
+    return this.#holders.has(address)
+  }
+
   /** @param pod undefined: it is gone @returns the keys of pods that may have other addresses now; undefined: it is the same as before */
   take(link: string, pod: LocalPod | undefined): string[] | undefined {
     const old = this.#pods.get(link)
@@ -40,17 +46,28 @@ export class LocalPods {
     }
     if (pod) this.#pods.set(link, pod)
     else this.#pods.delete(link)
+    for (const address of old?.addresses ?? []) this.#count(address, -1)
+    for (const address of pod?.addresses ?? []) this.#count(address, 1)
     if (pod?.pod !== undefined) this.#linksByPod.set(pod.pod, (this.#linksByPod.get(pod.pod) ?? new Set()).add(link))
     return [old?.pod, pod?.pod].filter((key) => key !== undefined)
   }
 
-  /** Of a pod of this node, what its agent gave it; none once that is taken back, whatever the cluster still says. */
-  addressesOf(key: string, pod: ClusterPod): readonly string[] {
+  /**
+   * What this node's agent gave the pod; none once that is taken back, whatever the cluster still says.
+   * @returns undefined for a pod of another node
+   */
+  addressesOf(key: string, pod: ClusterPod): readonly string[] | undefined {
     if (pod.isHostNetwork) return []
     const locals = [...this.linksOf(key)].flatMap((link) => this.#pods.get(link) ?? [])
     const own = locals.filter((local) => isKnownAs(local, pod))
     if (own.length > 0) return own.flatMap(({ addresses }) => addresses)
-    return pod.nodeName === this.#nodeName ? [] : pod.addresses
+    return pod.nodeName === this.#nodeName ? [] : undefined
+  }
+
+  #count(address: string, more: 1 | -1): void {
+    const count = (this.#holders.get(address) ?? 0) + more
+    if (count > 0) this.#holders.set(address, count)
+    else this.#holders.delete(address)
   }
 }
 

@@ -1,4 +1,4 @@
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { UNCOUNTED } from '../../agent/activity.ts'
 import { parseNetworkPolicyObject } from '../../agent/cluster/network-policy-object.ts'
 import { policyId } from '../../agent/cluster/policy.ts'
@@ -95,14 +95,15 @@ export class ToldSource implements WorkloadSource {
     this.#tell({ ...this.#now, policies }, { policies: new Set([id]) })
   }
 
-  /** @param labels undefined: it is gone */
-  pod(name: string, labels: ClusterPod['labels'] | undefined, uid = ''): void {
+  /** @param labels undefined: it is gone @param change of a pod that is not of this node, or is another one of its name */
+  pod(name: string, labels: ClusterPod['labels'] | undefined, change: Partial<ClusterPod> = {}): void {
     const key = `x/${name}`
     const pods = new Map(this.#now.pods)
     if (labels)
       pods.set(key, {
-        ...{ namespace: 'x', name, uid, nodeName: 'n1', labels },
+        ...{ namespace: 'x', name, uid: '', nodeName: 'n1', labels },
         ...{ addresses: [], isHostNetwork: false, ports: [] },
+        ...change,
       })
     else pods.delete(key)
     this.#tell({ ...this.#now, pods }, { pods: new Set([key]) })
@@ -143,7 +144,8 @@ export class EnforcementLab {
       leases = newLeases(),
       waitMs = 0,
       failsOpen = false,
-    }: { leases?: Leases; waitMs?: number; failsOpen?: boolean } = {},
+      log = pino({ level: 'silent' }),
+    }: { leases?: Leases; waitMs?: number; failsOpen?: boolean; log?: Logger } = {},
   ) {
     this.leases = leases
     this.nft = new FragileNft(nft)
@@ -160,7 +162,7 @@ export class EnforcementLab {
         close: async () => {},
       },
       activity: { ...UNCOUNTED, repaired: (_, damage) => void this.repaired.push(damage) },
-      log: pino({ level: 'silent' }),
+      log,
     })
   }
 

@@ -1,3 +1,4 @@
+import pino from 'pino'
 import t from 'tap'
 import { Nftables } from '../../agent/kernel/nftables.ts'
 import { until } from './agent.ts'
@@ -94,6 +95,27 @@ t.test('hard case 10: what goes while the cluster is silent is forgotten, too', 
 })
 
 t.test(
+  'a pod of another node that claims an address of this one is let in nowhere by it, and told of once',
+  async (t) => {
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) })
+    const { lab, a } = await running({ log })
+    lab.source.pod('liar', { is: 'friend' }, { nodeName: 'n2', addresses: a.addresses })
+    await until('it is told', () => lab.enforcement.problems.length > 0)
+    t.match(lab.enforcement.problems, [/^Pod x\/liar: status\.podIPs: 10\.42\.0\.\d+ is that of a pod on this node/])
+    lab.source.pod('c', {})
+    await lab.add('c')
+    t.equal(lines.filter((line) => line.includes('Pod x/liar')).length, 1)
+    t.equal(await lab.difference(), undefined)
+    const named = [...(lab.enforcement.table?.sets.values() ?? [])].filter(({ name }) => name.startsWith('pods4-'))
+    t.equal(named.length, 1)
+    t.notOk(named[0]?.elements.has(String(a.addresses[0])))
+    lab.source.pod('liar', undefined)
+    await until('it is told no more', () => lab.enforcement.problems.length === 0)
+  },
+)
+
+t.test(
   'hard case 8: the table is deleted while the cluster is silent: all that is unknown is closed, and it is told',
   async (t) => {
     const { lab, a } = await silent()
@@ -187,12 +209,12 @@ t.test(
     const { lab } = await running()
     lab.source.policy('friends', { podSelector: { matchLabels: { is: 'open' } }, ingress: [{}] })
     lab.source.policy('closed', { podSelector: { matchLabels: { is: 'closed' } } })
-    lab.source.pod('web', { is: 'open' }, 'uid-1')
+    lab.source.pod('web', { is: 'open' }, { uid: 'uid-1' })
     const first = await lab.add('web', { uid: 'uid-1' })
     const second = await lab.add('web', { uid: 'uid-2' })
     t.equal(await lab.chainOf(second.addresses[0]), 'unknown-in', 'not known yet')
     t.match(await lab.chainOf(first.addresses[0]), /^in-/)
-    lab.source.pod('web', { is: 'closed' }, 'uid-2')
+    lab.source.pod('web', { is: 'closed' }, { uid: 'uid-2' })
     await until('the second is known', async () => (await lab.chainOf(second.addresses[0])) !== 'unknown-in')
     const chain = await lab.chainOf(second.addresses[0])
     t.equal(await lab.chainOf(first.addresses[0]), 'unknown-in', 'and the first is nobody any more')

@@ -97,6 +97,10 @@ export const pod: fc.Arbitrary<RawPod> = fc
     name: oneOf('a', 'b', 'c'),
     labels: podLabels,
     node: oneOf(...NODES.slice(0, 2)),
+    /** Whose addresses it says it has. */
+    other: oneOf(...NODES),
+    isForged: seldom(8),
+    hasNoPlace: seldom(16),
     host: fc.integer({ min: 2, max: HOSTS_MAX + 1 }),
     families: oneOf([0, 1], [0, 1], [0], [1], []),
     isHostNetwork: seldom(8),
@@ -104,14 +108,20 @@ export const pod: fc.Arbitrary<RawPod> = fc
     containers: fc.array(container, { minLength: 1, maxLength: 2 }),
     initContainers: fc.array(initContainer, { maxLength: 1 }),
   })
-  .map(({ namespace, name, labels, node, host, families, isHostNetwork, phase, containers, initContainers }) => {
-    const own = isHostNetwork ? [`192.168.1.${node}`] : podAddresses(node, host)
+  .map((picked) => {
+    const { namespace, name, labels, node, other, isForged, hasNoPlace, host, families } = picked
+    const { isHostNetwork, phase, containers, initContainers } = picked
+    const own = isHostNetwork ? [`192.168.1.${node}`] : podAddresses(isForged ? other : node, host)
     const ips = isHostNetwork ? own : families.flatMap((family) => own[family] ?? [])
     return {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { namespace, name, uid: `${namespace}-${name}-${host}`, labels },
-      spec: { nodeName: `node${node}`, ...(isHostNetwork && { hostNetwork: true }), containers, initContainers },
+      spec: {
+        ...(!hasNoPlace && { nodeName: `node${node}` }),
+        ...(isHostNetwork && { hostNetwork: true }),
+        ...{ containers, initContainers },
+      },
       status: { phase, podIPs: ips.map((ip) => ({ ip })) },
     }
   })

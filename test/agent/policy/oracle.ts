@@ -1,3 +1,4 @@
+import { isIn } from './oracle-addresses.ts'
 import { clusterTier } from './oracle-cluster-policy.ts'
 import {
   idOf,
@@ -65,6 +66,14 @@ export function judgeWay(cluster: RawCluster, flow: RawFlow, mode: Site['mode'] 
   return judgements.find(({ passes }) => !passes) ?? judgements[0] ?? { passes: true, why: 'nobody is in between' }
 }
 
+function mayHave({ spec: { nodeName = '' } }: RawPod, address: string, { nodes }: RawCluster, site: Site): boolean {
+  if (site.wired.some(({ addresses }) => addresses.includes(address))) return false
+  const holders = nodes.filter(({ spec }) => spec.podCIDRs.some((cidr) => isIn(cidr, address)))
+  const names = holders.map(({ metadata }) => metadata.name)
+  if (names.includes(site.nodeName)) return false
+  return names.length === 0 || nodeName === '' || names.includes(nodeName)
+}
+
 /** What the agent of a node has wired, where the API is right about everything. */
 export function wiredAsTold(cluster: RawCluster, nodeName: string): Wired[] {
   return cluster.pods
@@ -109,12 +118,20 @@ function judgeDirection(
   return say(site.mode !== 'always', `no policy says anything, the mode is ${site.mode}`)
 }
 
-/** "A pod of this node has the address that this node's agent gave it, not what the API says": one that it gave none has none. */
+/**
+ * "A pod of this node has the address that this node's agent gave it, not what the API says": one that it gave none has none.
+ * "An address that is leased on this node, or in its pod CIDRs, is of no pod of another node; one in another node's is of no
+ * pod that says it is elsewhere, unless its own node's CIDRs hold it, too."
+ */
 function asSeenFrom(cluster: RawCluster, site: Site): RawCluster {
   const pods = cluster.pods.map((pod) => {
     const wired = site.wired.find((one) => podOf(one, cluster) === pod)
     if (wired) return withAddresses(pod, wired.addresses)
-    return pod.spec.nodeName === site.nodeName ? withAddresses(pod, []) : pod
+    if (pod.spec.nodeName === site.nodeName) return withAddresses(pod, [])
+    return withAddresses(
+      pod,
+      ipsOf(pod).filter((address) => mayHave(pod, address, cluster, site)),
+    )
   })
   return { ...cluster, pods }
 }
