@@ -251,6 +251,8 @@ export interface AgentState {
 export interface Paths {
   readonly peers: MtuReport['peers']
   readonly tunnelEnds: readonly TunnelEnd[]
+  /** Nodes that answer, and whose packets do not get here when they are as large as those nodes make them. */
+  readonly largerPeers: readonly { readonly node: string; readonly address: string }[]
 }
 
 /** Another node's end of a tunnel, to which packets were sent through it. */

@@ -17,8 +17,8 @@ const IP = {
   4: { level: 0, protocol: 1, MTU_DISCOVER: 10, RECVERR: 11 },
   6: { level: 41, protocol: 58, MTU_DISCOVER: 23, RECVERR: 25 },
 } as const
-/** The DF bit is set, and what the kernel has learnt of the path does not count. */
-const PMTUDISC_PROBE = 3
+/** DONT: in fragments, where it must be. PROBE: the DF bit is set, and what the kernel has learnt of the path does not count. */
+const PMTUDISC = { DONT: 0, PROBE: 3 } as const
 
 const socket = bind<[number, number, number]>('int socket(int domain, int type, int protocol)')
 const setsockopt = bind<[number, number, number, Buffer, number]>(
@@ -45,13 +45,14 @@ export interface OpenEchoSocket {
 
 /**
  * A socket for echo requests to one address. Connected, so that the kernel itself drops what comes from elsewhere.
+ * @param mayFragment what is larger than the path goes in pieces
  * @throws EchoError
  */
-export function openEchoSocket(address: string, source?: string): OpenEchoSocket {
+export function openEchoSocket(address: string, source?: string, mayFragment = false): OpenEchoSocket {
   const family = familyOf(address)
   const { fd, isRaw } = openSocket(family)
   try {
-    configure(fd, family, isRaw)
+    configure(fd, family, isRaw, mayFragment)
     join(fd, address, source)
     return { fd, isRaw, identifier: isRaw ? Math.floor(Math.random() * 0x1_0000) : portOf(fd) }
   } catch (error) {
@@ -75,10 +76,10 @@ function openSocket(family: Family): { fd: number; isRaw: boolean } {
   }
 }
 
-function configure(fd: number, family: Family, isRaw: boolean): void {
+function configure(fd: number, family: Family, isRaw: boolean, mayFragment: boolean): void {
   const { level, MTU_DISCOVER, RECVERR } = IP[family]
   const set = (at: number, name: number, value: Buffer) => setsockopt(fd, at, name, value, value.length)
-  set(level, MTU_DISCOVER, Buffer.from([PMTUDISC_PROBE, 0, 0, 0]))
+  set(level, MTU_DISCOVER, Buffer.from([mayFragment ? PMTUDISC.DONT : PMTUDISC.PROBE, 0, 0, 0]))
   set(level, RECVERR, Buffer.from([1, 0, 0, 0]))
   if (!isRaw) return
   // What is set is kept out: everything but echo replies.

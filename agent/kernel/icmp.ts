@@ -43,7 +43,7 @@ const recvmsg = bind<[number, object, number]>('int recvmsg(int fd, icmp_msghdr 
 export type EchoOutcome = 'answered' | 'too-big' | 'unreachable' | 'lost'
 
 /**
- * Echo requests of any size to one address, never in fragments. Connected, so that the kernel itself drops what comes
+ * Echo requests of any size to one address, in fragments where somebody wants that. Connected, so that the kernel itself drops what comes
  * from elsewhere. In the network namespace that the thread is in when it is made.
  */
 export class EchoSocket {
@@ -58,12 +58,13 @@ export class EchoSocket {
   /**
    * @param address as formatAddress writes it; not link-local
    * @param source an address of this node; without it the kernel takes the one of the route
+   * @param mayFragment of requests; without it they are whole, or lost
    * @throws EchoError
    */
-  constructor(address: string, source?: string) {
+  constructor(address: string, source?: string, mayFragment = false) {
     this.#address = address
     this.#family = familyOf(address)
-    const { fd, isRaw, identifier } = openEchoSocket(address, source)
+    const { fd, isRaw, identifier } = openEchoSocket(address, source, mayFragment)
     this.#fd = fd
     this.#isRaw = isRaw
     this.#identifier = identifier

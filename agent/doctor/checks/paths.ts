@@ -1,6 +1,7 @@
 import { TUNNEL_LINKS } from '../../ownership.ts'
 import { check } from '../check.ts'
-import { command, type Finding, type Remedy } from '../finding.ts'
+import { command, type Finding, type Remedy, shellWord } from '../finding.ts'
+import { few } from './leavers.ts'
 
 /** The ways to other nodes, by packets that were sent there. */
 
@@ -21,6 +22,27 @@ export const PATH_CHECKS = [
             remedies: [command('bramblectl mtu --probe')],
           }),
         ),
+  }),
+  check({
+    name: 'own-mtu',
+    symptom: 'large packets of other nodes do not get to this one: datagrams above some size are lost, here alone',
+    needs: ['paths', 'network'],
+    find: ({ paths: { largerPeers, peers }, network: { links } }) => {
+      const [first] = largerPeers
+      if (!first) return []
+      const names = few([...new Set(largerPeers.map(({ node, address }) => `${node} (${address})`))])
+      const bytes = peers.find(({ address }) => address === first.address)?.measuredBytes
+      const uplinks = links.filter(({ isUplink }) => isUplink).map(({ name }) => name)
+      const finding: Finding = {
+        severity: 'warning',
+        what: `packets as large as those of ${names} do not get here; this node itself sends no more than ${bytes} bytes`,
+        why: 'what is larger than this node takes vanishes before it; TCP agrees on less, and all else is lost. Who drops fragments on the way does the same',
+        advice:
+          'give the uplink the MTU that those of the other nodes have: ip link set dev UPLINK mtu 1500; or give the others less',
+        remedies: (uplinks.length > 0 ? uplinks : ['']).map((name) => command(`ip link show ${shellWord(name)}`)),
+      }
+      return [finding]
+    },
   }),
   check({
     name: 'peer-silent',

@@ -9,19 +9,24 @@ import type { Ask } from './agent.ts'
 const MOST_NODES = 16
 /** Any path carries that. */
 const ECHO_BYTES = 84
+/** More than any frame: what comes back is cut by whoever answers, into pieces as large as its link takes. */
+const PIECES_BYTES = 9_100
 const ECHO_TRIES = 3
 const ECHO_TIMEOUT_MS = 700
 
 /** @throws Error where the agent cannot be asked */
 export async function paths(ask: Ask, { answers }: AgentState): Promise<Paths> {
   if (!answers) throw new Error('the agent is away, and so nobody knows the other nodes')
-  if (!answers.isServing || answers.peers.length === 0) return { peers: [], tunnelEnds: [] }
+  if (!answers.isServing || answers.peers.length === 0) return { peers: [], tunnelEnds: [], largerPeers: [] }
   const ends = answers.peers.slice(0, MOST_NODES).flatMap(({ node, ways, podCidrs }) => {
     const way = ways.find((kind) => kind !== 'direct' && kind !== 'none')
     return way === undefined ? [] : podCidrs.map((cidr) => ({ node, way, cidr: parseCidr(cidr) }))
   })
   const [{ peers }, ...tunnelEnds] = await Promise.all([ask('mtu probe'), ...ends.map(tunnelEnd)])
-  return { peers, tunnelEnds }
+  const answering = peers.filter(({ measuredBytes }) => measuredBytes !== undefined).slice(0, MOST_NODES)
+  const areSmall = await Promise.all(answering.map(({ address }) => echoes(address, PIECES_BYTES, true)))
+  const largerPeers = answering.filter((_, index) => !areSmall[index]).map(({ node, address }) => ({ node, address }))
+  return { peers, tunnelEnds, largerPeers }
 }
 
 /** The other node's own end of the tunnel has the first address of its pod CIDR. */
@@ -38,12 +43,12 @@ async function reachByUdp(address: string): Promise<'reached' | 'spoilt' | undef
   return (await echoesUdp(address, { hasChecksum: false })) ? 'spoilt' : undefined
 }
 
-async function echoes(address: string): Promise<boolean> {
+async function echoes(address: string, packetBytes = ECHO_BYTES, mayFragment = false): Promise<boolean> {
   let socket: EchoSocket | undefined
   try {
-    socket = new EchoSocket(address)
+    socket = new EchoSocket(address, undefined, mayFragment)
     for (let count = 0; count < ECHO_TRIES; count++)
-      if ((await socket.echo(ECHO_BYTES, ECHO_TIMEOUT_MS)) === 'answered') return true
+      if ((await socket.echo(packetBytes, ECHO_TIMEOUT_MS)) === 'answered') return true
     return false
   } catch (error) {
     if (error instanceof EchoError) return false

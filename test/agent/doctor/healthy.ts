@@ -94,6 +94,7 @@ export const HEALTHY: Facts = {
   paths: {
     peers: [{ node: 'pi-2', way: 'vxlan', address: '192.168.2.2', neededBytes: 1500, measuredBytes: 1500 }],
     tunnelEnds: [{ node: 'pi-2', way: 'vxlan', address: '10.42.2.0', outcome: 'reached' }],
+    largerPeers: [],
   },
 }
 

@@ -24,6 +24,27 @@ export const PATHS_CASES: readonly Case[] = [
     commands: ['bramblectl mtu --probe'],
   },
   {
+    title: 'other nodes send more than this one takes',
+    check: 'own-mtu',
+    facts: {
+      paths: {
+        ...paths,
+        peers: [{ node: 'pi-2', way: 'vxlan', address: '192.168.2.2', neededBytes: 1400, measuredBytes: 1400 }],
+        largerPeers: [
+          { node: 'pi-2', address: '192.168.2.2' },
+          { node: 'pi-3', address: '192.168.2.3' },
+        ],
+      },
+    },
+    says: [
+      [
+        'warning',
+        /^packets as large as those of pi-2 \(192\.168\.2\.2\), pi-3 \(192\.168\.2\.3\) do not get here; this node itself sends no more than 1400 bytes$/,
+      ],
+    ],
+    commands: ['ip link show eth0'],
+  },
+  {
     title: 'a node that does not answer',
     check: 'peer-silent',
     facts: {
@@ -55,6 +76,7 @@ export const PATHS_CASES: readonly Case[] = [
     check: 'tunnel-silent',
     facts: {
       paths: {
+        ...paths,
         peers: [{ node: 'pi-2', way: 'vxlan', address: '2001:db8::2', neededBytes: 1500, measuredBytes: 1500 }],
         tunnelEnds: [end('pi-2', 'silent'), { ...end('pi-2', 'silent'), way: 'other' }],
       },
@@ -70,6 +92,7 @@ export const PATHS_CASES: readonly Case[] = [
     check: 'tunnel-silent',
     facts: {
       paths: {
+        ...paths,
         peers: [{ node: 'pi-2', way: 'vxlan', address: '192.168.2.2', neededBytes: 1500, problem: 'does not answer' }],
         tunnelEnds: [end('pi-2', 'silent')],
       },
