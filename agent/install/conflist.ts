@@ -16,8 +16,11 @@ export const CHAINED_PLUGINS: readonly ChainedPlugin[] = CHAINED.map(({ type }) 
 /** @param present the plugins that the runtime can run; one that it cannot would fail every pod */
 export function renderConflist(present: ReadonlySet<string>): string {
   const chain = CHAINED.filter(({ type }) => present.has(type))
+  // CRI-O calls CHECK after each ADD, and a `bandwidth` before 1.9.1 dies of it in a pod without limits
+  // (containernetworking/plugins#1221): no pod would start.
+  const check = chain.length > 0 ? { disableCheck: true } : {}
   // 1.0.0, since the runtimes of Debian 12 and Ubuntu 22.04 refuse 1.1.0.
-  const conflist = { cniVersion: '1.0.0', name: 'bramble', plugins: [OURS, ...chain] }
+  const conflist = { cniVersion: '1.0.0', name: 'bramble', ...check, plugins: [OURS, ...chain] }
   return `${JSON.stringify(conflist, null, 2)}\n`
 }
 

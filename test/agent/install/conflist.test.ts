@@ -15,6 +15,13 @@ t.test('the runtime is asked to tell the plugin of hostPorts', (t) => {
   t.end()
 })
 
+t.test('CHECK is asked for where the plugin is alone: a chained bandwidth before 1.9.1 dies of it', (t) => {
+  const isCheckOff = (...present: string[]) => JSON.parse(renderConflist(new Set(present))).disableCheck
+  t.equal(isCheckOff(), undefined)
+  t.equal(isCheckOff('bandwidth'), true)
+  t.end()
+})
+
 t.test('what the runtime reads before ours is told in its order: that of the bytes', (t) => {
   const names = ['10-calico.conflist', '05-x.conf', '00-multus.conf', '10-bramble.conflist', '100-crio-bridge.conf']
   t.strictSame(namesBeforeOurs(names), ['00-multus.conf', '05-x.conf'])
