@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { until } from './agent.ts'
@@ -26,6 +27,9 @@ t.test(
     agent.stdout.setEncoding('utf8').on('data', (text: string) => (log += text))
     agent.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
     await until(`ready: ${log}`, () => log.includes('"msg":"ready"'))
+
+    const caught = readFileSync(`/proc/${agent.pid}/status`, 'utf8').match(/^SigCgt:\s+(\S+)/m)?.[1]
+    t.equal(BigInt(`0x${caught}`) & (1n << BigInt(constants.signals.SIGUSR1 - 1)), 0n, 'no debugger comes by a signal')
 
     await makeNetns('pod')
     const env = ['CNI_COMMAND=ADD', 'CNI_CONTAINERID=one', 'CNI_NETNS=/run/netns/pod', 'CNI_IFNAME=eth0']
