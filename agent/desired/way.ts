@@ -91,17 +91,27 @@ function tunnelled(peer: ClusterNode, family: Family, encapsulation: Encapsulati
   const remedy = missing.get(kind)
   if (remedy !== undefined) return none(remedy)
   // Of this node counts what the others were told of it: they go by that.
-  for (const { name, announcement } of [self, peer])
-    if (announcement && !announcement.encapsulations.includes(encapsulation))
-      return none(
-        `${name} cannot do ${encapsulation}: its agent announces ${announcement.encapsulations.join(', ') || 'nothing'}; see its status`,
-      )
+  if (!hasTold(self, encapsulation))
+    return none(
+      `the others were told that ${self.name} does ${toldBy(self)}, and not that it can do ${encapsulation} by now; it says so as soon as the cluster can be reached`,
+    )
+  if (!hasTold(peer, encapsulation))
+    return none(`${peer.name} cannot do ${encapsulation}: its agent announces ${toldBy(peer)}; see its status`)
   if (kind === 'wireguard') return encrypted(peer, facts)
   const underlay = kind === 'vxlan' ? underlayFamily(self) : 4
   const [own, remote] = [addressOf(self, underlay), addressOf(peer, underlay)]
   if (remote && own) return { kind, remote }
   const which = own ? peer : self
   return none(`${which.name} has no IPv${underlay} InternalIP, over which ${self.name} has its tunnel`)
+}
+
+/** Of whom nothing is known it may be. */
+function hasTold({ announcement }: ClusterNode, encapsulation: Encapsulation): boolean {
+  return announcement?.encapsulations.includes(encapsulation) ?? true
+}
+
+function toldBy({ announcement }: ClusterNode): string {
+  return announcement?.encapsulations.join(', ') || 'nothing'
 }
 
 /** WireGuard goes over either family, each peer by its own. */

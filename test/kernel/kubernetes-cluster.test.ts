@@ -44,8 +44,8 @@ const put = (node: LabNode, podCIDRs: readonly string[] | undefined, address = l
 const cidrsOf = ({ number }: LabNode) => [`10.42.${number}.0/24`, `fd42:0:0:${number}::/64`]
 const agents = new Map<string, Agent>()
 const agentOf = ({ name }: LabNode) => agents.get(name) as Agent
-const start = (node: LabNode) =>
-  agents.set(node.name, spawnMember(node, '--datastore=kubernetes', '--kubeconfig=/run/kubeconfig'))
+const start = (node: LabNode, ...options: string[]) =>
+  agents.set(node.name, spawnMember(node, '--datastore=kubernetes', '--kubeconfig=/run/kubeconfig', ...options))
 const problems = async (node: LabNode) => (await agentOf(node).ask('status')).problems
 const routes = async (node: LabNode) => (await inside(node.name, 'ip', 'route')).stdout
 
@@ -91,12 +91,17 @@ t.test('the API server is away: pods talk as before, and an agent that starts go
   await new Promise((resolve) => setTimeout(resolve, 1_200)) // and all of it, a second later
   const objects = NODES.map((node) => api.objects.get('/api/v1/nodes', node.name))
   await api.close()
+  const tunnel = async () => (await inside('n1', 'ip', '-o', 'link', 'show', 'bramble.vxlan')).stdout
+  const before = await tunnel()
   await agentOf(N1).stop('SIGKILL')
-  start(N1)
+  start(N1, '--masquerade=false', '--routing=vxlan')
   await agentOf(N1).ready()
   t.match((await problems(N1))[0], /API server .*192\.168\.1\.254:6443/)
   t.equal((await agentOf(N1).ask('nodes')).length, 2)
   t.ok(await reaches('pod-n1', '10.42.3.1', 1450))
+
+  t.match(await routes(N1), '10.42.2.0/24 via 10.42.2.0 dev bramble.vxlan', 'with the options that it has now')
+  t.equal(await tunnel(), before, 'and with the same end of the tunnel')
 
   api = await serve()
   for (const object of objects) if (object) api.objects.put('/api/v1/nodes', object)

@@ -206,6 +206,13 @@ t.test('auto: where one of the two cannot do VXLAN, both take IPIP', async (t) =
   )
 })
 
+t.test('what this node can do by now and nobody was told is said to be no more than that', async (t) => {
+  const self: ClusterNode = { ...SELF, announcement: { encapsulations: [] } } // its options were others
+  t.same(desired(view(self, FAR), routed('vxlan'), { ...FACTS, self }).problems, [
+    'the others were told that pi-1 does nothing, and not that it can do vxlan by now; it says so as soon as the cluster can be reached',
+  ])
+})
+
 t.test('an explicit mode that the kernel lacks is one problem, with its remedy, however many peers', async (t) => {
   const missing = new Map([['vxlan', 'this kernel has no vxlan: apt install it']] as const)
   const { problems, links } = desired(view(SELF, NEAR, FAR), routed('vxlan'), { ...FACTS, missing })
