@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { type Activity, UNCOUNTED } from '../activity.ts'
-import type { ViewProblem } from '../cluster/problem.ts'
 import { type Announcement, type ClusterView, EMPTY_VIEW, type ViewChange } from '../cluster/view.ts'
 import { type Change, DesiredNetwork, type NetworkSettings } from '../desired/network.ts'
 import { KINDS, type NodeObjects } from '../desired/objects.ts'
@@ -12,9 +11,11 @@ import { diff } from '../reconcile/diff.ts'
 import type { Subsystem } from '../reconcile/subsystem.ts'
 import { listKernel, localFacts, type ThisNode } from './facts.ts'
 import { Known } from './known.ts'
+import { Report } from './report.ts'
 import { announcement } from './settings.ts'
 import type { NodeSubsystems } from './subsystems.ts'
 import type { TunnelFeatures } from './tunnel-features.ts'
+import { WireguardLook } from './wireguard-look.ts'
 
 /** Events come in bursts; what somebody broke is back long before the second that we promise. */
 const SETTLE_MS = 50
@@ -25,19 +26,6 @@ const RETRY_MS = { first: 1_000, most: 30_000 } as const
 const LOOK_FOR_MISSING_MS = { first: 2_000, most: 30_000 } as const
 /** What no event tells of, and what an event may have been lost for. */
 const LOOK_EVERY_MS = 300_000
-/**
- * A peer of WireGuard's that somebody removed cuts a whole node off, and no kernel has an event for it (up to 6.19,
- * Documentation/netlink/specs/wireguard.yaml). So it is asked: two milliseconds' work with a hundred peers, and it
- * takes a five-hundredth of the time at most.
- */
-const LOOK_AT_WIREGUARD_MS = { least: 2_000, most: 60_000 } as const
-const REST_PER_WIREGUARD_LOOK = 500
-
-/** A store that is full of rubbish must not fill the log, which may be on an SD card. */
-const PROBLEMS_LOGGED = 50
-
-const CANNOT = 'the network between nodes is not as it should be; see the log of bramble-agent'
-
 export interface NodeNetworkInput {
   readonly netlink: Netlink
   readonly subsystems: NodeSubsystems
@@ -60,9 +48,10 @@ export interface NodeNetworkInput {
 export class NodeNetwork implements EventListener {
   readonly #input: NodeNetworkInput
   #view: ClusterView | undefined
-  #viewProblems: readonly ViewProblem[] = []
   #desired: DesiredNetwork | undefined
   readonly #known = new Known()
+  readonly #report: Report
+  readonly #wireguardLook: WireguardLook
   /** What was heard while everything was listed: the lists may be older, so it is asked once more whether it is news. */
   #heard: NetlinkMessage[] | undefined
   /** The nodes whose entries changed since the last pass. */
@@ -71,9 +60,6 @@ export class NodeNetwork implements EventListener {
   #lookAtMs = Number.POSITIVE_INFINITY
   #restUntilMs = 0
   #timer: NodeJS.Timeout | undefined
-  #failures: readonly string[] = []
-  /** What the kernel lacks, as it was logged. */
-  #said: ReadonlySet<string> = new Set()
   /** What was wholly there after the last pass. */
   #settled: { readonly view: ClusterView; readonly desired: DesiredNetwork | undefined } | undefined
   #retryMs: number = RETRY_MS.first
@@ -81,11 +67,19 @@ export class NodeNetwork implements EventListener {
   #isRunning = false
   #running: Promise<void> = Promise.resolve()
   readonly #sometimes: NodeJS.Timeout
-  #wireguardTimer: NodeJS.Timeout | undefined
   readonly #first = Promise.withResolvers<void>()
 
   constructor(input: NodeNetworkInput) {
     this.#input = input
+    this.#report = new Report(input.log)
+    this.#wireguardLook = new WireguardLook({
+      subsystems: input.subsystems,
+      known: this.#known,
+      isWanted: () => this.#view !== undefined && (this.#desired?.tunnels.includes('wireguard') ?? false),
+      isBusy: () => this.#isRunning || !this.#settled,
+      run: (look) => this.#run(look),
+      onDamage: () => this.#lookIn(0),
+    })
     this.#sometimes = setInterval(() => this.#lookIn(0), LOOK_EVERY_MS).unref()
   }
 
@@ -105,11 +99,7 @@ export class NodeNetwork implements EventListener {
 
   /** What a person should know, in words; empty is good. */
   get problems(): string[] {
-    return [
-      ...this.#viewProblems.map(({ object, reason }) => `${object}: ${reason}`),
-      ...(this.#desired?.problems ?? []),
-      ...this.#failures,
-    ]
+    return this.#report.problems(this.#desired?.problems ?? [])
   }
 
   get peers(): number {
@@ -126,13 +116,7 @@ export class NodeNetwork implements EventListener {
 
   setView({ view, changed, problems }: ViewChange): void {
     const { log, thisNode, features } = this.#input
-    const known = new Set(this.#viewProblems.map(({ object, reason }) => `${object}: ${reason}`))
-    const news = problems.filter(({ object, reason }) => !known.has(`${object}: ${reason}`))
-    for (const { object, reason } of news.slice(0, PROBLEMS_LOGGED))
-      log.warn({ object, reason }, 'the cluster has something that cannot be used')
-    const more = news.length - PROBLEMS_LOGGED
-    if (more > 0) log.warn({ more }, 'the cluster has more that cannot be used; see bramblectl status')
-    this.#viewProblems = problems
+    this.#report.told(problems)
     const isOfServices = view?.serviceCidrs !== this.#view?.serviceCidrs
     if (!view || view === this.#view || (this.#view && changed?.size === 0 && !isOfServices)) return
     const first = [...(changed ?? [])].slice(0, 5)
@@ -178,7 +162,7 @@ export class NodeNetwork implements EventListener {
   /** Waits for what runs; leaves the kernel as it is. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
-    clearTimeout(this.#wireguardTimer)
+    this.#wireguardLook.close()
     clearInterval(this.#sometimes)
     this.#view = undefined
     await this.#running
@@ -207,36 +191,6 @@ export class NodeNetwork implements EventListener {
     })
   }
 
-  /** Only where there is WireGuard; in its time, however often the rest is looked at. */
-  #lookAtWireguardIn(ms: number): void {
-    if (!this.#view || !this.#desired?.tunnels.includes('wireguard')) return
-    this.#wireguardTimer ??= setTimeout(() => {
-      this.#wireguardTimer = undefined
-      if (this.#isRunning || !this.#settled)
-        this.#lookAtWireguardIn(LOOK_AT_WIREGUARD_MS.least) // it looks at all anyway
-      else this.#run(() => this.#lookAtWireguard())
-    }, ms).unref()
-  }
-
-  /** Only looks; where something is not as it should be, everything is looked at, which repairs it. */
-  async #lookAtWireguard(): Promise<void> {
-    const { subsystems } = this.#input
-    const startedAtMs = performance.now()
-    try {
-      const { publicKey, port } = await subsystems.wireguard.look()
-      const isOurs = this.#known
-        .wanted('links')
-        .some((link) => link.kind === 'wireguard' && link.publicKey === publicKey && link.port === port)
-      const peers = await subsystems.wireguardPeers.list()
-      if (!isOurs || !this.#known.isAsWanted('wireguardPeers', peers, subsystems)) this.#lookIn(0)
-    } catch {
-      this.#lookIn(0) // which says what is wrong
-    }
-    const { least, most } = LOOK_AT_WIREGUARD_MS
-    const restMs = (performance.now() - startedAtMs) * REST_PER_WIREGUARD_LOOK
-    this.#lookAtWireguardIn(Math.min(Math.max(restMs, least), most))
-  }
-
   async #reconcile(): Promise<void> {
     const view = this.#view
     if (!view) return
@@ -254,7 +208,7 @@ export class NodeNetwork implements EventListener {
           ? await this.#reconcileAll(view)
           : await this.#bringAbout(this.#desired.update(view, changed))
       if (this.#desired) this.#input.onDesired(this.#desired)
-      this.#report(outcome, isLook)
+      this.#report.passed(outcome, isLook)
       this.#first.resolve()
       if (outcome.failures.length > 0) throw new Error(`${outcome.failures.length} objects could not be set`)
       if (isLook) this.#retryMs = RETRY_MS.first
@@ -266,16 +220,12 @@ export class NodeNetwork implements EventListener {
       this.#settled = { view, desired: this.#desired }
     } catch (error) {
       activity.passed('nodes', performance.now() - startedAtMs, true)
-      this.#failures = [...this.#failures.filter((one) => one !== CANNOT), CANNOT]
-      this.#input.log.error(
-        { err: error, retryMs: this.#retryMs },
-        'the network between nodes is not as it should be; trying again',
-      )
+      this.#report.failed(error, this.#retryMs)
       this.#lookIn(this.#retryMs)
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most)
     }
     this.#heard = undefined
-    this.#lookAtWireguardIn(LOOK_AT_WIREGUARD_MS.least)
+    this.#wireguardLook.goOn()
     const endedAtMs = performance.now()
     if (isLook) this.#input.onLooked?.()
     if (isLook) this.#restUntilMs = endedAtMs + (endedAtMs - startedAtMs) * REST_PER_PASS
@@ -294,7 +244,7 @@ export class NodeNetwork implements EventListener {
     this.#desired ??= new DesiredNetwork(facts, settings)
     this.#desired.update(view)
     const after = this.#desired.objects
-    this.#sayMissing([...missing.values()])
+    this.#lookForMissing([...missing.values()])
     const before: Partial<Record<keyof NodeObjects, readonly unknown[]>> = {}
     for (const kind of KINDS) before[kind] = await subsystems[kind].list() // links first: the others look up the tunnel by it
     this.#known.replaceAll(listing)
@@ -314,10 +264,9 @@ export class NodeNetwork implements EventListener {
     })
   }
 
-  #sayMissing(remedies: readonly string[]): void {
-    for (const remedy of remedies)
-      if (!this.#said.has(remedy)) this.#input.log.warn({ remedy }, 'the kernel cannot make a kind of tunnel')
-    this.#said = new Set(remedies)
+  /** Again, as long as somebody is without it. */
+  #lookForMissing(remedies: readonly string[]): void {
+    this.#report.missing(remedies)
     if (!remedies.some((remedy) => this.#desired?.problems.includes(remedy))) {
       this.#lookForMissingMs = LOOK_FOR_MISSING_MS.first
       return
@@ -336,16 +285,5 @@ export class NodeNetwork implements EventListener {
         actual: before[kind],
       })),
     )
-  }
-
-  /** What failed before is over only when everything has been looked at. */
-  #report({ put, removed, failures }: Outcome, isLook: boolean): void {
-    const { log } = this.#input
-    const now = failures.map(({ object, error }) => `${object} cannot be set: ${error.message}`)
-    this.#failures = isLook ? now : [...new Set([...this.#failures, ...now])]
-    const shown = (objects: readonly string[]) => ({ count: objects.length, first: objects.slice(0, 5) })
-    if (put.length + removed.length > 0)
-      log.info({ put: shown(put), removed: shown(removed) }, 'network between nodes set')
-    for (const { object, error } of failures.slice(0, 5)) log.error({ object, err: error }, 'cannot set an object')
   }
 }
