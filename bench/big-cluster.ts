@@ -7,7 +7,7 @@ import { makeNetns, run } from '../test/kernel/scratch.ts'
  */
 export const BIG = 5_000
 export const SMALL = 100
-export const SELF = nodeName(0)
+const SELF = nodeName(0)
 
 const LABELS = {
   'beta.kubernetes.io/arch': 'arm64',

@@ -4,7 +4,7 @@ import { renderTable } from './table.ts'
 
 /** Who reaches whom, as a table of marks. Pure. */
 
-export const MARKS = { all: '+', some: 'o', none: '.' } as const satisfies Record<MatrixCell['reach'], string>
+const MARKS = { all: '+', some: 'o', none: '.' } as const satisfies Record<MatrixCell['reach'], string>
 
 export function renderMatrix(matrix: Matrix): string {
   const { ends, cells } = matrix

@@ -7,7 +7,7 @@ export const CNI_VERSIONS = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
 export type CniVersion = (typeof CNI_VERSIONS)[number]
 
 /** What an error says as its version when the configuration has none that we know. */
-export const FALLBACK_VERSION: CniVersion = '1.1.0'
+const FALLBACK_VERSION: CniVersion = '1.1.0'
 
 export interface NetworkConfig {
   readonly cniVersion: CniVersion

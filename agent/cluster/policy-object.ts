@@ -3,7 +3,7 @@ import type { FieldProblem, Policy } from './policy.ts'
 import { Field, isMapping, listed, Problems, quote } from './policy-fields.ts'
 
 /** `audit`: what the policy would drop is counted, and passes. */
-export const MODE_ANNOTATION = 'bramble.dev/mode'
+const MODE_ANNOTATION = 'bramble.dev/mode'
 
 export interface ParsedPolicy {
   readonly policy: Policy

@@ -4,7 +4,7 @@ import { type Field, isMapping, listed, quote } from './policy-fields.ts'
 
 const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const
 
-export const EVERYTHING: Selector = { text: '', requirements: [] }
+const EVERYTHING: Selector = { text: '', requirements: [] }
 
 /**
  * A metav1.LabelSelector, held to what the API server holds it to

@@ -13,7 +13,7 @@ export interface Finding {
 
 /** error: pods are without network, or will be. warning: something works less well than it should, or by chance. note: good to know. */
 export type Severity = (typeof SEVERITIES)[number]
-export const SEVERITIES = ['error', 'warning', 'note'] as const
+const SEVERITIES = ['error', 'warning', 'note'] as const
 
 export interface Remedy {
   /** For a root shell on the node. */

@@ -15,11 +15,11 @@ const NLM_F_CAPPED = 0x100
 const NLM_F_ACK_TLVS = 0x200
 const NLMSGERR_ATTR_MSG = 1
 /** struct nlmsghdr */
-export const HEADER_BYTES = 16
+const HEADER_BYTES = 16
 /** struct nlmsgerr: errno and the header of the request. */
 const ERROR_BYTES = 4 + HEADER_BYTES
 /** The sequence number of what is no answer. */
-export const UNASKED = 0
+const UNASKED = 0
 
 /** The kernel's messages (none for most requests), or why it refused. */
 export type Outcome = NetlinkMessage[] | KernelError

@@ -26,8 +26,3 @@ export function isNotFound(error: unknown): boolean {
 export function isAlreadyExists(error: unknown): boolean {
   return error instanceof KernelError && error.errno === 'EEXIST'
 }
-
-/** The kernel knows no such thing: not built in, and no module found for it. */
-export function isNotSupported(error: unknown): boolean {
-  return error instanceof KernelError && error.errno === 'EOPNOTSUPP'
-}

@@ -3,7 +3,7 @@ import { addressOf, type Family } from '../../ipam/address.ts'
 /** The beginning of an IP packet: RFC 791, RFC 8200. Pure. */
 
 // include/uapi/linux/in.h, in6.h
-export const IPPROTO = { ICMP: 1, IPIP: 4, TCP: 6, UDP: 17, IPV6: 41, GRE: 47, ICMPV6: 58, SCTP: 132 } as const
+const IPPROTO = { ICMP: 1, IPIP: 4, TCP: 6, UDP: 17, IPV6: 41, GRE: 47, ICMPV6: 58, SCTP: 132 } as const
 const IPPROTO_AH = 51
 const IPPROTO_FRAGMENT = 44
 /** Hop-by-hop options, routing, destination options, mobility, HIP, shim6: each says what is next, and its length in units of 8 bytes. */

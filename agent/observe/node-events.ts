@@ -2,7 +2,7 @@ import type { Repair } from './recorder.ts'
 
 /** What `kubectl describe node` tells of us, as Events on the Node. Pure. */
 
-export const REASONS = [
+const REASONS = [
   'NetworkDegraded',
   'PoliciesNotEnforced',
   'AddressPoolExhausted',

@@ -28,7 +28,7 @@ export function describeRule({ peers, ports }: Rule, direction: Direction, { nam
 }
 
 /** What decided; '' where no policy had to. Pure. */
-export function describeReason(because: Reason): string {
+function describeReason(because: Reason): string {
   switch (because.kind) {
     case 'rule':
       return `${policyId(because.policy)}, ${because.rule.path}`

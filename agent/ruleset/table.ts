@@ -52,7 +52,7 @@ export interface Ending {
  * were not on audit; what was dropped since nothing was known of the pod, or nothing let it through where all is closed (`--policy-mode always`);
  * packets that pods may never send; connections that were cut.
  */
-export const EFFECTS = [
+const EFFECTS = [
   ...(['accepted', 'passed', 'dropped', 'audited'] as const),
   ...(['unknown', 'closed', 'tunnelled', 'spoofed', 'cut'] as const),
 ] as const

@@ -80,7 +80,7 @@ async function nodesFrom(socket: string, nodeName: string) {
 }
 
 /** What the agent measured. Pure. */
-export function pathRows(nodeName: string, { peers }: MtuReport): Row[] {
+function pathRows(nodeName: string, { peers }: MtuReport): Row[] {
   return peers.map(({ node, way, address, neededBytes, measuredBytes, problem }) => {
     const isGood = measuredBytes !== undefined && measuredBytes >= neededBytes
     const measured = measuredBytes === undefined ? [] : [`${measuredBytes} of ${neededBytes} bytes by ${way}`]

@@ -8,7 +8,7 @@ export const MARK_DSCP = 42
 const TRAFFIC_CLASS = MARK_DSCP << 2
 
 // include/uapi/linux/if_ether.h, in.h, in6.h, icmpv6.h
-export const ETH_P = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, IPV6: 0x86dd } as const
+const ETH_P = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, IPV6: 0x86dd } as const
 export const PROTOCOL = { ICMP: 1, IPIP: 4, UDP: 17, IPV6: 41, GRE: 47, ICMPV6: 58 } as const
 const IPPROTO_HOPOPTS = 0
 const REDIRECT = 137

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { until } from './agent.ts'
 
-export const ALERTS = fileURLToPath(new URL('../../deploy/monitoring/alerts.yaml', import.meta.url))
+const ALERTS = fileURLToPath(new URL('../../deploy/monitoring/alerts.yaml', import.meta.url))
 const FOLDER = '/run/prometheus'
 const ADDRESS = '127.0.0.1:9090'
 

@@ -28,7 +28,7 @@ const ENV = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH}:/usr/sbin:
 const execute = promisify(execFile)
 
 /** By the size of its pages in KiB: what a Pi 4 has, and a Pi 5 by default. */
-export const ARM64_KERNELS = { 4: 'linux-image-cloud-arm64', 16: 'linux-image-arm64-16k' } as const
+const ARM64_KERNELS = { 4: 'linux-image-cloud-arm64', 16: 'linux-image-arm64-16k' } as const
 
 /** @throws Error with the reason and the remedy when it cannot be had */
 export async function arm64Kernel(pagesKib: keyof typeof ARM64_KERNELS): Promise<Kernel> {

@@ -4,7 +4,7 @@ export interface BackoffLimits {
   readonly mostMs: number
 }
 
-export const BACKOFF: BackoffLimits = { firstMs: 200, mostMs: 30_000 }
+const BACKOFF: BackoffLimits = { firstMs: 200, mostMs: 30_000 }
 
 /** So many of the longest waits without a try, and the trouble is over: a try may itself take as long as one. */
 const QUIET_WAITS = 4

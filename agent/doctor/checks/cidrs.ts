@@ -1,7 +1,7 @@
 import { type Cidr, overlaps, parseCidr } from '../../../ipam/address.ts'
 
 /** @returns undefined where the text is none, or an address inside of one: what others write is no reason to fail */
-export function parsedCidr(text: string): Cidr | undefined {
+function parsedCidr(text: string): Cidr | undefined {
   try {
     return parseCidr(text)
   } catch {

@@ -61,7 +61,7 @@ function parsed(one: unknown) {
 export const linkOf = ({ pod }: Pick<Wired, 'pod'>) => `brm${digest(pod).slice(0, 12)}`
 
 /** The pod's end. */
-export const macOf = ({ pod }: Pick<Wired, 'pod'>) => `02:${digest(pod).slice(12, 22).match(/../g)?.join(':')}`
+const macOf = ({ pod }: Pick<Wired, 'pod'>) => `02:${digest(pod).slice(12, 22).match(/../g)?.join(':')}`
 
 const digest = (pod: string | undefined) => createHash('sha256').update(`${pod}`).digest('hex')
 

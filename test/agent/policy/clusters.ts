@@ -300,7 +300,7 @@ const clusterEgress = fc.record(
   { requiredKeys: ['action', 'to'] },
 )
 
-export const clusterNetworkPolicy: fc.Arbitrary<RawClusterNetworkPolicy> = fc
+const clusterNetworkPolicy: fc.Arbitrary<RawClusterNetworkPolicy> = fc
   .record({
     name: oneOf('p', 'q', 'r', 's'),
     annotations,

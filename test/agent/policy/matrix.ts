@@ -58,7 +58,7 @@ function fits(pattern: string, pod: string): boolean {
 
 // ---- what there is at the beginning
 
-export const NAMESPACES = ['x', 'y', 'z']
+const NAMESPACES = ['x', 'y', 'z']
 export const PODS = NAMESPACES.flatMap((namespace) => ['a', 'b', 'c'].map((name) => `${namespace}/${name}`))
 
 export const BASE: readonly RawObject[] = [...NAMESPACES.map((name) => namespace(name)), ...PODS.map((key) => pod(key))]

@@ -182,7 +182,7 @@ function parseValues(tokens: TokenReader, terms: readonly Term[]): NumberRange[]
   return values
 }
 
-export const typesOf = (terms: readonly Term[]) => terms.map(({ type }) => type)
+const typesOf = (terms: readonly Term[]) => terms.map(({ type }) => type)
 
 /** What is between braces, behind the first one; lines may end there. */
 export function parseList<T>(tokens: TokenReader, parse: () => T): T[] {
