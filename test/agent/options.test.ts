@@ -441,7 +441,8 @@ function run(dir: string, args: readonly string[], env: Record<string, string> =
     stderr: string
   }>()
   const all = [AGENT, ...args]
-  const child = spawn(process.execPath, all, { cwd: dir, env: { PATH: process.env.PATH, ...env }, timeout: 20_000 })
+  const { PATH, NODE_COMPILE_CACHE } = process.env
+  const child = spawn(process.execPath, all, { cwd: dir, env: { PATH, NODE_COMPILE_CACHE, ...env }, timeout: 20_000 })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))

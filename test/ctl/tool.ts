@@ -18,7 +18,7 @@ export function run(args: readonly string[], env: Record<string, string> = {}, s
     stderr: string
   }>()
   const child = spawn(process.execPath, [BRAMBLECTL, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
     timeout: 20_000,
   })
   let stdout = ''
