@@ -91,7 +91,9 @@ export async function recover(network: PodNetwork, freedBefore: readonly FreedAd
     const mac = neighbours.find(
       ({ linkIndex, address }) => linkIndex === link.index && addresses.includes(address),
     )?.mac
-    leases.adopt({ ...owner, addresses, found: { link: link.name, mac: mac ?? '' } })
+    const hostPorts = parsePortNames(link.name, link.altNames)
+    const found = { link: link.name, mac: mac ?? '' }
+    leases.adopt({ ...owner, addresses, ...(hostPorts.length > 0 && { hostPorts }), found })
     log.error(
       { link: link.name, alias: link.alias, addresses },
       'the record of a pod cannot be read; it keeps its network and its addresses: delete the pod',
