@@ -6,11 +6,11 @@ import type { Routing } from './desired/way.ts'
 import { FLAGS, type LOG_LEVELS } from './options/flags.ts'
 import {
   absolute,
-  addresses,
   cidrs,
   flag,
   listenAddress,
   mtu,
+  nodeAddresses,
   nodeName,
   OptionError,
   once,
@@ -156,7 +156,7 @@ export async function parseOptions(argv: readonly string[], version: string): Pr
   return {
     datastore,
     nodeName: nodeName(once('--node-name', given['node-name'])),
-    nodeIps: addresses('--node-ip', given['node-ip']),
+    nodeIps: nodeAddresses('--node-ip', given['node-ip']),
     podCidrs: pods,
     clusterCidrs: cluster,
     nodeMasks: {

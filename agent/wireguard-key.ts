@@ -76,7 +76,7 @@ function readPrivateKey(path: string): string | undefined {
         `The WireGuard key file ${path} is open to other users (mode ${(mode & 0o777).toString(8)}); ` +
           `run "chmod 600 ${path}", or, where one of them may have read it, delete it: the agent makes a new key`,
       )
-    const text = size > FILE_BYTES_MAX ? '' : readFileSync(fd, 'latin1').trim()
+    const text = size > FILE_BYTES_MAX ? '' : readText(fd, path).trim()
     if (!isWireguardKey(text))
       throw new WireguardKeyError(
         `The WireGuard key file ${path} holds no key (44 characters, as "wg genkey" writes them); ` +
@@ -85,6 +85,15 @@ function readPrivateKey(path: string): string | undefined {
     return text
   } finally {
     closeSync(fd)
+  }
+}
+
+/** A card that dies lets files be opened, and not read. */
+function readText(fd: number, path: string): string {
+  try {
+    return readFileSync(fd, 'latin1')
+  } catch (error) {
+    throw refusal(`Cannot read the WireGuard key file ${path}`, error)
   }
 }
 

@@ -1,6 +1,14 @@
 import { isAbsolute } from 'node:path'
-import { AddressError, type Cidr, familyOf, formatAddress, parseAddress, parseCidr } from '../../ipam/address.ts'
-import { reservedFromPods } from '../../ipam/reserved.ts'
+import {
+  ADDRESS_BITS,
+  AddressError,
+  type Cidr,
+  familyOf,
+  formatAddress,
+  parseAddress,
+  parseCidr,
+} from '../../ipam/address.ts'
+import { reservedFromNodes, reservedFromPods } from '../../ipam/reserved.ts'
 
 /** What options are checked for; each throws OptionError with the option's name and what to write instead. Pure. */
 
@@ -105,10 +113,17 @@ export function listenAddress(
 }
 
 /** At most one of each family, in canonical form. */
-export function addresses(option: string, given: Given): string[] {
+export function nodeAddresses(option: string, given: Given): string[] {
   const found = each(option, given, (text) => formatAddress(familyOf(text), parseAddress(text)))
   if (new Set(found.map(familyOf)).size < found.length)
     throw new OptionError(`${option}: ${found.join(' and ')} are of one family; give one of each`)
+  for (const address of found) {
+    const reserved = reservedFromNodes(parseCidr(`${address}/${ADDRESS_BITS[familyOf(address)]}`))
+    if (reserved)
+      throw new OptionError(
+        `${option} ${address} is in ${reserved.cidr.text}, ${reserved.why}; give one by which other nodes reach this one`,
+      )
+  }
   return found
 }
 

@@ -535,6 +535,8 @@ t.test('--encrypt goes with auto and wireguard, and with nothing that does not e
 t.test('addresses, CIDRs and numbers that cannot be are refused by the name of their option', async (t) => {
   for (const [argv, message] of [
     [['--node-ip=pi-4.local'], /^--node-ip: .*"pi-4\.local" is no IPv4 address/],
+    [['--node-ip=127.0.0.1'], /^--node-ip 127\.0\.0\.1 is in 127\.0\.0\.0\/8, loopback .*; give one by which/],
+    [['--node-ip=::ffff:10.0.0.1'], /^--node-ip ::ffff:a00:1 is in ::ffff:0:0\/96, IPv4-mapped/],
     [['--node-ip=10.0.0.1', '--node-ip=10.0.0.2'], /^--node-ip: 10\.0\.0\.1 and 10\.0\.0\.2 are of one family/],
     [['--cluster-cidr=10.42.0.0/16,10.43.0.0/16'], /^--cluster-cidr: .* are both IPv4; give one of each family/],
     [['--cluster-cidr=127.0.0.0/8'], /^--cluster-cidr 127\.0\.0\.0\/8 overlaps 127\.0\.0\.0\/8, loopback/],

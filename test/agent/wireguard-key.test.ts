@@ -147,4 +147,5 @@ t.test('a path that is no file, or that nothing can be written to, is refused', 
   refuses(t, pipe, /is no regular file/)
   refuses(t, `${folder}/absent/key`, /Cannot write the WireGuard key file .*absent\/key \(ENOENT\); name another/)
   refuses(t, `${file('')}/key`, /Cannot read the WireGuard key file .* \(ENOTDIR\)/)
+  refuses(t, '/proc/self/mem', /^Cannot read the WireGuard key file \/proc\/self\/mem \(EIO\); name another/)
 })
