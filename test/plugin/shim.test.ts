@@ -31,8 +31,9 @@ import {
 
 /*
  * The plugin as the runtime sees it: the real program, built here from shim.c, against an agent played by this file.
- * Most tests run side by side on a build whose second lasts 100 ms; a few wait the real seconds. Those that need the
- * machine for themselves, to be fast or to keep it busy, run alone and come last.
+ * The tests run side by side. Where a deadline is waited for, mostly on a build whose second lasts 100 ms; where one must not
+ * come, on the real one, for the machine may be busy. Those that need it for themselves, to be fast or to keep it busy, run
+ * alone and come last.
  */
 const SOURCE = join(import.meta.dirname, '../../plugin/shim.c')
 /** What the Makefile builds with, too. */
@@ -126,7 +127,7 @@ t.test('an answer may come one byte at a time', async (t) => {
     }
     return undefined
   })
-  t.match(await ask('ADD', agent.socket), { exitCode: 0, stdout: body.toString() })
+  t.match(await ask('ADD', agent.socket, { program: bramble.path }), { exitCode: 0, stdout: body.toString() })
 })
 
 t.test('an answer that comes before the request was read whole is the answer', async (t) => {
@@ -141,7 +142,11 @@ t.test('an answer that comes before the request was read whole is the answer', a
     })
   })
   const stdin = Buffer.alloc(MAX_BODY_BYTES)
-  const said = await ask('ADD', agent.socket, { stdin, started: (child) => void (plugin = child) })
+  const said = await ask('ADD', agent.socket, {
+    stdin,
+    program: bramble.path,
+    started: (child) => void (plugin = child),
+  })
   t.match(said, { exitCode: 1, stdout: body.toString() })
 })
 
@@ -164,8 +169,15 @@ for (const [what, bytes] of Object.entries(garbage)) {
   t.test(`an answer that is ${what} is code 5, and a DEL still ends well`, async (t) => {
     const agent = await play(t, (_request, socket) => void socket.end(bytes))
     for (const command of ['ADD', 'CHECK', 'GC'])
-      t.match(refusal(t, await ask(command, agent.socket), 5).details, 'versions of plugin and agent')
-    t.match(await ask('DEL', agent.socket), { exitCode: 0, stdout: '', stderr: /tells the next one/ })
+      t.match(
+        refusal(t, await ask(command, agent.socket, { program: bramble.path }), 5).details,
+        'versions of plugin and agent',
+      )
+    t.match(await ask('DEL', agent.socket, { program: bramble.path }), {
+      exitCode: 0,
+      stdout: '',
+      stderr: /tells the next one/,
+    })
     t.same(notes(agent.socket), ['c0ffee:eth0'])
   })
 }
@@ -174,9 +186,12 @@ for (const [what, bytes] of Object.entries(garbage)) {
 
 t.test('stdin of exactly 1 MiB passes, one byte more is code 6', async (t) => {
   const agent = await play(t, () => ({ exitCode: 0, body: Buffer.alloc(0) }))
-  t.equal((await ask('ADD', agent.socket, { stdin: Buffer.alloc(MAX_BODY_BYTES, 'x') })).exitCode, 0)
+  t.equal(
+    (await ask('ADD', agent.socket, { stdin: Buffer.alloc(MAX_BODY_BYTES, 'x'), program: bramble.path })).exitCode,
+    0,
+  )
   t.equal(agent.requests[0]?.body.length, MAX_BODY_BYTES)
-  const said = await ask('ADD', agent.socket, { stdin: Buffer.alloc(MAX_BODY_BYTES + 1, 'x') })
+  const said = await ask('ADD', agent.socket, { stdin: Buffer.alloc(MAX_BODY_BYTES + 1, 'x'), program: bramble.path })
   t.match(refusal(t, said, 6).msg, String(MAX_BODY_BYTES))
   t.equal(agent.requests.length, 1)
 })
@@ -184,8 +199,7 @@ t.test('stdin of exactly 1 MiB passes, one byte more is code 6', async (t) => {
 t.test('200 KB of noise and an empty stdin reach the agent as they are', async (t) => {
   const agent = await play(t, () => ({ exitCode: 0, body: Buffer.alloc(0) }))
   const noise = Buffer.from(fc.sample(fc.uint8Array({ minLength: 200_000, maxLength: 200_000 }), 1)[0] ?? [])
-  await ask('ADD', agent.socket, { stdin: noise })
-  await ask('ADD', agent.socket, { stdin: '' })
+  for (const stdin of [noise, '']) await ask('ADD', agent.socket, { stdin, program: bramble.path })
   t.ok(agent.requests[0]?.body.equals(noise))
   t.equal(agent.requests[1]?.body.length, 0)
 })
@@ -217,9 +231,9 @@ t.test('an environment of exactly 64 KiB passes, one byte more is code 4 and nam
   const env = { CNI_COMMAND: 'ADD', CNI_ARGS: '' }
   const used = encodeRequest({ kind: 'cni', env, body: Buffer.alloc(0) }).length - 16
   const filled = { ...env, CNI_ARGS: 'x'.repeat(MAX_ENV_BYTES - used), BRAMBLE_SOCKET: agent.socket }
-  t.equal((await run([quick.path], filled)).exitCode, 0)
+  t.equal((await run([bramble.path], filled)).exitCode, 0)
   t.same({ ...agent.requests[0]?.env }, { CNI_COMMAND: 'ADD', CNI_ARGS: filled.CNI_ARGS })
-  t.match(refusal(t, await run([quick.path], { ...filled, CNI_ARGS: `${filled.CNI_ARGS}x` }), 4).msg, 'CNI_ARGS')
+  t.match(refusal(t, await run([bramble.path], { ...filled, CNI_ARGS: `${filled.CNI_ARGS}x` }), 4).msg, 'CNI_ARGS')
   t.equal(agent.requests.length, 1)
 })
 
@@ -244,7 +258,7 @@ t.test('of a variable set twice the agent sees what the plugin saw, and of one w
      }`,
   )
   execFileSync('cc', ['-o', join(scratch, 'twice'), source])
-  await run([join(scratch, 'twice'), quick.path, `BRAMBLE_SOCKET=${agent.socket}`], {})
+  await run([join(scratch, 'twice'), bramble.path, `BRAMBLE_SOCKET=${agent.socket}`], {})
   t.same({ ...agent.requests[0]?.env }, { CNI_COMMAND: 'ADD', CNI_IFNAME: 'eth0' })
 })
 
@@ -266,9 +280,9 @@ t.test('a closed, a full and a deserted stdout are exit 1', async (t) => {
 t.test('with every standard stream closed it still does its work', async (t) => {
   const agent = await play(t, () => ({ exitCode: 0, body: Buffer.alloc(0) }))
   const env = { ...POD, CNI_COMMAND: 'DEL', BRAMBLE_SOCKET: agent.socket }
-  const said = await run(['/bin/sh', '-c', 'exec "$0" </dev/null >&- 2>&-', quick.path], env)
+  const said = await run(['/bin/sh', '-c', 'exec "$0" </dev/null >&- 2>&-', bramble.path], env)
   t.equal(said.exitCode, 0)
-  t.equal((await run(['/bin/sh', '-c', 'exec "$0" <&- >&- 2>&-', quick.path], env)).exitCode, 1, 'no stdin: code 5')
+  t.equal((await run(['/bin/sh', '-c', 'exec "$0" <&- >&- 2>&-', bramble.path], env)).exitCode, 1, 'no stdin: code 5')
   t.equal(agent.requests.length, 1)
 })
 
@@ -370,7 +384,7 @@ t.test('an ADD whose answer breaks off is not repeated', async (t) => {
   const whole = encodeAnswer({ exitCode: 0, body: Buffer.from('{"ips":[]}') })
   for (const cut of [1, 4, 11, 12, whole.length - 1]) {
     const agent = await play(t, (_request, socket) => void socket.end(whole.subarray(0, cut)))
-    refusal(t, await ask('ADD', agent.socket), 11)
+    refusal(t, await ask('ADD', agent.socket, { program: bramble.path }), 11)
     t.equal(agent.requests.length, 1)
   }
 })
@@ -418,7 +432,7 @@ t.test('being stopped and continued changes nothing', async (t) => {
       child.kill(i % 2 === 0 ? 'SIGSTOP' : 'SIGCONT')
     }
   }
-  t.match(await ask('ADD', agent.socket, { started: stutter }), { exitCode: 0, stdout: 'done' })
+  t.match(await ask('ADD', agent.socket, { program: bramble.path, started: stutter }), { exitCode: 0, stdout: 'done' })
 })
 
 // ---- the note
