@@ -44,6 +44,8 @@ export interface StatusDetail {
     readonly awaySeconds?: number
     /** Absent: it has told nothing yet. */
     readonly changedSecondsAgo?: number
+    /** How far this node's clock is ahead of the server's; below 0: behind. Absent: it has not told. */
+    readonly clockAheadSeconds?: number
   }
   /** When each of them last had everything as it should be, in seconds. */
   readonly settledSecondsAgo: Readonly<Partial<Record<Loop, number>>>
@@ -121,7 +123,7 @@ export function troubleOf({ network, nodes, policies, installation }: Agent): Om
   }
 }
 
-function detail({ network, nodes, touch, observation }: Agent, problems: readonly string[]): StatusDetail {
+function detail({ network, nodes, source, touch, observation }: Agent, problems: readonly string[]): StatusDetail {
   const nowMs = performance.now()
   const ago = (atMs: number) => Math.max(0, Math.round((nowMs - atMs) / 1000))
   const { recorder, history } = observation
@@ -132,6 +134,7 @@ function detail({ network, nodes, touch, observation }: Agent, problems: readonl
   ]
   const lastError = errors.sort((a, b) => b.atMs - a.atMs)[0]
   const { server, changedAtMs } = touch
+  const { clockMs } = source
   return {
     pools: network.leases.use(),
     ways: wayRows(waysToPeers(nodes)),
@@ -139,6 +142,7 @@ function detail({ network, nodes, touch, observation }: Agent, problems: readonl
       ...(server !== undefined && { server }),
       ...(touch.isAway && { awaySeconds: Math.round(touch.ageSeconds) }),
       ...(changedAtMs !== undefined && { changedSecondsAgo: ago(changedAtMs) }),
+      ...(clockMs !== undefined && { clockAheadSeconds: Math.round((Date.now() - clockMs) / 1000) }),
     },
     settledSecondsAgo: Object.fromEntries(
       LOOPS.flatMap((loop) => {

@@ -47,6 +47,10 @@ export class KeptSource implements ClusterSource {
     return this.#source.server
   }
 
+  get clockMs() {
+    return this.#source.clockMs
+  }
+
   /** Of a source that has not said any, those of its last word. */
   get serviceCidrs(): readonly Cidr[] | undefined {
     const said = this.#source.serviceCidrs

@@ -74,6 +74,8 @@ export interface ClusterSource {
   tellNetworkIsUp?(): void
   /** What it asks, and where that is: an address or a name; absent: nothing on the network. */
   readonly server?: { readonly name: string; readonly host: string } | undefined
+  /** By the clock of the server; absent: it has not told. */
+  readonly clockMs?: number | undefined
   /** The addresses of Services, as far as they are known when `join` has returned; absent: it does not say. */
   readonly serviceCidrs?: readonly Cidr[] | undefined
   /** Where nodes stay until somebody removes them by hand; absent: they come and go otherwise. */

@@ -223,6 +223,8 @@ export interface AgentState {
         /** What another program has changed in the table of policies within the hour, and is as it was again. */
         readonly rulesRepaired: readonly { readonly text: string; readonly secondsAgo: number }[]
         readonly pid: number
+        /** This node's clock, from the API server's; below 0: behind. Absent: nobody has compared them. */
+        readonly clockAheadSeconds?: number
         readonly peers: readonly {
           readonly node: string
           readonly podCidrs: readonly string[]

@@ -65,6 +65,8 @@ export class ApiClient {
   readonly #userAgent = `bramble-agent/${version()}`
   readonly #connected = new WeakSet<Socket>()
   readonly #pulse: Pulse
+  /** What the last answer said of the server's clock, and when that was by a clock that nobody sets. */
+  #told: { readonly dateMs: number; readonly atMs: number } | undefined
   #agent: Agent | undefined
   #agentContext: SecureContext | undefined
 
@@ -83,6 +85,11 @@ export class ApiClient {
   /** An address or a name. */
   get host(): string {
     return this.#base.hostname.replace(/^\[|\]$/g, '')
+  }
+
+  /** The server's clock, to the second; undefined until it has answered. */
+  get clockMs(): number | undefined {
+    return this.#told && this.#told.dateMs + performance.now() - this.#told.atMs
   }
 
   async get(path: string, signal: AbortSignal): Promise<ApiObject> {
@@ -267,6 +274,8 @@ export class ApiClient {
       })
       outgoing.once('response', (response) => {
         done()
+        const dateMs = Date.parse(response.headers.date ?? '') // RFC 9110, section 6.6.1
+        if (!Number.isNaN(dateMs)) this.#told = { dateMs, atMs: performance.now() }
         resolve(response)
       })
       outgoing.on('error', (error) => {

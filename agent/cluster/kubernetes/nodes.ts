@@ -245,6 +245,10 @@ export class KubernetesSource implements ClusterSource {
     return { name: this.#server, host: this.#client.host }
   }
 
+  get clockMs() {
+    return this.#client.clockMs
+  }
+
   get #server(): string {
     return `the API server ${this.#client.server}`
   }

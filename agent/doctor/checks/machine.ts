@@ -11,18 +11,32 @@ const UNDER_VOLTAGE_SINCE_BOOT = 1 << 16
 /** This version was not there before. A clock that is further back has never been set. */
 const RELEASED_MS = Date.UTC(2026, 0, 1)
 
+/** A token counts as of the future where its maker is further on than this (go-jose, DefaultLeeway). */
+const MOST_APART_SECONDS = 60
+
 export const MACHINE_CHECKS = [
   check({
     name: 'clock',
     symptom: '"x509: certificate has expired or is not yet valid"; images cannot be pulled after a reboot',
-    needs: ['clock'],
-    find: ({ clock: { nowMs, isSynchronised, hasRtc } }) => {
+    needs: ['clock', 'agent'],
+    find: ({ clock: { nowMs, isSynchronised, hasRtc }, agent: { answers } }) => {
       const remedies = [command('timedatectl set-ntp true'), command('timedatectl status')]
       const why = 'certificates of the API server, of Redis and of registries count as not yet valid'
       const rtc = hasRtc ? '' : ', and the board has no clock of its own: it starts where it was switched off'
       const now = new Date(nowMs).toISOString().slice(0, 16).replace('T', ' ')
       if (nowMs < RELEASED_MS)
         return [{ severity: 'error', what: `the clock says ${now}, before this version was made${rtc}`, why, remedies }]
+      const aheadSeconds = answers?.clockAheadSeconds ?? 0
+      if (Math.abs(aheadSeconds) > MOST_APART_SECONDS)
+        return [
+          {
+            severity: 'error',
+            what: `the clock (${now}) is ${inWords(Math.abs(aheadSeconds))} ${aheadSeconds > 0 ? 'ahead of' : 'behind'} that of the API server${rtc}`,
+            why: 'certificates and tokens count as expired, or as not yet valid, sooner or later; logs of two nodes do not fit together',
+            advice: 'one of the two is wrong: look at both, and let both be set by the same servers',
+            remedies,
+          },
+        ]
       if (isSynchronised !== false) return []
       return [
         {
@@ -116,3 +130,9 @@ export const MACHINE_CHECKS = [
           ],
   }),
 ]
+
+function inWords(seconds: number): string {
+  if (seconds < 7200) return `${seconds} s`
+  const hours = Math.round(seconds / 3600)
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`
+}

@@ -34,7 +34,11 @@ async function answersOf(ask: Ask, isServing: boolean): Promise<NonNullable<Agen
   // One of another version may not know what this one asks.
   const peers = isServing ? await inTime(ask('nodes')).catch(() => []) : []
   const differences = isServing ? await inTime(ask('ipam check')).catch(() => []) : []
-  return { version, isServing, podCidrs, problems, rulesRepaired, pid, peers, differences }
+  const clockAheadSeconds = detail?.source.clockAheadSeconds
+  return {
+    ...{ version, isServing, podCidrs, problems, rulesRepaired, pid, peers, differences },
+    ...(clockAheadSeconds !== undefined && { clockAheadSeconds }),
+  }
 }
 
 /** @throws Error when the agent is there, and says nothing */

@@ -64,6 +64,8 @@ export class ApiDouble {
   tokens: ReadonlySet<string> | undefined
   /** Of containers, by `NAMESPACE/POD`, as kubelet hands them on. */
   readonly logs = new Map<string, string>()
+  /** What its answers say of its clock, from ours. */
+  clockAheadMs = 0
   /** How too old a version is told: older servers answer the request, newer ones begin a watch. */
   goneAs: 'event' | 'status' = 'event'
   readonly #server: http.Server
@@ -142,6 +144,7 @@ export class ApiDouble {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader('date', new Date(Date.now() + this.clockAheadMs).toUTCString())
     const url = new URL(request.url ?? '/', 'http://double')
     const [, logOf] = /^\/api\/v1\/namespaces\/([^/]+\/pods\/[^/]+)\/log$/.exec(url.pathname) ?? []
     if (logOf !== undefined) return this.#log(request, response, logOf.replace('/pods/', '/'))

@@ -1,7 +1,12 @@
 import { HEALTHY } from '../healthy.ts'
 import type { Case } from './case.ts'
 
-const { cgroups, machine } = HEALTHY
+const { agent, cgroups, machine } = HEALTHY
+
+/** From the API server's clock. */
+const apart = (clockAheadSeconds: number) => ({
+  agent: { ...agent, answers: { ...(agent.answers as NonNullable<typeof agent.answers>), clockAheadSeconds } },
+})
 
 export const MACHINE_CASES: readonly Case[] = [
   {
@@ -15,6 +20,25 @@ export const MACHINE_CASES: readonly Case[] = [
     check: 'clock',
     facts: { clock: { nowMs: Date.UTC(2026, 10, 21), isSynchronised: false, hasRtc: true } },
     says: [['warning', /not synchronised$/]],
+  },
+  {
+    title: 'a clock that is an hour behind the API server',
+    check: 'clock',
+    facts: apart(-3600),
+    says: [['error', /^the clock \(2026-11-21 00:00\) is 3600 s behind that of the API server, and the board has no/]],
+    commands: ['timedatectl set-ntp true', 'timedatectl status'],
+  },
+  {
+    title: 'a clock that is days before it',
+    check: 'clock',
+    facts: apart(3 * 86_400),
+    says: [['error', /is 3 days ahead of that of the API server/]],
+  },
+  {
+    title: 'a clock that is nearly the same',
+    check: 'clock',
+    facts: apart(-59),
+    says: [],
   },
   {
     title: 'a supply that is too weak now',
