@@ -16,10 +16,12 @@ export function isStale(
 ): boolean {
   const { destination, destinationPort, protocol } = original
   if (protocol !== PROTOCOL_NUMBER.udp || addresses.includes(reply.source)) return false
-  if (!nodeAddresses.has(destination) && !destination.startsWith('127.')) return false
+  const isLoopback = destination.startsWith('127.')
+  if (!nodeAddresses.has(destination) && !isLoopback) return false
   return hostPorts.some(({ protocol, hostPort, hostIp }) => {
     if (protocol !== 'udp' || hostPort !== destinationPort) return false
-    if (hostIp === '' || hostIp === destination) return true
-    return isAnyAddress(hostIp) && familyOf(hostIp) === familyOf(destination)
+    if (hostIp === destination) return true
+    if (isLoopback && destination !== '127.0.0.1') return false // see table.ts
+    return hostIp === '' || (isAnyAddress(hostIp) && familyOf(hostIp) === familyOf(destination))
   })
 }

@@ -64,10 +64,15 @@ const PORTS_TABLE: DefinedTable = {
     ...block('chain ports', [
       // Nothing that has it as its source leaves the node: IPv6 knows no route_localnet.
       rule('ip6 daddr ::1 return', 'not from the loopback'),
-      ...([4, 6] as const).flatMap((family) => [
+      ...([4, 6] as const).map((family) =>
         rule(`dnat ${ip(family)} to ${ip(family)} daddr . meta l4proto . th dport map @at${family}`, 'to pods'),
+      ),
+      // Who listens there means that address: systemd-resolved is at 127.0.0.53, and a pod that serves DNS would have the node
+      // ask it for the name of the registry that its own image comes from.
+      rule('ip daddr 127.0.0.2-127.255.255.255 return', 'other programs of the node'),
+      ...([4, 6] as const).map((family) =>
         rule(`dnat ${ip(family)} to meta l4proto . th dport map @any${family}`, 'to pods'),
-      ]),
+      ),
     ]),
     ...block('chain postrouting', [
       `type nat hook postrouting priority ${PRIORITY.source}; policy accept;`,

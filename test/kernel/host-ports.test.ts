@@ -85,6 +85,16 @@ t.test('127.0.0.1 of the node leads to the pod; ::1 does not, and is refused as 
   t.equal(await sysctl(undefined, `ipv4/conf/${pod.hostLink}/route_localnet`), '1')
 })
 
+t.test(
+  'a program of the node at another loopback address is not hidden: systemd-resolved is at 127.0.0.53',
+  async (t) => {
+    await serve(t, 'dns', ...BOTH)
+    t.teardown(await startWitness(undefined, '127.0.0.53'))
+    for (const protocol of ['tcp', 'udp'] as const)
+      t.equal(await seenBy('127.0.0.53', undefined, protocol), '127.0.0.1', `${protocol}: no address of the uplink`)
+  },
+)
+
 t.test('a pod does not get to 127.0.0.1 of the node by the way that its answers take (CVE-2020-8558)', async (t) => {
   const pod = await serve(t, 'web', mapping({ HostPort: 4005 }))
   const end = await startWitness(undefined, '127.0.0.1')
@@ -119,7 +129,8 @@ t.test('a port of 127.0.0.1 is the node’s alone: a neighbour who sends to that
     await run('nft', 'add', 'chain', 'ip', 'seen', chain, `{ type filter hook ${hook} priority -400; }`)
     await run('nft', 'add', 'rule', 'ip', 'seen', chain, ...of.split(' '), 'counter')
   }
-  for (const protocol of ['tcp', 'udp'] as const) t.equal(await seenBy('127.0.0.1', 'outside', protocol), undefined)
+  const answers = await Promise.all((['tcp', 'udp'] as const).map((one) => seenBy('127.0.0.1', 'outside', one)))
+  t.strictSame(answers, [undefined, undefined])
   const packets = async (chain: string) =>
     Number((await run('nft', 'list', 'chain', 'ip', 'seen', chain)).match(/packets (\d+)/)?.[1])
   t.ok((await packets('came')) > 1, 'they come to the node')
@@ -143,8 +154,8 @@ t.test('a hostIP is the only address by which the pod is reached', async (t) => 
     t.match(await pod.check(), { exitCode: 0 })
   })
   await t.test('one for localhost alone', async (t) => {
-    await serve(t, 'web', mapping({ HostIP: '127.0.0.1' }))
-    t.ok(await seenBy('127.0.0.1', undefined))
+    await serve(t, 'web', mapping({ HostIP: '127.0.0.1' }), mapping({ HostIP: '127.0.0.5' }))
+    for (const own of ['127.0.0.1', '127.0.0.5']) t.ok(await seenBy(own, undefined), own)
     t.equal(await seenBy(NODE[4], 'outside'), undefined)
   })
 })

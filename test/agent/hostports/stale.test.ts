@@ -37,6 +37,7 @@ t.test('what went to nobody, or to the pod before, is stale', async (t) => {
 t.test('what the pod answers, what passes through the node, and other ports and protocols are not', async (t) => {
   t.notOk(isStale(entry({}, '10.42.0.7'), DNS, NODE))
   t.notOk(isStale(entry({ destination: '198.51.100.53' }), DNS, NODE), 'a pod asks a server outside')
+  t.notOk(isStale(entry({ destination: '127.0.0.53' }), DNS, NODE), 'the node asks its own resolver')
   t.notOk(isStale(entry({ destinationPort: 54 }), DNS, NODE))
   t.notOk(isStale(entry({ protocol: 6 }), DNS, NODE))
 })
@@ -45,6 +46,7 @@ t.test('a hostIP is about its address alone, a wildcard about its family', async
   const at = (hostIp: string) => ({ ...DNS, hostPorts: [{ ...DNS.hostPorts[0], hostIp }] })
   t.ok(isStale(entry(), at('192.0.2.1'), NODE))
   t.notOk(isStale(entry(), at('127.0.0.1'), NODE))
+  t.ok(isStale(entry({ destination: '127.0.0.53' }), at('127.0.0.53'), NODE))
   t.ok(isStale(entry(), at('0.0.0.0'), NODE))
   t.notOk(isStale(entry(), at('::'), NODE))
 })
