@@ -36,8 +36,8 @@ export class MetricsServer {
   readonly #log: Logger
   readonly #timeoutMs: number
   readonly #sockets = new Set<Socket>()
-  /** Those that have not sent the head of their request yet, the oldest first. */
-  readonly #silent = new Set<Socket>()
+  /** Those that have not sent the head of their request yet, or have their answer and stay; the oldest first. */
+  readonly #idle = new Set<Socket>()
   #server: Server | undefined
   #timer: NodeJS.Timeout | undefined
   #problem: string | undefined
@@ -101,7 +101,7 @@ export class MetricsServer {
       return
     }
     this.#sockets.add(socket)
-    this.#silent.add(socket)
+    this.#idle.add(socket)
     const timer = setTimeout(() => socket.destroy(), this.#timeoutMs).unref()
     const headTimer = setTimeout(() => socket.destroy(), Math.min(HEAD_MS, this.#timeoutMs)).unref()
     socket.on('close', () => {
@@ -115,24 +115,25 @@ export class MetricsServer {
       const asked = parseHead(received)
       if (!asked) return
       clearTimeout(headTimer)
-      this.#silent.delete(socket)
+      this.#idle.delete(socket)
       socket.off('data', hear).resume() // what still comes is of no interest, but must not hold up the end
-      if ('status' in asked) socket.end(renderAnswer(asked, 'GET'))
-      else this.#answer(asked.path).then((answer) => socket.end(renderAnswer(answer, asked.method)))
+      const answered = () => this.#sockets.has(socket) && this.#idle.add(socket)
+      if ('status' in asked) socket.end(renderAnswer(asked, 'GET'), answered)
+      else this.#answer(asked.path).then((answer) => socket.end(renderAnswer(answer, asked.method), answered))
     }
     socket.on('data', hear)
   }
 
-  /** Room is made at the cost of those who say nothing: the kubelet asks at once, and restarts an agent that it cannot ask. */
+  /** Room is made at the cost of those who wait for nothing: an agent that the kubelet cannot ask is not ready. */
   #hasRoom(): boolean {
     if (this.#sockets.size < CONNECTIONS_MAX) return true
     if (!this.#hasToldFull)
       this.#log.warn(
         { connections: CONNECTIONS_MAX },
-        'metrics: too many connections; those that ask nothing are closed',
+        'metrics: too many connections; those that ask nothing, or nothing more, are closed',
       )
     this.#hasToldFull = true
-    const [oldest] = this.#silent
+    const [oldest] = this.#idle
     if (!oldest) return false
     oldest.destroy()
     this.#forget(oldest)
@@ -141,7 +142,7 @@ export class MetricsServer {
 
   #forget(socket: Socket): void {
     this.#sockets.delete(socket)
-    this.#silent.delete(socket)
+    this.#idle.delete(socket)
   }
 
   async #answer(path: string): Promise<HttpAnswer> {

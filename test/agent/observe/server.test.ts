@@ -125,6 +125,19 @@ t.test('connections that ask nothing make room for one that does, which is said 
   t.equal(lines().filter(({ level }) => level === 40).length, 1)
 })
 
+t.test('connections that have their answer and stay make room, too', async (t) => {
+  const { server, get } = await serve(t)
+  const answered = Array.from({ length: 16 }, () =>
+    connect({ port: server.port ?? 0, host: HOST, allowHalfOpen: true }),
+  )
+  t.teardown(() => {
+    for (const socket of answered) socket.destroy()
+  })
+  for (const socket of answered) socket.on('error', () => {}).write('GET /healthz HTTP/1.1\r\n\r\n')
+  await Promise.all(answered.map((socket) => once(socket, 'data')))
+  t.equal((await get('/healthz')).status, 200)
+})
+
 t.test('while all who are there wait for an answer, others are let go', async (t) => {
   const looked = Promise.withResolvers<string>()
   let looks = 0
