@@ -58,10 +58,7 @@ export function isForwarded({ nodes }: RawCluster, { nodeName }: Site, flow: Raw
 
 /** What becomes of the flow on its whole way: on the sender's node and on the receiver's. */
 export function judgeWay(cluster: RawCluster, flow: RawFlow, mode: Site['mode'] = 'default'): Judgement {
-  const names = cluster.nodes.map(({ metadata }) => metadata.name)
-  const judgements = names.map((nodeName) =>
-    judge(cluster, { nodeName, wired: wiredAsTold(cluster, nodeName), mode, failsOpen: false }, flow),
-  )
+  const judgements = sitesOf(cluster, mode).map((site) => judge(cluster, site, flow))
   // A packet between a pod and its own node is on no other node.
   return judgements.find(({ passes }) => !passes) ?? judgements[0] ?? { passes: true, why: 'nobody is in between' }
 }
@@ -72,6 +69,21 @@ function mayHave({ spec: { nodeName = '' } }: RawPod, address: string, { nodes }
   const names = holders.map(({ metadata }) => metadata.name)
   if (names.includes(site.nodeName)) return false
   return names.length === 0 || nodeName === '' || names.includes(nodeName)
+}
+
+/** The same for all flows. */
+const sites = new WeakMap<RawCluster, Map<Site['mode'], readonly Site[]>>()
+
+function sitesOf(cluster: RawCluster, mode: Site['mode']): readonly Site[] {
+  const known = sites.get(cluster) ?? new Map<Site['mode'], readonly Site[]>()
+  sites.set(cluster, known)
+  const all =
+    known.get(mode) ??
+    cluster.nodes.map(({ metadata: { name } }): Site => {
+      return { nodeName: name, wired: wiredAsTold(cluster, name), mode, failsOpen: false }
+    })
+  known.set(mode, all)
+  return all
 }
 
 /** What the agent of a node has wired, where the API is right about everything. */
@@ -124,6 +136,8 @@ function judgeDirection(
  * pod that says it is elsewhere, unless its own node's CIDRs hold it, too."
  */
 function asSeenFrom(cluster: RawCluster, site: Site): RawCluster {
+  const known = seen.get(site)
+  if (known?.cluster === cluster) return known.asSeen
   const pods = cluster.pods.map((pod) => {
     const wired = site.wired.find((one) => podOf(one, cluster) === pod)
     if (wired) return withAddresses(pod, wired.addresses)
@@ -133,8 +147,13 @@ function asSeenFrom(cluster: RawCluster, site: Site): RawCluster {
       ipsOf(pod).filter((address) => mayHave(pod, address, cluster, site)),
     )
   })
-  return { ...cluster, pods }
+  const asSeen = { ...cluster, pods }
+  seen.set(site, { cluster, asSeen })
+  return asSeen
 }
+
+/** Of each site what was seen last: of one cluster there are many flows. */
+const seen = new WeakMap<Site, { readonly cluster: RawCluster; readonly asSeen: RawCluster }>()
 
 function withAddresses(pod: RawPod, addresses: readonly string[]): RawPod {
   return { ...pod, status: { ...pod.status, podIPs: addresses.map((ip) => ({ ip })) } }

@@ -34,7 +34,7 @@ for (const pick of picks)
   t.test(
     `${pick.name} (IPv${pick.families.join(' and IPv')}): everybody reaches whom they may, and nobody else`,
     async (t) => {
-      const { calls, wrong } = await walk(lab, pick)
+      const { calls, wrong } = await walk(lab, [pick])
       t.same(wrong, [], `${calls} calls`)
     },
   )

@@ -57,7 +57,8 @@ export class ClusterLab {
     const gone = [...this.#objects.values()].filter((one) => !isContinued(one, wanted.get(keyOf(one))))
     await Promise.all(gone.map((one) => this.#remove(one)))
     const changed = objects.filter((one) => this.#objects.get(keyOf(one)) !== one)
-    await Promise.all(changed.map((one) => this.#put(one)))
+    const made = await Promise.all(changed.map((one) => this.#put(one)))
+    await this.listenIn(...made.flatMap((pod) => pod?.netns ?? []))
     this.#objects = wanted
     return [...Array.from(this.#announced.values(), nodeObject), ...objects.map((one) => this.#placed(one))]
   }
@@ -86,9 +87,11 @@ export class ClusterLab {
   }
 
   /** All services, in network namespaces that are no pods' as well. */
-  async listenIn(netns: string): Promise<void> {
-    const listeners = this.services.map(({ protocol, port }) => ({ netns, protocol: lower(protocol), port }))
-    this.#listening.push(await listen(listeners))
+  async listenIn(...netns: readonly string[]): Promise<void> {
+    const listeners = netns.flatMap((netns) =>
+      this.services.map(({ protocol, port }) => ({ netns, protocol: lower(protocol), port })),
+    )
+    if (listeners.length > 0) this.#listening.push(await listen(listeners))
   }
 
   async stop(): Promise<void> {
@@ -101,15 +104,15 @@ export class ClusterLab {
     else this.lab.remove(manifestOf(one))
   }
 
-  async #put(one: RawObject): Promise<void> {
-    if (one.kind === 'Pod' && isSomebody(one) && !this.lab.pods.has(idOf(one))) {
-      const { namespace = '', name, uid = '', labels = {} } = one.metadata
-      const { netns } = await this.lab.addPod({ namespace, name, uid, labels, node: this.#nodeOf(one) })
-      await this.listenIn(netns)
-    }
+  /** @returns the pod that was made, if one was */
+  async #put(one: RawObject): Promise<LabPod | undefined> {
+    const isNew = one.kind === 'Pod' && isSomebody(one) && !this.lab.pods.has(idOf(one))
+    const { namespace = '', name, uid = '', labels = {} } = one.metadata
+    const made = isNew ? await this.lab.addPod({ namespace, name, uid, labels, node: this.#nodeOf(one) }) : undefined
     this.lab.put(manifestOf(this.#placed(one)))
     const node = one.kind === 'Node' && this.#announced.get(one.metadata.name)
     if (node && this.#announced.delete(node.name)) withdraw(node)
+    return made
   }
 
   /** A pod that is said to have one family is still told so. */

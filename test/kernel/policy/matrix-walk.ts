@@ -1,10 +1,10 @@
-import { clusterOf, type RawObject } from '../../agent/policy/clusters.ts'
-import { after, BASE, isOpen, type MatrixCase, type MatrixStep, probeName, reachOf } from '../../agent/policy/matrix.ts'
+import { clusterOf, keyOf, type RawObject } from '../../agent/policy/clusters.ts'
+import { isOpen, type MatrixCase, type MatrixStep, probeName, reachOf } from '../../agent/policy/matrix.ts'
 import { judgeWay } from '../../agent/policy/oracle.ts'
-import type { RawCluster } from '../../agent/policy/oracle-objects.ts'
 import { type ClusterLab, lower } from './cluster-lab.ts'
+import type { Expectation } from './differences.ts'
 import type { LabPod } from './lab.ts'
-import type { Probe } from './probe.ts'
+import { Lane } from './matrix-lane.ts'
 
 const FAMILIES = [4, 6] as const
 type Family = (typeof FAMILIES)[number]
@@ -32,47 +32,65 @@ export function picksOf(casesOf: CasesOf): Pick[] {
 }
 
 /**
- * Takes the lab through the steps of a case; after each, every pod calls every other one, in both families, with real sockets.
+ * Takes the lab through the steps of some cases, side by side, each in a lane of its own; after each step, every pod of a
+ * lane calls every other one, in both families, with real sockets. What takes time is to wait for the agents, and for what
+ * should not come: that is done for all of them at once.
  * @returns how many calls there were, and what came of them that should not have, in words
  */
-export async function walk(lab: ClusterLab, pick: Pick) {
-  await lab.become(BASE)
-  const { name, steps } = caseOf(lab, pick)
+export async function walk(lab: ClusterLab, picks: readonly Pick[], lanes: readonly Lane[] = [new Lane(0)]) {
+  const become = () => lab.become(lanes.flatMap(({ objects }) => objects))
+  for (const lane of lanes) lane.begin()
+  await become()
+  const walks = picks.map((pick, index) => {
+    const lane = lanes[index]
+    if (!lane) throw new Error(`there is no lane for ${pick.name}`)
+    return { pick, lane, steps: stepsOf(lab, lane, pick) }
+  })
   const wrong: string[] = []
-  let calls = 0
-  let objects: readonly RawObject[] = BASE
-  for (const [number, step] of steps.entries()) {
-    objects = after(objects, step)
-    const cluster = clusterOf(await lab.become(objects))
+  let count = 0
+  for (let number = 0; number < Math.max(...picks.map(({ steps }) => steps)); number++) {
+    for (const { lane, steps } of walks) lane.take(steps[number] ?? {})
+    const told = await become()
     await lab.settled()
-    const probes = probesOf(lab, cluster, step, pick.families)
-    const differences = await lab.lab.differences(probes)
-    wrong.push(...differences.map((difference) => `step ${number}: ${difference}`))
-    calls += probes.length
+    const calls = walks.flatMap(({ pick: { name, families }, lane, steps }) =>
+      callsOf(lab, lane, told, steps[number] ?? {}, families).map(
+        (call): Expectation => ({ ...call, what: `${name}, step ${number}: ${call.what}` }),
+      ),
+    )
+    wrong.push(...(await lab.lab.differences(calls)))
+    count += calls.length
   }
-  return { name, calls, wrong }
+  return { calls: count, wrong }
 }
 
-function caseOf(lab: ClusterLab, { casesOf, index, families: [family = 4] }: Pick): MatrixCase {
-  const found = casesOf((pod) => addressOf(lab.pod(pod), family))[index]
+function stepsOf(lab: ClusterLab, lane: Lane, { casesOf, index, families: [family = 4] }: Pick): readonly MatrixStep[] {
+  const found = casesOf((pod) => addressOf(lab.pod(lane.key(pod)), family))[index]
   if (!found) throw new Error(`there is no case ${index}`)
-  return found
+  return found.steps
 }
 
 /** What is written by hand holds; of all else, the oracle's word. */
-function probesOf(lab: ClusterLab, cluster: RawCluster, step: MatrixStep, families: readonly Family[]) {
-  const pods = cluster.pods.map(({ metadata }) => lab.pod(`${metadata.namespace}/${metadata.name}`))
+function callsOf(
+  lab: ClusterLab,
+  lane: Lane,
+  told: readonly RawObject[],
+  step: MatrixStep,
+  families: readonly Family[],
+): Expectation[] {
+  const own = new Set(lane.objects.map(keyOf))
+  const cluster = clusterOf(told.filter((one) => one.kind === 'Node' || own.has(keyOf(one))))
+  const pods = lane.pods.map((name) => ({ name, pod: lab.pod(lane.key(name)) }))
   const pairs = pods.flatMap((from) => pods.filter((to) => to !== from).map((to) => [from, to] as const))
   return lab.services.flatMap((service) =>
     FAMILIES.flatMap((family) => {
       const byHand = families.includes(family) ? reachOf(step, service) : undefined
-      return pairs.map(([from, to]): Probe & { readonly what: string } => {
-        const [source, destination] = [addressOf(from, family), addressOf(to, family)]
+      return pairs.map(([from, to]): Expectation => {
+        const [source, destination] = [addressOf(from.pod, family), addressOf(to.pod, family)]
         const flow = { source, destination, protocol: service.protocol, destinationPort: service.port }
-        const isAllowed = byHand ? isOpen(byHand, from.id, to.id) : judgeWay(cluster, flow).passes
+        const isAllowed = byHand ? isOpen(byHand, from.name, to.name) : judgeWay(cluster, flow).passes
         return {
-          what: `${from.id} to ${to.id} (${destination}) at ${probeName(service)}`,
-          netns: from.netns,
+          what: `${from.name} to ${to.name} (${destination}) at ${probeName(service)}`,
+          netns: from.pod.netns,
           protocol: lower(service.protocol),
           address: destination,
           port: service.port,

@@ -16,18 +16,18 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES_MAX = 20000, LINE_BYTES = 512, AGAIN_MS = 100, DEADLINE_MS = 10000 };
+enum { TRIES_MAX = 20000, EVENTS_MAX = 512, LINE_BYTES = 512, AGAIN_MS = 100, DEADLINE_MS = 10000 };
 
 enum result { WAITING, OPEN, REFUSED, FAILED };
 
@@ -37,8 +37,8 @@ struct try {
 };
 
 static struct try tries[TRIES_MAX];
-static struct pollfd polled[TRIES_MAX];
-static int count;
+static struct epoll_event events[EVENTS_MAX];
+static int count, heard_by;
 
 static void die(const char *what, const char *about) {
   fprintf(stderr, "probe: %s %s: %s\n", what, about, strerror(errno));
@@ -66,6 +66,18 @@ static int socket_in(const char *netns, int family, const char *protocol) {
   return fd;
 }
 
+/* A poll() of thousands for each answer would be most of the work. */
+static void hear_of(int index, uint32_t what) {
+  struct epoll_event event = {.events = what, .data.u32 = (uint32_t)index};
+  if (epoll_ctl(heard_by, EPOLL_CTL_ADD, tries[index].fd, &event) < 0) die("epoll_ctl", "");
+}
+
+static int wait_ms(int timeout_ms) {
+  int heard = epoll_wait(heard_by, events, EVENTS_MAX, timeout_ms);
+  if (heard < 0 && errno != EINTR) die("epoll_wait", "");
+  return heard < 0 ? 0 : heard;
+}
+
 static void serve(void) {
   char line[LINE_BYTES], netns[LINE_BYTES], protocol[8];
   unsigned port;
@@ -77,23 +89,23 @@ static void serve(void) {
     if (bind(fd, (struct sockaddr *)&any, sizeof any) < 0) die("bind", line);
     int is_udp = strcmp(protocol, "udp") == 0;
     if (!is_udp && listen(fd, 1024) < 0) die("listen", line);
-    tries[count].is_udp = is_udp;
-    polled[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    tries[count] = (struct try){.fd = fd, .is_udp = is_udp};
+    hear_of(count++, EPOLLIN);
   }
   puts("ready");
   fflush(stdout);
   for (;;) {
-    if (poll(polled, (nfds_t)count, -1) < 0 && errno != EINTR) die("poll", "");
-    for (int i = 0; i < count; i++) {
-      if (!polled[i].revents) continue;
+    int heard = wait_ms(-1);
+    for (int i = 0; i < heard; i++) {
+      const struct try *one = &tries[events[i].data.u32];
       struct sockaddr_in6 from;
       socklen_t length = sizeof from;
       char byte;
-      if (tries[i].is_udp) {
-        if (recvfrom(polled[i].fd, &byte, 1, 0, (struct sockaddr *)&from, &length) == 1)
-          sendto(polled[i].fd, &byte, 1, 0, (struct sockaddr *)&from, length);
+      if (one->is_udp) {
+        if (recvfrom(one->fd, &byte, 1, 0, (struct sockaddr *)&from, &length) == 1)
+          sendto(one->fd, &byte, 1, 0, (struct sockaddr *)&from, length);
       } else {
-        int fd = accept(polled[i].fd, NULL, NULL);
+        int fd = accept(one->fd, NULL, NULL);
         if (fd >= 0) close(fd);
       }
     }
@@ -113,7 +125,7 @@ static void begin(struct try *one, const char *netns, const char *protocol, cons
   else if (errno == ECONNREFUSED) one->result = REFUSED;
 }
 
-static void hear(struct try *one, short events) {
+static void hear(struct try *one, uint32_t what) {
   if (one->is_udp) {
     char byte;
     ssize_t got = recv(one->fd, &byte, 1, 0);
@@ -126,7 +138,7 @@ static void hear(struct try *one, short events) {
   getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &error, &length);
   if (error == ECONNREFUSED) one->result = REFUSED;
   else if (error != 0) one->result = FAILED; /* no route, or the time is over */
-  else if (events & POLLOUT) one->result = OPEN;
+  else if (what & EPOLLOUT) one->result = OPEN;
 }
 
 static void ask(int quiet_ms) {
@@ -135,7 +147,9 @@ static void ask(int quiet_ms) {
   while (fgets(line, sizeof line, stdin) && count < TRIES_MAX) {
     if (sscanf(line, "%511s %7s %63s %u %7s", netns, protocol, address, &port, expected) != 5) die("read", line);
     tries[count].is_expected = strcmp(expected, "open") == 0;
-    begin(&tries[count++], netns, protocol, address, port);
+    begin(&tries[count], netns, protocol, address, port);
+    if (tries[count].result == WAITING) hear_of(count, tries[count].is_udp ? EPOLLIN : EPOLLOUT);
+    count++;
   }
   int64_t start = now_ms(), again = start, open_since = 0;
   for (;;) {
@@ -147,16 +161,15 @@ static void ask(int quiet_ms) {
       again = now + AGAIN_MS;
     }
     int missing = 0;
-    for (int i = 0; i < count; i++) {
-      int is_waiting = tries[i].result == WAITING;
-      missing += is_waiting && tries[i].is_expected;
-      polled[i] = (struct pollfd){.fd = is_waiting ? tries[i].fd : -1, .events = tries[i].is_udp ? POLLIN : POLLOUT};
-    }
+    for (int i = 0; i < count; i++) missing += tries[i].result == WAITING && tries[i].is_expected;
     if (missing == 0 && open_since == 0) open_since = now;
     if ((open_since && now - open_since >= quiet_ms && now - start >= quiet_ms) || now - start > DEADLINE_MS) break;
-    if (poll(polled, (nfds_t)count, 20) < 0 && errno != EINTR) die("poll", "");
-    for (int i = 0; i < count; i++)
-      if (polled[i].fd >= 0 && polled[i].revents) hear(&tries[i], polled[i].revents);
+    int heard = wait_ms(20);
+    for (int i = 0; i < heard; i++) {
+      struct try *one = &tries[events[i].data.u32];
+      hear(one, events[i].events);
+      if (one->result != WAITING) epoll_ctl(heard_by, EPOLL_CTL_DEL, one->fd, NULL);
+    }
   }
   for (int i = 0; i < count; i++)
     puts(tries[i].result == OPEN ? "open" : tries[i].result == REFUSED ? "refused" : "closed");
@@ -169,6 +182,8 @@ int main(int argc, char **argv) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  heard_by = epoll_create1(EPOLL_CLOEXEC);
+  if (heard_by < 0) die("epoll_create1", "");
   if (argc == 2 && strcmp(argv[1], "serve") == 0) serve();
   else if (argc == 3 && strcmp(argv[1], "ask") == 0) ask(atoi(argv[2]));
   else return fputs("usage: probe serve | probe ask MS\n", stderr), 2;
