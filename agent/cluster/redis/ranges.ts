@@ -11,7 +11,8 @@ export interface Range {
   readonly text: string
   /** How many there are; of more than a double counts exactly (IPv6), as many as it counts. */
   readonly capacity: number
-  cidrAt(index: string): Cidr
+  /** undefined: it has no such part. */
+  cidrAt(index: string): Cidr | undefined
   /** undefined: no part of this cluster. */
   indexOf(cidr: Cidr): string | undefined
 }
@@ -37,6 +38,7 @@ function rangeOf({ family, first, prefixLength, text }: Cidr, mask: number): Ran
     text: `${text} in /${mask}`,
     capacity: Math.min(2 ** indexBits, Number.MAX_SAFE_INTEGER),
     cidrAt(index) {
+      if (BigInt(index) >= 1n << BigInt(indexBits)) return undefined
       const start = first + (BigInt(index) << hostBits)
       return { family, text: `${formatAddress(family, start)}/${mask}`, first: start, prefixLength: mask }
     },
@@ -58,6 +60,6 @@ export function indicesOf(ranges: readonly Range[], cidrs: readonly Cidr[]): str
 export function cidrsOfLease(ranges: readonly Range[], lease: string): Cidr[] {
   return [...lease.matchAll(/\b([46]):(\d{1,39})\b/g)].flatMap(([, family, index]) => {
     const range = ranges.find((one) => String(one.family) === family)
-    return range && index !== undefined && BigInt(index) < 2n ** 128n ? [range.cidrAt(index)] : []
+    return range?.cidrAt(index ?? '') ?? []
   })
 }

@@ -136,7 +136,12 @@ end
 
 local lease = leaseOf(name)
 for _, range in ipairs(ranges) do
-  local held, wanted = lease[range.family], range.wanted
+  -- A number that the range does not have is somebody's mistake, and nobody's CIDR.
+  local held = lease[range.family]
+  if held and range.capacity < ${Number.MAX_SAFE_INTEGER} and tonumber(held) >= range.capacity then
+    held, lease[range.family] = nil, nil
+  end
+  local wanted = range.wanted
   if held and mode ~= 'join' and held ~= wanted then
     -- Where its pods are its agent knows best, whatever an old dump or somebody says: nobody is to seek them elsewhere.
     if mode == 'hold' then sayNode() end

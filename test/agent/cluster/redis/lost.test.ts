@@ -66,6 +66,20 @@ t.test(
   },
 )
 
+t.test(
+  'a lease that is no lease, as nobody could hold it, is put right, for an agent that runs and for one that starts',
+  async (t) => {
+    const { server, one } = await startCluster(t)
+    const lease = (name: string) => server.admin.hget('bramble:leases', name)
+    await server.admin.hset('bramble:leases', 'pi-1', '4:99999999999999999999', 'pi-2', 'x'.repeat(100_000))
+    await until('they are right', async () => (await lease('pi-1')) === '4:0' && (await lease('pi-2')) === '4:1')
+    await one.source.close()
+    await server.admin.hset('bramble:leases', 'pi-1', '4:300')
+    const again = await Member.start(t, server.url, 'pi-1', { formerCidrs: one.nodes.get('pi-1')?.podCidrs ?? [] })
+    t.same(again.shown, ['pi-1 10.42.0.0/24', 'pi-2 10.42.1.0/24'])
+  },
+)
+
 t.test('a Node that is changed by hand, without a word in the stream, is put right soon', async (t) => {
   const { server, one } = await startCluster(t)
   const text = (await server.admin.hget('bramble:nodes', 'pi-1')) ?? ''

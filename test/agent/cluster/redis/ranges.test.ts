@@ -43,6 +43,7 @@ t.test('a lease names a CIDR of each family; noise in it is left out', async (t)
   t.same(indicesOf(both, cidrs), ['3', '10'])
   t.same(indicesOf(both, []), ['', ''])
   t.same(cidrsOfLease(both, 'noise 4:x 7:1'), [])
+  t.same(cidrsOfLease(both, '4:256 4:99999999999999999999 6:65536'), [], 'beyond the end of the cluster')
 })
 
 t.test('settings that make no cluster are refused with what to change', async (t) => {
