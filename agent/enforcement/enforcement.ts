@@ -161,7 +161,7 @@ export class PolicyEnforcement {
 
   /** The same, where for that reason no pod starts: without a cluster there are no policies to hold to. */
   get closedBecause(): string | undefined {
-    return this.#parts.source && this.#report.failure
+    return this.#parts.source && this.#report.lastingFailure
   }
 
   /** What a person should know, in words; empty is good. */

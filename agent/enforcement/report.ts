@@ -4,6 +4,9 @@ import type { ViewProblem } from '../cluster/problem.ts'
 import type { LocalPod } from '../policy/input.ts'
 import { ProblemLog } from './problem-log.ts'
 
+/** Two more tries (passes.ts): for less, a runtime that hears of it need not take the node out of the cluster. */
+const LASTING_MS = 3_000
+
 /** What a person should know of how policies are enforced; in the log it is told once. */
 export class Report {
   readonly #log: Logger
@@ -14,6 +17,7 @@ export class Report {
   /** What is wrong with what it told, seen from this node. */
   #contradictions: readonly ViewProblem[] = []
   #failure: string | undefined
+  #failingSinceMs = 0
 
   constructor(log: Logger, activity: Activity = UNCOUNTED) {
     this.#log = log
@@ -41,7 +45,10 @@ export class Report {
 
   failed(durationMs: number, error: Error): void {
     this.#activity.passed('policies', durationMs, true)
-    if (!this.#failure) this.#log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
+    if (!this.#failure) {
+      this.#failingSinceMs = performance.now()
+      this.#log.error({ err: error }, 'policies cannot be brought into the kernel; trying again')
+    }
     this.#failure = `policies cannot be brought into the kernel: ${error.message}`
   }
 
@@ -54,6 +61,11 @@ export class Report {
   /** Why the kernel does not hold to the policies; undefined where it does. */
   get failure(): string | undefined {
     return this.#failure
+  }
+
+  /** The same, once it has been tried again in vain. */
+  get lastingFailure(): string | undefined {
+    return performance.now() - this.#failingSinceMs > LASTING_MS ? this.#failure : undefined
   }
 
   /** In words; empty is good. @param failsOpen how a pod is of which nothing is known */
