@@ -3,37 +3,18 @@ import t from 'tap'
 import { sleep, until } from '../agent.ts'
 import { inside } from '../cluster.ts'
 import { Talk } from '../talk.ts'
-import { N1, PolicyLab } from './lab.ts'
+import { FRIENDS_ALONE, startFriends, tableOfPolicies } from './friends.ts'
+import { N1 } from './lab.ts'
 import { flood, listenIn } from './sneak.ts'
 
 /** Hard case 7, an agent that ends and starts under traffic; and 8, somebody who flushes all rules. */
 
-const lab = await PolicyLab.start([N1])
-const TABLE = ['list', 'table', 'inet', 'bramble-policy']
-lab.put({
-  apiVersion: 'networking.k8s.io/v1',
-  kind: 'NetworkPolicy',
-  metadata: { namespace: 'closed', name: 'friends-alone' },
-  spec: { podSelector: {}, ingress: [{ from: [{ podSelector: { matchLabels: { is: 'friend' } } }] }] },
-})
-const server = await lab.addPod({ namespace: 'closed', name: 'server', labels: { is: 'server' } })
-const friend = await lab.addPod({ namespace: 'closed', name: 'friend', labels: { is: 'friend' } })
-const stranger = await lab.addPod({ namespace: 'open', name: 'stranger' })
-const text = async () => (await inside('n1', 'nft', ...TABLE)).stdout
-/** What is the same in any order: who came later is listed later. */
-const rules = async () => {
-  const lines = (await text()).replaceAll(/packets \d+ bytes \d+/g, '').split(/[\n,]/)
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => !/ expires /.test(line)) // who was told of lately
-    .sort()
-}
+const { lab, server, friend, stranger } = await startFriends()
 const dropped = async () => {
   const counters = (await inside('n1', 'nft', '-j', 'list', 'counters', 'table', 'inet', 'bramble-policy')).stdout
   const objects: { counter?: { name: string; packets: number } }[] = JSON.parse(counters).nftables
   return objects.find(({ counter }) => counter?.name.startsWith('drop-in'))?.counter?.packets ?? 0
 }
-await until('the friend may', async () => /pods4-/.test(await text()))
 
 t.test(
   'an agent that ends and starts again loses no packet that is allowed, and lets none through that is not',
@@ -41,7 +22,7 @@ t.test(
     const talk = await Talk.start('tcp', friend.netns, server.netns, server.addresses[0] ?? '')
     const heard = await listenIn([server.netns])
     const attack = await flood(server.addresses.map((address) => ({ netns: stranger.netns, address })))
-    const before = await rules()
+    const before = await tableOfPolicies()
     for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
       await lab.restart(N1, signal)
       await talk.goesOn()
@@ -49,7 +30,7 @@ t.test(
         'the table is that of the new agent',
         async () => (await lab.agents[0]?.ask('status'))?.policies === 1,
       )
-      t.same(await rules(), before, `after ${signal} the rules are what they were`)
+      t.equal(await tableOfPolicies(), before, `after ${signal} the rules are what they were`)
     }
     t.ok((await attack()) > 0)
     t.equal(await heard(), 0)
@@ -79,7 +60,7 @@ t.test('while no agent runs, the rules stay in force', async (t) => {
 
 t.test('hard case 8: rules that somebody flushes are back as they were, and status tells', async (t) => {
   await until('it has taken over', async () => (await lab.agents[0]?.ask('status'))?.policies === 1)
-  const before = await rules()
+  const before = await tableOfPolicies()
   for (const harm of [
     'flush ruleset',
     'delete table inet bramble-policy',
@@ -92,7 +73,7 @@ t.test('hard case 8: rules that somebody flushes are back as they were, and stat
   ]) {
     const done = await inside('n1', 'nft', harm)
     t.equal(done.exitCode, 0, `${harm} ${done.stderr}`)
-    await until(`all is as it was before: ${harm}`, async () => String(await rules()) === String(before), 10_000)
+    await until(`all is as it was before: ${harm}`, async () => (await tableOfPolicies()) === before, 10_000)
   }
   const status = await lab.agents[0]?.ask('status')
   t.match(status?.detail?.repairs, [{ loop: 'policies', text: /^the table of policies \(/ }])
@@ -104,19 +85,39 @@ t.test('hard case 8: rules that somebody flushes are back as they were, and stat
   t.equal(await heard(), 0)
 })
 
+/** Neither end hears the other any more. */
+const cut = (talk: Talk) =>
+  until('the talk is cut', async () => {
+    const before = talk.heard
+    await sleep(200)
+    return talk.heard.called === before.called && talk.heard.caller === before.caller
+  })
+
 t.test('what began while the rules were gone is cut when they are back', async () => {
   const agent = lab.agents[0]
   agent?.child.kill('SIGSTOP') // so that the moment is long enough
   await inside('n1', 'nft', 'delete table inet bramble-policy')
   const talk = await Talk.start('tcp', stranger.netns, server.netns, server.addresses[0] ?? '')
   agent?.child.kill('SIGCONT')
-  await until('the talk is cut', async () => {
-    const before = talk.heard
-    await sleep(200)
-    return talk.heard.called === before.called && talk.heard.caller === before.caller
-  })
+  await cut(talk)
   await talk.end()
 })
+
+for (const [when, isAway] of [
+  ['while the agent runs', false],
+  ['while none runs', true],
+] as const)
+  t.test(`what began while nobody could tell whom a policy is for is cut when it is mended ${when}`, async () => {
+    lab.put({ ...FRIENDS_ALONE, spec: { ...FRIENDS_ALONE.spec, podSelector: { matchLabels: 'is: server' } } })
+    await lab.restart(N1, 'SIGKILL')
+    await until('the policy is in force no more', async () => (await lab.agents[0]?.ask('status'))?.policies === 0)
+    const talk = await Talk.start('tcp', stranger.netns, server.netns, server.addresses[0] ?? '')
+    if (isAway) await lab.end(N1, 'SIGKILL')
+    lab.put(FRIENDS_ALONE)
+    if (isAway) await lab.begin(N1)
+    await cut(talk)
+    await talk.end()
+  })
 
 t.test('an agent that starts while a manifest cannot be read opens nothing', async (t) => {
   const broken = '/run/cluster/broken.yaml'
@@ -138,7 +139,7 @@ t.test('what others have in the ruleset stays', async (t) => {
   await inside('n1', 'nft', 'add table inet theirs; add chain inet theirs c; add rule inet theirs c accept')
   await lab.restart(N1, 'SIGTERM')
   await inside('n1', 'nft', 'delete table inet bramble-policy')
-  await until('the table is back', async () => (await text()) !== '')
+  await until('the table is back', async () => (await tableOfPolicies()) !== '')
   t.match((await inside('n1', 'nft', 'list', 'table', 'inet', 'theirs')).stdout, /accept/)
 })
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { sleep, until } from '../agent.ts'
 import { inside } from '../cluster.ts'
-import { N1, PolicyLab } from './lab.ts'
+import { startFriends, tableOfPolicies } from './friends.ts'
 import { flood, timeOpen } from './sneak.ts'
 
 /**
@@ -14,17 +14,8 @@ import { flood, timeOpen } from './sneak.ts'
 /** What is promised: docs/policy.md. */
 const OPEN_MS_MAX = 1_000
 
-const lab = await PolicyLab.start([N1])
+const { lab, server, friend, stranger } = await startFriends()
 t.teardown(() => lab.stop())
-lab.put({
-  apiVersion: 'networking.k8s.io/v1',
-  kind: 'NetworkPolicy',
-  metadata: { namespace: 'closed', name: 'friends-alone' },
-  spec: { podSelector: {}, ingress: [{ from: [{ podSelector: { matchLabels: { is: 'friend' } } }] }] },
-})
-const server = await lab.addPod({ namespace: 'closed', name: 'server', labels: { is: 'server' } })
-const friend = await lab.addPod({ namespace: 'closed', name: 'friend', labels: { is: 'friend' } })
-const stranger = await lab.addPod({ namespace: 'open', name: 'stranger' })
 const agent = lab.agents[0]
 if (!agent) throw new Error('no agent')
 const [server4 = ''] = server.addresses
@@ -36,18 +27,7 @@ const nft = async (...words: string[]) => {
   if (exitCode !== 0) throw new Error(`nft ${words.join(' ')}: ${stderr}`)
   return stdout
 }
-/** What is the same in any order, and whatever was counted. */
-const table = async () =>
-  (await inside('n1', 'nft', 'list', 'table', ...TABLE.split(' '))).stdout
-    .replaceAll(/packets \d+ bytes \d+/g, '')
-    .split(/[\n,]/)
-    .map((line) => line.trim())
-    .filter((line) => !/ expires /.test(line)) // who was told of lately
-    .sort()
-    .join('\n')
-
-await until('the friend may', async () => /pods4-/.test(await table()) && (await table()).includes(friend4))
-const WHOLE = await table()
+const WHOLE = await tableOfPolicies()
 
 /** The chain that the server's address leads to, with handles. */
 async function chainOfServer(): Promise<{ name: string; text: string }> {
@@ -77,7 +57,10 @@ async function harmed(harm: string, meanwhile = async () => {}): Promise<{ openM
   const [waitedBefore, reportsBefore] = [waitedMs(), reports()]
   await nft(harm)
   await meanwhile()
-  await until(`it is whole again and told: ${harm}`, async () => reports() > reportsBefore && (await table()) === WHOLE)
+  await until(
+    `it is whole again and told: ${harm}`,
+    async () => reports() > reportsBefore && (await tableOfPolicies()) === WHOLE,
+  )
   return { waitedMs: waitedMs() - waitedBefore, openMs: await open() }
 }
 
