@@ -4,7 +4,7 @@ import { ask } from './ask.ts'
 import type { Command, Given } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { ownCommandOf, refuseLateCommand, SHOWN_OWN_COMMANDS } from './own-commands.ts'
-import { parsePlainly, SOCKET_OPTION } from './own-options.ts'
+import { parsePlainly, refuseEmpty, SOCKET_OPTION } from './own-options.ts'
 import { printable, printableAnswer, printableJson } from './printable.ts'
 import { UsageError } from './usage-error.ts'
 import { watch } from './watch.ts'
@@ -64,6 +64,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (printed) return print(printed)
   for (const option of ['socket', 'output', 'file', 'namespace', 'port'] as const)
     if (Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
+  refuseEmpty(['socket', 'file', 'namespace', 'port'], given)
   const words = [...given._.map(String), ...(given.probe ? ['probe'] : []), ...(given.all ? ['all'] : [])]
   if (given.help) {
     const call = callOf(words)

@@ -27,6 +27,13 @@ export async function parsePlainly<T>(parser: Argv<T>, argv: readonly string[]) 
   return { given, printed }
 }
 
+/** As of a variable that is not set: no name of a file, a node or a socket is empty. @throws UsageError */
+export function refuseEmpty(options: readonly string[], given: Readonly<Record<string, unknown>>): void {
+  for (const option of options)
+    if ([given[option]].flat().includes(''))
+      throw new UsageError(`--${option} is empty: give it a value, or leave it out`)
+}
+
 /**
  * The options of a command that works by itself, as in `bramblectl NAME`. Each is given once, but those that are arrays.
  * @returns undefined when help or the version was asked for, which is printed. @throws UsageError
@@ -53,5 +60,6 @@ export async function parseOwnOptions<O extends Readonly<Record<string, Options>
   }
   for (const [option, { array }] of Object.entries(options))
     if (!array && Array.isArray(given[option])) throw new UsageError(`--${option} is given more than once`)
+  refuseEmpty(Object.keys(options), given)
   return given as unknown as InferredOptionTypes<O>
 }

@@ -5,7 +5,7 @@ import { renderReport } from './render.ts'
 import type { Report } from './rows.ts'
 
 /**
- * @returns the exit code: 0 all is well, 1 something failed, 130 or 143 it was interrupted
+ * @returns the exit code: 0 all is well, 1 something failed, 129, 130 or 143 it was interrupted
  * @throws UsageError; AskError, LocalPodError, PluginCallError; NoKubeconfigError, KubeconfigError, ClusterTestError
  */
 export async function main(argv: readonly string[], version: string): Promise<number> {
@@ -20,7 +20,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     say('interrupted: what was made is taken away; once more leaves it')
     interrupted.abort()
   }
-  process.on('SIGINT', stop(130)).on('SIGTERM', stop(143))
+  process.on('SIGINT', stop(130)).on('SIGTERM', stop(143)).on('SIGHUP', stop(129)) // the last: a terminal, or ssh, that has gone
   const { signal } = interrupted
   try {
     const report = options.isLocal
@@ -30,7 +30,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     return Number(report.rows.some(({ result }) => result === 'failed'))
   } catch (error) {
     if (!signal.aborted) throw error
-    return exitCode
+    process.exit(exitCode) // what was under way from this node would go on for seconds, and nobody waits for it
   }
 }
 

@@ -21,6 +21,8 @@ export class LocalPod {
   readonly #plugin: string
   readonly #socket: string
   readonly #child: ChildProcess
+  /** Those that are not done yet. */
+  readonly #probing = new Set<ChildProcess>()
   /** What ADD gave it. */
   result: PluginResult = { ips: [], interfaces: [] }
 
@@ -85,17 +87,21 @@ export class LocalPod {
       }),
     )
     netns.close()
+    this.#probing.add(child)
     let log = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (log += text))
     return new Promise((resolve, reject) => {
       child.on('error', reject)
-      child.on('close', () => resolve(parseOutcomes(log).outcomes))
+      child.on('close', () => {
+        this.#probing.delete(child)
+        resolve(parseOutcomes(log).outcomes)
+      })
     })
   }
 
   /** With its namespace. */
   end(): void {
-    this.#child.kill('SIGKILL')
+    for (const child of [this.#child, ...this.#probing]) child.kill('SIGKILL')
   }
 
   get #netns(): string {

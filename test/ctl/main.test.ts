@@ -99,6 +99,9 @@ t.test('a wrong command line is one line that says what there is, and exit code 
     [['sysdump', '--file', 'a', '--file', 'b'], '--file is given more than once'],
     [['connectivity', 'test', '--nodes', 'a'], 'Unknown argument: nodes'],
     [['pods', '--socket'], 'Not enough arguments following: socket'],
+    [['pods', '--socket', ''], '--socket is empty: give it a value, or leave it out'],
+    [['sysdump', '--file='], '--file is empty: give it a value, or leave it out'],
+    [['connectivity', 'test', '--node', 'a', '--node', ''], '--node is empty: give it a value, or leave it out'],
   ]
   const ends = await Promise.all(wrong.map(([args]) => run(args)))
   for (const [index, [, message]] of wrong.entries())

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { testCluster } from '../../../ctl/connectivity/cluster.ts'
 import { ApiDouble, type Fault, type SeenRequest } from '../../agent/cluster/kubernetes/api-double.ts'
+import { BRAMBLECTL } from '../tool.ts'
 
 /** That a test in a cluster takes its namespace away, whatever becomes of the requests that make it and take it. */
 const NAMESPACES = '/api/v1/namespaces'
@@ -20,6 +23,16 @@ async function cluster(t: Test) {
   writeFileSync(kubeconfig, JSON.stringify({ 'current-context': 'here', contexts, clusters }))
   const interrupted = new AbortController()
   const said: string[] = []
+  /** As a program, to which signals are sent. */
+  const spawned = () => {
+    const words = ['connectivity', 'test', '--kubeconfig', kubeconfig, '--image', 'image', '--outside', 'none']
+    const child = spawn(process.execPath, [BRAMBLECTL, ...words], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: 60_000,
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text))
+    return child
+  }
   const test = (image?: string) =>
     testCluster({
       kubeconfig,
@@ -35,7 +48,7 @@ async function cluster(t: Test) {
     api.fault = (request) => (request.verb === verb && isNamespace(request) ? faults.shift() : before(request))
   }
   const left = () => api.objects.list(NAMESPACES).map(({ metadata }) => metadata.name)
-  return { api, test, said, interrupted, meet, left }
+  return { api, test, spawned, said, interrupted, meet, left }
 }
 
 t.test('interrupted while the namespace is made, it waits for the answer and takes it away', async (t) => {
@@ -50,6 +63,27 @@ t.test('interrupted while the namespace is made, it waits for the answer and tak
   t.equal(api.count('delete'), 1)
   t.same(left(), [])
   t.match(said.at(-1), /^namespace bramble-test-[0-9a-f]{6} is taken away$/)
+})
+
+t.test('so it is by Ctrl-C, by kill, and when the terminal or ssh has gone', async (t) => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    const { api, spawned, said, meet, left } = await cluster(t)
+    meet('create', { kind: 'slow', ms: 300 })
+    const child = spawned()
+    const timer = setInterval(() => {
+      if (api.count('create') === 0) return
+      clearInterval(timer)
+      child.kill(signal)
+    }, 5)
+    t.same(await once(child, 'close'), [code, null], signal)
+    clearInterval(timer)
+    t.match(said.join(''), /interrupted: what was made is taken away/)
+    t.same(left(), [])
+  }
 })
 
 t.test('one that was made though the answer was lost is taken away', async (t) => {
