@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { listIpsets } from '../../kernel/ipset.ts'
 import { hasLegacyRules } from '../../kernel/iptables-legacy.ts'
 import { Nftables } from '../../kernel/nftables.ts'
@@ -6,8 +7,13 @@ import type { Firewall, FirewallChain } from '../facts.ts'
 import type { Places } from '../places.ts'
 import { outputOf } from './command.ts'
 
-/** @throws NftablesError */
+/** linux/capability.h */
+const CAP_NET_ADMIN = 12n
+
+/** @throws NftablesError; Error without the right to ask, of which the library would say on the terminal what it thinks */
 export async function firewall(places: Places): Promise<Firewall> {
+  if (!mayAdminister(readFileSync('/proc/self/status', 'utf8')))
+    throw new Error("the rules of nftables are root's to see")
   const nftables = Nftables.load()
   try {
     const listed = parseChains(await nftables.show('list chains'))
@@ -21,6 +27,12 @@ export async function firewall(places: Places): Promise<Firewall> {
   } finally {
     await nftables.close()
   }
+}
+
+/** @param status of a process, as proc(5) has it. Pure. */
+export function mayAdminister(status: string): boolean {
+  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? []
+  return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n
 }
 
 /** The kernel takes any text for a name, and it becomes a word of a command here. */
