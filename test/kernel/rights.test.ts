@@ -6,6 +6,12 @@ import { ApiClient } from '../../agent/cluster/kubernetes/client.ts'
 import { nodeMarks } from '../../agent/cluster/kubernetes/leave.ts'
 import { NodeEvents } from '../../agent/cluster/kubernetes/node-events.ts'
 import { ApiDouble } from '../agent/cluster/kubernetes/api-double.ts'
+import {
+  CLUSTER_POLICIES,
+  CNP_DEFINITION,
+  CNP_GROUP,
+  DEFINITIONS,
+} from '../agent/cluster/kubernetes/cluster-policy-crd.ts'
 import { kubeconfigText } from '../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { startRealServer } from '../agent/cluster/kubernetes/real-server.ts'
 import { apply, objectsOf, tokenOfAgentOn } from '../deploy/apply.ts'
@@ -20,7 +26,6 @@ const MANIFEST = readFileSync(join(import.meta.dirname, '../../deploy/bramble.ya
 const PERMITTED = permitted()
 const NODE = 'pi-1'
 const ADDRESS = '192.0.2.10'
-const CNP_GROUP = 'policy.networking.k8s.io'
 const SERVICE_CIDRS = '/apis/networking.k8s.io/v1/servicecidrs'
 await run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'switch')
 for (const link of ['uplink', 'switch']) await run('ip', 'link', 'set', link, 'up')
@@ -33,7 +38,7 @@ t.test('with the double', async (t) => {
   for (const [path, kind] of [
     [SERVICE_CIDRS, 'ServiceCIDR'],
     ['/api/v1/events', 'Event'],
-    [`/apis/${CNP_GROUP}/v1alpha2/clusternetworkpolicies`, 'ClusterNetworkPolicy'],
+    [CLUSTER_POLICIES, 'ClusterNetworkPolicy'],
   ] as const)
     double.objects.install(path, { apiVersion: path.split('/').slice(2, -1).join('/'), kind })
   double.objects.put(SERVICE_CIDRS, { metadata: { name: 'kubernetes' }, spec: { cidrs: ['10.96.0.0/16'] } })
@@ -51,7 +56,7 @@ if (assets)
     const server = await startRealServer(assets, `--audit-policy-file=${policy}`, `--audit-log-path=${log}`)
     t.teardown(() => server.close())
     await apply(server, MANIFEST)
-    await server.ask('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', CNP_DEFINITION)
+    await server.ask('POST', DEFINITIONS, CNP_DEFINITION)
     await server.ask('POST', '/api/v1/nodes', nodeObject())
     await until('the CRD is served', async () => (await server.ask('GET', '/apis')).includes(CNP_GROUP))
     const entries = () =>
@@ -136,24 +141,4 @@ function permitted(): string[] {
 
 function sorted(some: readonly string[]): string[] {
   return [...new Set(some)].sort()
-}
-
-const CNP_DEFINITION = {
-  metadata: {
-    name: `clusternetworkpolicies.${CNP_GROUP}`,
-    annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
-  },
-  spec: {
-    group: CNP_GROUP,
-    scope: 'Cluster',
-    names: { kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', singular: 'clusternetworkpolicy' },
-    versions: [
-      {
-        name: 'v1alpha2',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
 }

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { ApiDouble } from '../../agent/cluster/kubernetes/api-double.ts'
 import type { StoredObject } from '../../agent/cluster/kubernetes/api-objects.ts'
+import { CLUSTER_POLICIES } from '../../agent/cluster/kubernetes/cluster-policy-crd.ts'
 import { kubeconfigText } from '../../agent/cluster/kubernetes/kubeconfig-text.ts'
 import { type Agent, until } from '../agent.ts'
 import { inside, type LabNode, lanAddress, makeLans, plugIn, spawnMember } from '../cluster.ts'
@@ -20,7 +21,7 @@ export const RESOURCES = {
   pods: '/api/v1/pods',
   namespaces: '/api/v1/namespaces',
   policies: '/apis/networking.k8s.io/v1/networkpolicies',
-  clusterPolicies: '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies',
+  clusterPolicies: CLUSTER_POLICIES,
 } as const
 
 export interface Container {

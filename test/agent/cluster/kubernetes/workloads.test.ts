@@ -6,13 +6,13 @@ import type { ViewProblem } from '../../../../agent/cluster/problem.ts'
 import type { WorkloadChange, Workloads } from '../../../../agent/cluster/workloads.ts'
 import { ApiDouble, type Fault, type SeenRequest } from './api-double.ts'
 import { CertificateAuthority } from './certificates.ts'
+import { CLUSTER_POLICIES, CNP_DEFINITION, DEFINITIONS } from './cluster-policy-crd.ts'
 import { startRealServer } from './real-server.ts'
 import { until } from './until.ts'
 
 const PODS = '/api/v1/pods'
 const NAMESPACES = '/api/v1/namespaces'
 const POLICIES = '/apis/networking.k8s.io/v1/networkpolicies'
-const CLUSTER_POLICIES = '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies'
 const CLUSTER_POLICY = { apiVersion: 'policy.networking.k8s.io/v1alpha2', kind: 'ClusterNetworkPolicy' }
 const EAGER = { firstMs: 1, mostMs: 50 }
 const LOOK_OFTEN = { quietMs: 20, troubledMs: 5 }
@@ -557,28 +557,8 @@ if (assets)
     await server.ask('POST', policies, { metadata: { name: 'deny' }, spec: { podSelector: {} } })
     await until('a policy', () => listener.now?.policies.has('NetworkPolicy shop/deny') ?? false)
 
-    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
-    const group = 'policy.networking.k8s.io'
     for (const name of ['first', 'second']) {
-      await server.ask('POST', definitions, {
-        metadata: {
-          name: `clusternetworkpolicies.${group}`,
-          annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
-        },
-        spec: {
-          group,
-          scope: 'Cluster',
-          names: { kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', singular: 'clusternetworkpolicy' },
-          versions: [
-            {
-              name: 'v1alpha2',
-              served: true,
-              storage: true,
-              schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-            },
-          ],
-        },
-      })
+      await server.ask('POST', DEFINITIONS, CNP_DEFINITION)
       const spec = { tier: 'Admin', priority: 10, subject: { namespaces: {} }, ingress: [] }
       const object = { ...CLUSTER_POLICY, metadata: { name }, spec }
       let isMade = false
@@ -592,7 +572,7 @@ if (assets)
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
       await until('its kind is watched', () => listener.now?.policies.has(`ClusterNetworkPolicy ${name}`) ?? false)
-      await server.ask('DELETE', `${definitions}/clusternetworkpolicies.${group}`)
+      await server.ask('DELETE', `${DEFINITIONS}/${CNP_DEFINITION.metadata.name}`)
       await until('they are gone', () => listener.now?.policies.size === 1)
       await until('and nothing is wrong', () => listener.problems.length === 0)
     }
