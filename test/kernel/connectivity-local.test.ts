@@ -122,7 +122,7 @@ t.test('a plugin that refuses is told by its words, in JSON too', async (t) => {
   ])
 })
 
-t.test('interrupted, or left by its terminal, it takes its pods away and ends with 130, 129; killed, they go by themselves', async (t) => {
+t.test('interrupted, or without its terminal, it takes its pods away; killed, they go by themselves', async (t) => {
   for (const [signal, end] of [
     ['SIGINT', 130],
     ['SIGHUP', 129],
