@@ -103,6 +103,12 @@ export class Leases {
     this.#store.append(addresses, freedAtMs)
   }
 
+  /** Tells of any address whether it is one of ours that nobody held when this was called. */
+  ownerless(): (address: string) => boolean {
+    const held = new Set(this.list().flatMap(({ addresses }) => addresses))
+    return (address) => !held.has(address) && this.#pools.some((pool) => pool.gives(address))
+  }
+
   /** Continues the rest of what was freed before a restart; to be called when all leases are adopted. */
   restoreFreed(freed: readonly FreedAddress[]): void {
     for (const { address, freedAtMs } of freed) this.#poolOf(address)?.rest(address, freedAtMs)

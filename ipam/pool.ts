@@ -80,6 +80,11 @@ export class Pool {
     if (offset !== undefined && !this.#held.has(offset)) this.#freed.add(offset, freedAtMs)
   }
 
+  /** Whether it is one of those that are given out, now or another time. */
+  gives(address: string): boolean {
+    return this.#offsetOf(address) !== undefined
+  }
+
   /** The addresses that were freed last, oldest first. @param most so many at most */
   freed(most = Number.POSITIVE_INFINITY): FreedAddress[] {
     return [...this.#freed].slice(-most).map(({ offset, freedAtMs }) => ({

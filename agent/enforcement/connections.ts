@@ -31,6 +31,10 @@ export class Connections {
     this.#forgotten = new ForgottenAddresses(netlink, log)
   }
 
+  begin(isOwnerless: (address: string) => boolean): void {
+    this.#forgotten.begin(isOwnerless)
+  }
+
   freed(addresses: readonly string[]): void {
     this.#forgotten.freed(addresses)
   }
@@ -50,7 +54,7 @@ export class Connections {
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#input = undefined
-    await this.#walk
+    await Promise.all([this.#walk, this.#forgotten.close()])
     this.#netlink.close()
   }
 

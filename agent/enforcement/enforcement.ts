@@ -29,6 +29,8 @@ export interface EnforcementParts {
   readonly source: WorkloadSource | undefined
   readonly table: KernelTable
   readonly connections: {
+    /** What addresses without a pod have left from before; none has been given out yet. */
+    begin(isOwnerless: (address: string) => boolean): void
     /** Nothing leads to these addresses any more. */
     freed(addresses: readonly string[]): void
     /** Before they are given out again. */
@@ -82,6 +84,7 @@ export class PolicyEnforcement {
   /** From here on the kernel follows the cluster. The leases must be whole, those of an earlier agent among them. */
   start(): void {
     this.#wired.update(this.#knowledge)
+    this.#parts.connections.begin(this.#parts.leases.ownerless())
     this.#canLog = this.#drops.start()
     this.#parts.source?.start((change) => this.#setWorkloads(change))
     this.#passes.start()

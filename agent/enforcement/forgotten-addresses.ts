@@ -8,6 +8,8 @@ import type { Netlink } from '../kernel/netlink.ts'
 /** All that is freed within this time is looked for in one walk: an empty table costs 10 ms already, for its 262,144 buckets. */
 const WAIT_MS = 100
 const RETRY_MS = 1_000
+/** By then nothing leads any more to pods that went while no agent was there. */
+const AFTER_START_MS = 1_000
 /** As many entries are deleted after one walk at most: what is to be sent is held meanwhile. */
 const DELETIONS_AT_ONCE = 5_000
 /** Enough for every table; more would mean that they come as fast as they go. */
@@ -21,7 +23,9 @@ export class ForgottenAddresses {
   readonly #netlink: Netlink
   readonly #log: Logger
   #waiting = new Set<string>()
-  #walking: ReadonlySet<string> = new Set()
+  /** Of pods that went while no agent was there, or whose agent ended before their connections did; undefined: looked for. */
+  #isOwnerless: IsGone | undefined
+  #isWalking: IsGone = () => false
   #timer: NodeJS.Timeout | undefined
   #walk: Promise<void> = Promise.resolve()
   #isFailing = false
@@ -30,6 +34,12 @@ export class ForgottenAddresses {
   constructor(netlink: Netlink, log: Logger) {
     this.#netlink = netlink
     this.#log = log
+  }
+
+  /** Before the first address is given out. @param isOwnerless as it was when the agent started */
+  begin(isOwnerless: IsGone): void {
+    this.#isOwnerless = isOwnerless
+    this.#flushIn(AFTER_START_MS)
   }
 
   /** To be called when nothing leads to the addresses any more. Returns at once; their connections are gone soon after. */
@@ -43,8 +53,14 @@ export class ForgottenAddresses {
    * @throws KernelError; they stay in wait
    */
   async settled(addresses: readonly string[]): Promise<void> {
-    if (addresses.some((address) => this.#waiting.has(address))) await this.flush()
-    else if (addresses.some((address) => this.#walking.has(address))) await this.#walk
+    if (addresses.some((address) => this.#waiting.has(address) || this.#isOwnerless?.(address))) await this.flush()
+    else if (addresses.some(this.#isWalking)) await this.#walk
+  }
+
+  /** Ends when what runs has ended; what still waits is for the next agent. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#walk.catch(() => {})
   }
 
   /** Deletes them now. @throws KernelError; they stay in wait, and are tried again */
@@ -61,15 +77,17 @@ export class ForgottenAddresses {
   }
 
   async #forget(): Promise<void> {
-    if (this.#waiting.size === 0) return
-    const addresses = this.#waiting
-    this.#walking = addresses
+    const [addresses, isOwnerless] = [this.#waiting, this.#isOwnerless]
+    if (addresses.size === 0 && !isOwnerless) return
     this.#waiting = new Set()
+    this.#isOwnerless = undefined
+    this.#isWalking = (address) => addresses.has(address) || isOwnerless?.(address) === true
     try {
-      await forgetAddresses(this.#netlink, addresses)
+      await forgetAddresses(this.#netlink, this.#isWalking)
       this.#isFailing = false
     } catch (error) {
       for (const address of addresses) this.#waiting.add(address)
+      this.#isOwnerless = isOwnerless
       this.#flushIn(RETRY_MS)
       if (!this.#isFailing)
         this.#log.error(
@@ -79,17 +97,19 @@ export class ForgottenAddresses {
       this.#isFailing = true
       throw error
     } finally {
-      this.#walking = new Set()
+      this.#isWalking = () => false
     }
   }
 }
 
-/** Deletes all connections with one of the addresses at either end, before or after translation. @throws KernelError */
-export async function forgetAddresses(netlink: Netlink, addresses: ReadonlySet<string>): Promise<void> {
+type IsGone = (address: string) => boolean
+
+/** Deletes all connections with such an address at either end, before or after translation. @throws KernelError */
+export async function forgetAddresses(netlink: Netlink, isGone: IsGone): Promise<void> {
   for (let walk = 0; walk < WALKS_MAX; walk++) {
     const deletions: NetlinkRequest[] = []
     await streamConntrack(netlink, (entry) => {
-      if (deletions.length < DELETIONS_AT_ONCE && isOf(entry, addresses)) deletions.push(deleteConntrack(entry))
+      if (deletions.length < DELETIONS_AT_ONCE && isOf(entry, isGone)) deletions.push(deleteConntrack(entry))
     })
     const outcomes = await netlink.trySend(deletions)
     const refusal = outcomes.find((outcome) => outcome instanceof KernelError && !isNotFound(outcome))
@@ -98,6 +118,6 @@ export async function forgetAddresses(netlink: Netlink, addresses: ReadonlySet<s
   }
 }
 
-function isOf({ original, reply }: ConntrackEntry, addresses: ReadonlySet<string>): boolean {
-  return [original, reply].some(({ source, destination }) => addresses.has(source) || addresses.has(destination))
+function isOf({ original, reply }: ConntrackEntry, isGone: IsGone): boolean {
+  return [original, reply].some(({ source, destination }) => isGone(source) || isGone(destination))
 }

@@ -184,6 +184,18 @@ t.test('rest() lets addresses rest whose lease is not known', async (t) => {
   t.same(stored, [{ addresses: ['10.42.0.1', 'fd42::1', '192.0.2.1'], freedAtMs: 9 }])
 })
 
+t.test('ownerless() tells of addresses that pods may get what was so when it was called', async (t) => {
+  const { leases } = setUp()
+  leases.adopt(lease('a', '10.42.0.1', 'fd42::1'))
+  leases.adopt(lease('b', '10.43.0.2'))
+  const isOwnerless = leases.ownerless()
+  leases.reserve(owner('c'))
+  leases.release('a', 'eth0')
+  for (const address of ['10.42.0.2', 'fd42::2', '10.42.0.7']) t.ok(isOwnerless(address), address)
+  for (const address of ['10.42.0.1', 'fd42::1', '10.42.0.0', 'fd42::', '10.43.0.2', '10.43.0.3', '192.0.2.1'])
+    t.notOk(isOwnerless(address), address)
+})
+
 t.test('PoolExhaustedError is an Error with its facts as fields', async (t) => {
   t.match(new PoolExhaustedError('10.42.0.0/24', 255), { cidr: '10.42.0.0/24', capacity: 255, code: 'POOL_EXHAUSTED' })
 })

@@ -158,6 +158,7 @@ export class EnforcementLab {
       connections: {
         freed: (addresses) => void this.freed.push(...addresses),
         settled: async () => {},
+        begin: () => {},
         rulesChanged: () => {},
         close: async () => {},
       },

@@ -68,7 +68,7 @@ async function leaveConnections(): Promise<void> {
 t.test('all connections of an address go, the translated ones among them, and nobody else’s', async (t) => {
   await leaveConnections()
   for (const address of [former[4], former[6], SERVICE, next[4], next[6]]) t.ok((await parties()).has(address), address)
-  await forgetAddresses(netlink, new Set([former[4], former[6]]))
+  await forgetAddresses(netlink, (address) => address === former[4] || address === former[6])
   const left = await parties()
   for (const address of [former[4], former[6], SERVICE]) t.notOk(left.has(address), address)
   for (const address of [next[4], next[6], client[4], client[6]]) t.ok(left.has(address), address)
@@ -82,7 +82,7 @@ t.test('a flow that a Service once sent to the address goes where the Service po
   const before = await reached()
   await talk.goesOn()
   t.equal(await reached(), before, 'as long as it speaks, it is sent there still')
-  await forgetAddresses(netlink, new Set([former[4]]))
+  await forgetAddresses(netlink, (address) => address === former[4])
   await until('the other pod is reached', async () => (await reached()) !== before)
 })
 
@@ -108,6 +108,27 @@ t.test('who asks while an address is being forgotten waits until it is', async (
   t.notOk((await parties()).has(former[4]))
   await walk
 })
+
+t.test(
+  'what had gone before the start is forgotten before its address is given out, and soon in any case',
+  async (t) => {
+    const isOwnerless = (address: string) => address === former[4] || address === former[6]
+    await leaveConnections()
+    const early = new ForgottenAddresses(netlink, silent)
+    early.begin(isOwnerless)
+    await early.settled([next[4]])
+    t.ok((await parties()).has(former[4]), 'nobody waits for what others have left')
+    await early.settled([former[6]])
+    t.notOk((await parties()).has(former[4]))
+    await leaveConnections()
+    await early.settled([former[6]])
+    t.ok((await parties()).has(former[4]), 'what begins later is its own')
+    const late = new ForgottenAddresses(netlink, silent)
+    late.begin(isOwnerless)
+    await until('it is forgotten', async () => !(await parties()).has(former[4]))
+    t.ok((await parties()).has(next[4]))
+  },
+)
 
 t.test('an address whose connections cannot be deleted is not settled, and it is logged', async (t) => {
   const lines: string[] = []

@@ -203,6 +203,24 @@ t.test('who speaks UDP all the time is heard by the pod that comes, and by the n
     })
 })
 
+t.test(
+  'hard case 10: who speaks to a pod that goes while no agent runs does not reach the next one with its address',
+  async (t) => {
+    const gone = await Pod.add({ name: 'gone', ...asks(mapping({ Protocol: 'udp' })) })
+    const question = new Question('outside', 'udp', NODE[4])
+    t.teardown(() => question.end())
+    const end = await startWitness(gone.containerId, ...gone.addresses)
+    t.ok(await question.ask())
+    await agent.stop('SIGKILL')
+    await end()
+    await gone.vanish()
+    agent = await Agent.start({ args: ['--cluster-dir', CLUSTER] })
+    const next = await serve(t, 'next')
+    t.strictSame(next.addresses, gone.addresses, 'nobody knew that they were in use')
+    t.equal(await question.ask(), undefined)
+  },
+)
+
 t.test('a port that another pod has is refused with its name, until that pod is gone', async (t) => {
   const pod = await Pod.add({ name: 'web', args: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web', ...asks(mapping()) })
   const rival = { containerId: 'rival', netns: await makeNetns('rival') }
