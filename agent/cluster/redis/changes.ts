@@ -32,7 +32,7 @@ export interface ChangesInput {
   readonly onChange: (changed: ReadonlySet<string>) => void
   /** Redis has this node otherwise than it is, or not at all. */
   readonly onLost: () => void
-  /** Its lease or Node in Redis is another than at the last look, by our own doing or somebody's. */
+  /** Its lease or Node in Redis, or the cluster's CIDRs, are others than at the last look, by our own doing or somebody's. */
   readonly onOwnNews: () => void
   readonly onTrouble: (reason: string | undefined) => void
   readonly log: Logger
@@ -49,7 +49,7 @@ export class Changes {
   /** undefined: nothing was read yet. */
   #lastChange: string | undefined
   #resyncing: Promise<void> | undefined
-  /** This node's lease and Node, as the last look found them. */
+  /** This node's lease and Node and the cluster, as the last look found them. */
   #own: string | undefined
   #putBackTimer: NodeJS.Timeout | undefined
   #believeTimer: NodeJS.Timeout | undefined

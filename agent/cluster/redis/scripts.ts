@@ -183,10 +183,11 @@ if by == ARGV[2] then redis.call('HSET', seen, ARGV[1], now .. ' - ' .. from) en
 /** Everything, and the change after which it was so. */
 export const SNAPSHOT = script(`return {lastChange(), redis.call('HGETALL', nodes)}`)
 
-/** Whether what a reader knows can still be true, in as few bytes as possible; also of the node ARGV, which an edit by hand does not tell. */
+/** Whether what a reader knows can still be true, in as few bytes as possible; also what an edit by hand does not tell: of the cluster, and of the node ARGV. */
 export const PULSE = script(`
+local ranges = (redis.call('HGET', cluster, '4') or '') .. (redis.call('HGET', cluster, '6') or '')
 local node = redis.call('HGET', nodes, ARGV[1]) or ''
-return {lastChange(), redis.call('HLEN', nodes), formatLease(leaseOf(ARGV[1])) .. ' ' .. redis.sha1hex(node)}
+return {lastChange(), redis.call('HLEN', nodes), redis.sha1hex(ranges .. formatLease(leaseOf(ARGV[1])) .. node)}
 `)
 
 /** Those of ARGV that somebody removed. */

@@ -105,7 +105,7 @@ export class Store {
     return { lastChange, nodes: pairs(nodes) }
   }
 
-  /** @returns `own` is another text when the lease or the Node of that name is another */
+  /** @returns `own` is another text when the lease or the Node of that name, or the cluster, is another */
   async pulse(name: string): Promise<{ lastChange: string; nodes: number; own: string }> {
     const [lastChange, nodes, own] = (await this.#connection.run(PULSE, name)) as [string, number, string]
     return { lastChange, nodes, own }

@@ -80,6 +80,16 @@ t.test(
   },
 )
 
+t.test(
+  'the CIDRs of the cluster are others, as somebody has set them: that is said soon, and no view changes',
+  async (t) => {
+    const { server, one } = await startCluster(t)
+    await server.admin.hset('bramble:cluster', '4', '10.99.0.0/16 in /24')
+    await until('it is told', () => /the cluster in Redis has the pod CIDRs 10\.99\.0\.0\/16/.test(one.reasons))
+    t.same(one.shown, ['pi-1 10.42.0.0/24', 'pi-2 10.42.1.0/24'])
+  },
+)
+
 t.test('a Node that is changed by hand, without a word in the stream, is put right soon', async (t) => {
   const { server, one } = await startCluster(t)
   const text = (await server.admin.hget('bramble:nodes', 'pi-1')) ?? ''
