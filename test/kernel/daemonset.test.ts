@@ -44,6 +44,8 @@ await enterScratchNode()
 await run('mount', '-t', 'tmpfs', 'tmpfs', '/opt')
 for (const folder of ['/run/etc/upper', '/run/etc/work', '/run/udev/rules.d']) mkdirSync(folder, { recursive: true })
 await run('mount', '-t', 'overlay', 'etc', '-o', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work', '/etc')
+rmSync('/etc/cni', { recursive: true, force: true }) // what this machine has for its own runtimes
+mkdirSync('/etc/cni/net.d', { recursive: true })
 await run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'switch')
 for (const link of ['uplink', 'switch']) await run('ip', 'link', 'set', link, 'up')
 await run('ip', 'address', 'add', `${ADDRESS}/24`, 'dev', 'uplink')
