@@ -63,7 +63,10 @@ async function mend(diagnosis: Diagnosis, isAgreed: boolean): Promise<Fixed[]> {
   if (remedies.length === 0) process.stderr.write('nothing that is wrong can be mended without you: see above\n')
   else if (!isAgreed) {
     process.stderr.write(`\n${remedies.map(({ command }) => `  ${printable(command)}\n`).join('')}`)
-    if (!(await agrees('do that, until the next reboot? [y/N] '))) return []
+    if (!(await agrees('do that, until the next reboot? [y/N] '))) {
+      process.stderr.write('nothing was changed\n')
+      return []
+    }
   }
   const fixed: Fixed[] = []
   for (const { command, act } of remedies)
@@ -76,11 +79,14 @@ async function mend(diagnosis: Diagnosis, isAgreed: boolean): Promise<Fixed[]> {
   return fixed
 }
 
+/** Ctrl-C and Ctrl-D are no agreement, and leave the cursor where it was. */
 async function agrees(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const hungUp = once(terminal, 'close').then(() => '')
-    return /^\s*y(es)?\s*$/i.test(await Promise.race([terminal.question(question), hungUp]))
+    const hungUp = once(terminal, 'close').then(() => undefined)
+    const answer = await Promise.race([terminal.question(question).catch(() => undefined), hungUp])
+    if (answer === undefined) process.stderr.write('\n')
+    return /^\s*y(es)?\s*$/i.test(answer ?? '')
   } finally {
     terminal.close()
   }

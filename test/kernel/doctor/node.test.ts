@@ -81,15 +81,18 @@ t.test('forwarding that somebody sets back: --fix sets it, and says so', async (
   t.same(await found('forwarding'), [])
 })
 
-t.test('--fix asks on a terminal first: no, nothing and a closed one change nothing', async (t) => {
-  await setSysctl(undefined, 'ipv4/ip_forward', '0')
-  for (const answer of ['n\r', '\r', '\x04']) {
-    t.match(await answered(answer), 'do that, until the next reboot? [y/N]')
-    t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '0')
-  }
-  t.match(await answered('y\r'), 'done: sysctl -w net/ipv4/ip_forward=1')
-  t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '1')
-})
+t.test(
+  '--fix asks on a terminal first: no, nothing, a closed one and Ctrl-C change nothing, and it says so',
+  async (t) => {
+    await setSysctl(undefined, 'ipv4/ip_forward', '0')
+    for (const answer of ['n\r', '\r', '\x04', '\x03']) {
+      t.match(await answered(answer), /do that, until the next reboot\? \[y\/N\][^\n]*\nnothing was changed\r?\n/)
+      t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '0')
+    }
+    t.match(await answered('y\r'), 'done: sysctl -w net/ipv4/ip_forward=1')
+    t.equal(await sysctl(undefined, 'ipv4/ip_forward'), '1')
+  },
+)
 
 t.test('Ethernet and Wi-Fi in one network, with strict rp_filter', async (t) => {
   await run('ip', 'link', 'add', 'wlan0', 'type', 'veth', 'peer', 'name', 'wlan0-peer')
