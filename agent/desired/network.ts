@@ -224,7 +224,11 @@ export class DesiredNetwork {
         .join(', '),
     )
     if (ours !== theirs)
-      problems.push(`the cluster says that ${self.name} has the pods ${theirs || 'none'}; this agent serves ${ours}`)
+      problems.push(
+        theirs
+          ? `the cluster says that ${self.name} has the pods ${theirs}; this agent serves ${ours}`
+          : `the cluster gives ${self.name} no pod CIDR; this agent still serves ${ours}`,
+      )
     for (const address of self.addresses)
       if (!addresses.has(address))
         problems.push(

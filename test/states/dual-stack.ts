@@ -364,6 +364,15 @@ const STATES: readonly ClusterState[] = [
     problems: ['the cluster says that pi-1 has the pods 10.42.9.0/24; this agent serves 10.42.1.0/24, fd42:0:0:1::/64'],
   },
   {
+    name: 'the cluster has made this node anew, and gives it no pods',
+    nodes: [{ ...SELF, podCidrs: [] }, NEAR_IPV4],
+    kernel: `${OWN}
+      10.42.2.0/24 via 192.168.1.2 dev eth0
+      set pods4-24 { 10.42.1.0, 10.42.2.0 }
+      set pods6-64 { fd42:0:0:1:: }`,
+    problems: ['the cluster gives pi-1 no pod CIDR; this agent still serves 10.42.1.0/24, fd42:0:0:1::/64'],
+  },
+  {
     name: 'a node announces that it does IPIP alone',
     needsIpip: true,
     nodes: [SELF, NEAR_IPV4, { ...FAR, announcement: { encapsulations: ['ipip'] } }],
