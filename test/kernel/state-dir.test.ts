@@ -148,6 +148,8 @@ t.test('hard case 11: the wall clock jumps by years, and nothing that counts tim
 /** What tells people or the API server when something was, or judges the clock; nothing is waited for or given out by it. */
 const TELL_TIME = [
   'agent/api/status-all.ts',
+  'agent/api/status.ts', // how far this clock is ahead of that one
+  'agent/cluster/kubernetes/client.ts', // what the API server says of its own clock, for people
   'agent/cluster/kubernetes/network-condition.ts',
   'agent/cluster/kubernetes/node-events.ts',
   'agent/cluster/kubernetes/readiness.ts', // reads what others wrote, for people
