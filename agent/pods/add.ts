@@ -90,7 +90,7 @@ export function openPodNetns(path: string): Netns {
     const remedy =
       error.reason === 'forbidden'
         ? 'the agent needs CAP_SYS_ADMIN, and for paths below /proc CAP_SYS_PTRACE'
-        : 'CNI_NETNS must be the path of a network namespace that exists'
+        : 'CNI_NETNS must be the path of a network namespace that exists, below /run/netns where the agent is in a container'
     throw new CniError(CNI_ERROR.invalidEnvironment, `CNI_NETNS: ${error.message}`, remedy, { cause: error })
   }
 }
