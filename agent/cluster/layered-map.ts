@@ -1,5 +1,5 @@
-/** So many changes lie over the base before there is a new base: a few to copy each time, and seldom all of it. */
-const LAYER_MAX = 64
+/** So many changes lie over the base before there is a new base: some to copy each time, and seldom all of 10,000 pods. */
+const LAYER_MAX = 256
 
 /**
  * A map that never changes, and of which one with some other entries is made at a cost that does not depend on its size:
@@ -29,9 +29,12 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
   /** @param changes undefined: the entry goes; of several for one key the last one counts */
   with(changes: Iterable<readonly [K, V | undefined]>): LayeredMap<K, V> {
     const layer = new Map(this.#layer)
-    for (const [key, value] of changes) layer.set(key, value)
-    let { size } = this.#base
-    for (const [key, value] of layer) size += Number(value !== undefined) - Number(this.#base.has(key))
+    let { size } = this
+    for (const [key, value] of changes) {
+      const wasThere = layer.has(key) ? layer.get(key) !== undefined : this.#base.has(key)
+      size += Number(value !== undefined) - Number(wasThere)
+      layer.set(key, value)
+    }
     const next = new LayeredMap(this.#base, layer, size)
     return layer.size <= LAYER_MAX ? next : new LayeredMap(next.#merged(), new Map(), size)
   }
