@@ -1,5 +1,8 @@
 import yaml from 'yaml'
 
+/** As much as a ConfigMap can hold. A megabyte of YAML takes a second, of rubbish a minute, and all else waits meanwhile. */
+const YAML_CHARACTERS_MAX = 1024 * 1024
+
 /** One of the documents of a file. */
 export interface ParsedDocument {
   /** Where it begins; the first is 1. */
@@ -14,6 +17,10 @@ export interface ParsedDocument {
 export function parseAll(text: string): ParsedDocument[] {
   const json = parseJson(text)
   if (json !== undefined) return [{ line: 1, value: json }]
+  if (text.length > YAML_CHARACTERS_MAX) {
+    const problem = `it is no JSON, and longer than the ${YAML_CHARACTERS_MAX} characters that YAML may have; write it as JSON, or in several files`
+    return [{ line: 1, value: undefined, problem }]
+  }
   const lineCounter = new yaml.LineCounter()
   return yaml.parseAllDocuments(text, { lineCounter }).map((document) => {
     const { line } = lineCounter.linePos(document.contents?.range?.[0] ?? document.range[0])

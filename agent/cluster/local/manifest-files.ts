@@ -7,6 +7,9 @@ import { type ManifestObject, manifestObjects } from './manifest-objects.ts'
 /** The clock of a file system may stand still for so long (FAT: two seconds), while a file changes and keeps its size. */
 const FRESH_MS = 3_000
 
+/** Ten thousand pods as JSON are a tenth of it. */
+const FILE_BYTES_MAX = 64 * 1024 * 1024
+
 /** The documents of one file. */
 export type ParseManifests = (text: string) => ParsedDocument[]
 
@@ -72,5 +75,6 @@ function stampOf(path: string): string {
   const stats = statSync(path)
   if (!stats.isFile()) throw new ObjectError('is no file') // a pipe would be waited for, and the agent with it
   const { dev, ino, size, ctimeMs } = stats
+  if (size > FILE_BYTES_MAX) throw new ObjectError(`is larger than ${FILE_BYTES_MAX} bytes; write several files`)
   return `${dev} ${ino} ${size} ${ctimeMs}`
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -182,4 +182,18 @@ t.test('what is no file is named, and nobody waits for it', async (t) => {
     folder.changes.at(-1)?.problems,
     ['b.yaml', 'c.yaml'].map((object) => ({ object, reason: 'is no file' })),
   )
+})
+
+t.test('what is too large to be read is named, and nobody waits for it', async (t) => {
+  const folder = new Folder(t).make()
+  folder.write('a.yaml', ['pi-1', '192.168.1.1'])
+  writeFileSync(join(folder.path, 'half.json'), '['.repeat(5_000_000)) // no JSON, and so read as YAML, for minutes
+  writeFileSync(join(folder.path, 'huge.json'), '')
+  truncateSync(join(folder.path, 'huge.json'), 1024 ** 3)
+  folder.start()
+  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+  t.match(folder.changes.at(-1)?.problems, [
+    { object: 'half.json', reason: /it is no JSON, and longer than the 1048576 characters that YAML may have; write / },
+    { object: 'huge.json', reason: 'is larger than 67108864 bytes; write several files' },
+  ])
 })
