@@ -90,7 +90,7 @@ export async function main(options: Options, version: string, endSignal: EndSign
   const { recorder: activity } = observation
   const nodes = nodeNetwork({ options, podCidrs, source, uplinkMtu, netlink, nftables, activity, log })
   const freedLog = new FreedLog(join(options.stateDir, 'freed'), bootId(), (error) =>
-    log.warn({ err: error }, 'freed addresses cannot be recorded; a restart would cut their rest short'),
+    log.warn({ err: error }, 'when addresses were freed is not on record; a restart cuts their rest short'),
   )
   const leases = new Leases(podCidrs, freedLog, monotonicMs)
   const policies = policyEnforcement({ options, leases, source, nftables, activity, log })

@@ -23,7 +23,7 @@ export class FreedLog implements FreedStore {
   #current: () => Iterable<FreedAddress>
   #lines = 0
 
-  /** @param onTrouble called for each failed write */
+  /** @param onTrouble called for each failed write, and for a file of another format */
   constructor(path: string, bootId: string, onTrouble: (error: Error) => void) {
     this.#path = path
     this.#header = `${FORMAT} ${bootId}\n`
@@ -39,7 +39,13 @@ export class FreedLog implements FreedStore {
     } catch {
       return []
     }
-    if (!content.startsWith(this.#header)) return []
+    if (!content.startsWith(this.#header)) {
+      const isOtherBoot = content.startsWith(`${FORMAT} `)
+      const isCut = this.#header.startsWith(content)
+      if (!isOtherBoot && !isCut)
+        this.#onTrouble(new Error(`${this.#path} is of another format than ${FORMAT}; it is begun anew`))
+      return []
+    }
     const last = new Map<string, number>()
     for (const line of content.slice(this.#header.length).split('\n').slice(0, -1)) {
       const [, ms, address] = /^(\d{1,15}) ([0-9a-f.:]+)$/.exec(line) ?? []

@@ -52,19 +52,26 @@ t.test('of an address that was freed twice the last time counts, and its place i
 
 t.test('no file, an empty one and another boot say nothing', async (t) => {
   t.same(setUp(t).open().read(), [])
-  for (const content of [
-    '',
-    '\0\0\0\0',
-    'bramble-freed/1',
-    `bramble-freed/1 ${BOOT}`,
-    `bramble-freed/2 ${BOOT}\n1 10.42.0.1\n`,
-  ]) {
+  for (const content of ['', 'bramble-freed/1', `bramble-freed/1 ${BOOT}`]) {
     const { open, path } = setUp(t)
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, content)
     t.same(open().read(), [], JSON.stringify(content))
   }
   t.same(setUp(t, `${HEADER}1 10.42.0.1\n`).open('another-boot').read(), [])
+})
+
+t.test('a file of another format, as a newer version may leave it, is told, and begun anew', async (t) => {
+  for (const content of [`bramble-freed/2 ${BOOT}\n1 10.42.0.1\n`, '\0\0\0\0']) {
+    const { path } = setUp(t, content)
+    const troubles: string[] = []
+    const log = new FreedLog(path, BOOT, (error) => troubles.push(error.message))
+    t.same(log.read(), [])
+    t.same(troubles, [`${path} is of another format than bramble-freed/1; it is begun anew`])
+    log.start(() => [])
+    t.equal(readFileSync(path, 'utf8'), HEADER)
+    t.equal(troubles.length, 1)
+  }
 })
 
 t.test('a folder in the place of the file says nothing', async (t) => {
@@ -113,11 +120,11 @@ t.test('lines that are none of ours are passed over', async (t) => {
 })
 
 t.test('noise in the file is never thrown back', async (t) => {
-  const { open, path } = setUp(t, '')
+  const { path } = setUp(t, '')
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (noise, hasHeader) => {
       writeFileSync(path, Buffer.concat([Buffer.from(hasHeader ? HEADER : ''), noise]))
-      return Array.isArray(open().read())
+      return Array.isArray(new FreedLog(path, BOOT, () => {}).read())
     }),
     { numRuns: 200 },
   )

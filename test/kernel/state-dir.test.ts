@@ -76,7 +76,7 @@ t.test('hard case 5: a power cut inside a state write stops no agent and costs n
   agent = await Agent.start()
   t.match(
     agent.log.filter(({ level }) => level === 40),
-    [{ msg: /freed addresses cannot be recorded/ }],
+    [{ msg: /when addresses were freed is not on record/ }],
     'a folder in its place is a line in the log',
   )
   await removed(pod)
@@ -92,7 +92,7 @@ t.test('a full state directory stops no ADD and no DEL, and no start; the log an
   const early = await Pod.add()
   await capture('dd', ['if=/dev/zero', `of=${STATE_DIR}/filler`, 'bs=4096'])
   const before = await leases(agent)
-  const FULL = [{ level: 40, msg: /freed addresses cannot be recorded/, err: { code: 'ENOSPC' } }]
+  const FULL = [{ level: 40, msg: /when addresses were freed is not on record/, err: { code: 'ENOSPC' } }]
   const warnings = () => agent.log.filter(({ level }) => level === 40)
 
   // What room there is in the file's last page is used up, too.
