@@ -190,8 +190,14 @@ t.test('what is too large to be read is named, and nobody waits for it', async (
   writeFileSync(join(folder.path, 'half.json'), '['.repeat(5_000_000)) // no JSON, and so read as YAML, for minutes
   writeFileSync(join(folder.path, 'huge.json'), '')
   truncateSync(join(folder.path, 'huge.json'), 1024 ** 3)
+  const many = Array.from(
+    { length: 5_000 },
+    (_, index) => `---\n{apiVersion: v1, kind: Node, metadata: {name: x-${index}}}\n`,
+  )
+  writeFileSync(join(folder.path, 'many.yaml'), `${many.join('')}# ${'-'.repeat(1_500_000)}\n`)
   folder.start()
-  t.strictSame(folder.addresses, { 'pi-1': '192.168.1.1' })
+  t.equal(folder.addresses['pi-1'], '192.168.1.1')
+  t.equal(Object.keys(folder.addresses).length, 5_001)
   t.match(folder.changes.at(-1)?.problems, [
     { object: 'half.json', reason: /it is no JSON, and longer than the 1048576 characters that YAML may have; write / },
     { object: 'huge.json', reason: 'is larger than 67108864 bytes; write several files' },
