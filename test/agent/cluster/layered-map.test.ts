@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { LayeredMap } from '../../../agent/cluster/layered-map.ts'
 
+/** So many that there is a new base now and then. */
+const KEY_MAX = 600
 const changes = fc.array(
-  fc.tuple(fc.integer({ min: 0, max: 150 }), fc.option(fc.integer(), { nil: undefined, freq: 2 })),
-  { maxLength: 60 },
+  fc.tuple(fc.integer({ min: 0, max: KEY_MAX }), fc.option(fc.integer(), { nil: undefined, freq: 2 })),
+  { maxLength: 200, size: 'max' },
 )
 
 function change(map: Map<number, number>, entries: readonly (readonly [number, number | undefined])[]) {
@@ -27,7 +29,7 @@ t.test('after any changes it is what a map is that is copied and changed each ti
         layered = layered.with(entries)
         t.equal(layered.size, plain.size)
         t.strictSame(sorted(layered), sorted(plain))
-        for (let key = 0; key <= 150; key++) {
+        for (let key = 0; key <= KEY_MAX; key++) {
           if (layered.get(key) !== plain.get(key) || layered.has(key) !== plain.has(key)) return false
         }
       }
