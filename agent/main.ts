@@ -31,6 +31,7 @@ import { UplinkMtu } from './mtu/uplink-mtu.ts'
 import { nodeAddresses } from './nodes/facts.ts'
 import { nodeNetwork } from './nodes/from-options.ts'
 import { isRenumbered, joinCluster } from './nodes/join.ts'
+import { tunnelPorts } from './nodes/settings.ts'
 import { Observation } from './observe/observation.ts'
 import { Touch } from './observe/touch.ts'
 import type { Options } from './options.ts'
@@ -103,6 +104,7 @@ export async function main(options: Options, version: string, endSignal: EndSign
     gate: policies,
     ports,
     mtuBytes: async () => options.mtuBytes || (await uplinkMtu.bytes()) - nodes.overheadBytes,
+    tunnelPorts: tunnelPorts(options),
     hasIpv6: existsSync('/proc/sys/net/ipv6'),
     pendingDir: join(dirname(options.socket), 'pending'),
     log,

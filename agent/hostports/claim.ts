@@ -3,19 +3,27 @@ import { type HostPort, isAnyAddress, overlapsPort, portInWords } from '../../ip
 import type { Lease, LeaseOwner } from '../../ipam/leases.ts'
 import { CNI_ERROR, CniError } from '../../plugin/errors.ts'
 
+/** What there is to get. */
+export interface NodePorts {
+  /** By all attachments of the node. */
+  readonly held: readonly Lease[]
+  /** Of the pods' addresses. */
+  readonly families: readonly Family[]
+  /** Of UDP. */
+  readonly tunnelPorts: readonly number[]
+}
+
 /**
  * The ports of the node that an attachment gets. What a container has by another of its interfaces already, it has. Pure.
- * @param held by all attachments of the node
- * @param families of the pods' addresses
- * @throws CniError that names the pod that has one of them, or the address that leads to no pod
+ * @throws CniError that names the pod or the tunnel that has one of them, or the address that leads to no pod
  */
 export function claimPorts(
   { containerId, hostPorts = [] }: Pick<LeaseOwner, 'containerId' | 'hostPorts'>,
-  held: readonly Lease[],
-  families: readonly Family[],
+  { held, families, tunnelPorts }: NodePorts,
 ): HostPort[] {
   return hostPorts.filter((port) => {
     refuseForeignFamily(port, families)
+    refuseTunnel(port, tunnelPorts)
     const holder = held.find((lease) => lease.hostPorts?.some((other) => overlapsPort(port, other)))
     if (holder && holder.containerId !== containerId)
       throw new CniError(
@@ -35,5 +43,15 @@ function refuseForeignFamily(port: HostPort, families: readonly Family[]): void 
     CNI_ERROR.invalidConfig,
     `${portInWords(port)} leads nowhere: pods of this node have no IPv${family} address`,
     `give the node an IPv${family} pod CIDR, or take the hostIP out of the pod's ports`,
+  )
+}
+
+/** What other nodes send would be led to the pod, and their pods would be cut off. */
+function refuseTunnel(port: HostPort, tunnelPorts: readonly number[]): void {
+  if (port.protocol !== 'udp' || !tunnelPorts.includes(port.hostPort)) return
+  throw new CniError(
+    CNI_ERROR.invalidConfig,
+    `${portInWords(port)} of the node is where its tunnel to other nodes ends`,
+    'give the pod another hostPort, or all nodes another --vxlan-port or --wireguard-port',
   )
 }

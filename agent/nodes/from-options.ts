@@ -11,7 +11,7 @@ import type { Options } from '../options.ts'
 import { loadPrivateKey } from '../wireguard-key.ts'
 import { NodeNetwork } from './network.ts'
 import { ServerLookup } from './servers.ts'
-import { announcement, networkSettings } from './settings.ts'
+import { announcement, encrypts, networkSettings } from './settings.ts'
 import { nodeSubsystems } from './subsystems.ts'
 import { TunnelFeatures } from './tunnel-features.ts'
 
@@ -29,8 +29,7 @@ export interface NodeNetworkParts {
 /** What joins this node to the others, put together as the options want it. @throws WireguardKeyError */
 export function nodeNetwork(parts: NodeNetworkParts): NodeNetwork {
   const { options, podCidrs, source, uplinkMtu, netlink, nftables, activity, log } = parts
-  const encrypts = options.isEncrypted || options.routing === 'wireguard'
-  const wireguardKey = encrypts ? loadPrivateKey(options.wireguardKeyFile) : undefined
+  const wireguardKey = encrypts(options) ? loadPrivateKey(options.wireguardKeyFile) : undefined
   const settings = networkSettings(options, wireguardKey)
   const features = new TunnelFeatures(options)
   const idleMemory = new IdleMemory()

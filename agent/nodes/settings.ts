@@ -18,6 +18,19 @@ export function networkSettings(options: Options, wireguardKey: string | undefin
   }
 }
 
+/** Whether what goes to other nodes is encrypted, all of it or that of pods. */
+export function encrypts({ isEncrypted, routing }: Pick<Options, 'isEncrypted' | 'routing'>): boolean {
+  return isEncrypted || routing === 'wireguard'
+}
+
+/** The UDP ports at which this node's tunnels end: whoever has one of them has what other nodes send. */
+export function tunnelPorts(
+  options: Pick<Options, 'isEncrypted' | 'routing' | 'vxlanPort' | 'wireguardPort'>,
+): readonly number[] {
+  const vxlan = options.routing === 'auto' || options.routing === 'vxlan' ? [options.vxlanPort] : []
+  return encrypts(options) ? [...vxlan, options.wireguardPort] : vxlan
+}
+
 /** What the others are told of this node. */
 export function announcement(
   encapsulations: readonly Encapsulation[],

@@ -40,7 +40,7 @@ export async function addPod(
     const { pod, podUid } = request
     const { name, hostPorts } = request.config
     const owner = { containerId, ifname, network: networkMark(name), pod, ...(podUid && { podUid }) }
-    const lease = reserve(network.leases, hostPorts ? { ...owner, hostPorts } : owner)
+    const lease = reserve(network, hostPorts ? { ...owner, hostPorts } : owner)
     const { addresses } = lease
     try {
       if (mtuBytes < MTU_BYTES_MIN_IPV6 && addresses.some((address) => familyOf(address) === 6))
@@ -96,11 +96,11 @@ export function openPodNetns(path: string): Netns {
 }
 
 /** @throws CniError, which names who holds the addresses ("try again later"), or one of the ports */
-function reserve(leases: Leases, owner: LeaseOwner): Lease {
+function reserve({ leases, tunnelPorts }: PodNetwork, owner: LeaseOwner): Lease {
   try {
     if (!owner.hostPorts) return leases.reserve(owner)
     const families = leases.pools.map(({ cidr }) => cidr.family)
-    return leases.reserve({ ...owner, hostPorts: claimPorts(owner, leases.list(), families) })
+    return leases.reserve({ ...owner, hostPorts: claimPorts(owner, { held: leases.list(), families, tunnelPorts }) })
   } catch (error) {
     if (error instanceof PoolExhaustedError)
       throw new CniError(CNI_ERROR.tryAgainLater, error.message, holders(leases, error.cidr))

@@ -38,6 +38,8 @@ export interface PodNetwork {
   readonly links: Map<number, { readonly containerId: string; readonly ifname: string }>
   /** The MTU of pods whose configuration does not name one, in bytes. */
   readonly mtuBytes: () => Promise<number>
+  /** The node's UDP ports that are no pod's: its tunnels end there. */
+  readonly tunnelPorts: readonly number[]
   /** The node's kernel has IPv6. */
   readonly hasIpv6: boolean
   /** Where the plugin leaves notes of DELs that found no agent. */

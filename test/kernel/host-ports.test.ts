@@ -229,6 +229,11 @@ t.test('a port that another pod has is refused with its name, until that pod is 
       exitCode: 1,
       json: { code: 11, msg: /^tcp port 4001.* of the node leads to shop\/web already$/, details: /hostPort/ },
     })
+  t.match(
+    await call('ADD', { ...rival, ...asks(mapping({ Protocol: 'udp', HostPort: 4789 })) }),
+    { exitCode: 1, json: { code: 7, msg: /^udp port 4789 .*tunnel/ } },
+    'where VXLAN comes in',
+  )
   t.match(await call('ADD', { ...rival, ...asks(mapping({ Protocol: 'udp' })) }), { exitCode: 0 }, 'of UDP it is free')
   t.match(await call('DEL', rival), { exitCode: 0 })
   t.match(await pod.addInterface('net1').then(({ ifname }) => ifname), 'net1', 'the same container asks for it again')

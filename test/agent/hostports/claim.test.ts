@@ -15,9 +15,12 @@ const lease = (change: Partial<Lease> = {}): Lease => ({
   ...change,
 })
 
+const claim = (owner: Parameters<typeof claimPorts>[0], held: readonly Lease[], families: readonly (4 | 6)[]) =>
+  claimPorts(owner, { held, families, tunnelPorts: [4789] })
+
 function refusal(port: Partial<HostPort>, held: readonly Lease[], families: readonly (4 | 6)[] = [4, 6]): CniError {
   try {
-    claimPorts({ containerId: 'c2', hostPorts: [{ ...WEB, ...port }] }, held, families)
+    claim({ containerId: 'c2', hostPorts: [{ ...WEB, ...port }] }, held, families)
   } catch (error) {
     return error as CniError
   }
@@ -44,7 +47,7 @@ t.test('as with sockets, any address takes all of its family', async (t) => {
     ['0.0.0.0', '::'],
     ['0.0.0.0', '2001:db8::1'],
   ] as const)
-    t.equal(claimPorts({ containerId: 'c2', hostPorts: [{ ...WEB, hostIp: wanted }] }, [at(held)], [4, 6]).length, 1)
+    t.equal(claim({ containerId: 'c2', hostPorts: [{ ...WEB, hostIp: wanted }] }, [at(held)], [4, 6]).length, 1)
 })
 
 t.test('a pod without a name is told by its container', async (t) => {
@@ -53,8 +56,8 @@ t.test('a pod without a name is told by its container', async (t) => {
 
 t.test('another protocol or number is free, and what the container has already is not given twice', async (t) => {
   const wanted = [{ ...WEB, protocol: 'udp' } as const, { ...WEB, hostPort: 81 }]
-  t.strictSame(claimPorts({ containerId: 'c2', hostPorts: wanted }, [lease()], [4]), wanted)
-  t.strictSame(claimPorts({ containerId: 'c1', hostPorts: [WEB, ...wanted] }, [lease()], [4]), wanted)
+  t.strictSame(claim({ containerId: 'c2', hostPorts: wanted }, [lease()], [4]), wanted)
+  t.strictSame(claim({ containerId: 'c1', hostPorts: [WEB, ...wanted] }, [lease()], [4]), wanted)
 })
 
 t.test('an address of a family that pods do not have is refused; a wildcard is not', async (t) => {
@@ -63,5 +66,15 @@ t.test('an address of a family that pods do not have is refused; a wildcard is n
     message: 'tcp port 80 of 2001:db8::1 leads nowhere: pods of this node have no IPv6 address',
     details: /IPv6 pod CIDR/,
   })
-  t.equal(claimPorts({ containerId: 'c2', hostPorts: [{ ...WEB, hostIp: '::' }] }, [], [4]).length, 1)
+  t.equal(claim({ containerId: 'c2', hostPorts: [{ ...WEB, hostIp: '::' }] }, [], [4]).length, 1)
+})
+
+t.test("where a tunnel of the node ends is no pod's, and of another protocol is", async (t) => {
+  t.match(refusal({ protocol: 'udp', hostPort: 4789, hostIp: '192.0.2.1' }, []), {
+    code: CNI_ERROR.invalidConfig,
+    message: 'udp port 4789 of 192.0.2.1 of the node is where its tunnel to other nodes ends',
+    details: /another hostPort.*--vxlan-port/,
+  })
+  const others = [{ ...WEB, hostPort: 4789 }, { ...WEB, protocol: 'udp', hostPort: 51820 } as const]
+  t.strictSame(claim({ containerId: 'c2', hostPorts: others }, [], [4]), others)
 })
