@@ -25,16 +25,22 @@ export class NodeObjectError extends Error {
 
 /**
  * From a Kubernetes Node (v1) to what we need of it. Pure; reads nothing but
- * metadata.name, metadata.labels, our annotation, spec.podCIDRs (or spec.podCIDR) and status.addresses.
+ * metadata.name, metadata.creationTimestamp, metadata.labels, our annotation, spec.podCIDRs (or spec.podCIDR) and status.addresses.
  * @throws NodeObjectError
  */
 export function parseNodeObject(object: unknown): ClusterNode {
   const node = field(object, 'the object', 'a mapping')
   if (node.kind !== 'Node' || node.apiVersion !== 'v1')
     throw new NodeObjectError(`apiVersion ${quote(node.apiVersion)}, kind ${quote(node.kind)}: expected v1, Node`)
-  const { name, annotations, labels: rawLabels } = field(node.metadata, 'metadata', 'a mapping with the name')
+  const {
+    name,
+    creationTimestamp,
+    annotations,
+    labels: rawLabels,
+  } = field(node.metadata, 'metadata', 'a mapping with the name')
   if (typeof name !== 'string' || !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name))
     throw new NodeObjectError(`metadata.name is ${quote(name)}; a host name is expected`)
+  const createdAtMs = Date.parse(String(creationTimestamp))
   const announced = announcement(annotations)
   const labels = nodeLabels(rawLabels)
   const entries = addressEntries(node.status)
@@ -44,6 +50,7 @@ export function parseNodeObject(object: unknown): ClusterNode {
     name,
     podCidrs: podCidrs(node.spec),
     addresses,
+    ...(Number.isFinite(createdAtMs) && { createdAtMs }),
     ...(announced && { announcement: announced }),
     ...(Object.keys(labels).length > 0 && { labels }),
     ...(others.length > 0 && { otherAddresses: others }),
@@ -55,6 +62,7 @@ export function formatNodeObject({
   name,
   podCidrs,
   addresses,
+  createdAtMs,
   announcement,
   labels,
   otherAddresses = [],
@@ -64,6 +72,7 @@ export function formatNodeObject({
     kind: 'Node',
     metadata: {
       name,
+      ...(createdAtMs !== undefined && { creationTimestamp: new Date(createdAtMs).toISOString() }),
       ...(labels && { labels }),
       ...(announcement && { annotations: { [ANNOTATION]: formatAnnouncement(announcement) } }),
     },

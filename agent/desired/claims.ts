@@ -64,7 +64,7 @@ export class Claims {
 
   /**
    * Why a peer gets nothing at all. Of two overlapping CIDRs the wider one does not count: it was meant for a cluster as
-   * a rule, and would take the pods of many. Of two like ones it is that of the node which comes second by name. This
+   * a rule, and would take the pods of many. Of two like ones it is that of the node which came later. This
    * node stands above. What nobody can have keeps nobody else from having it.
    */
   refusal(node: ClusterNode): string | undefined {
@@ -97,10 +97,10 @@ export class Claims {
     return found && `${found.address}, the address of ${found.owner}`
   }
 
-  /** Who has this node's key, and goes before it: the first by name. */
+  /** Who has this node's key, and goes before it: the first that came. */
   keyHolder(node: ClusterNode): string | undefined {
     const holders = this.#others(node, this.#keyHolders.get(publicKeyOf(node)) ?? [])
-    return holders.find((holder) => holder < node.name)
+    return holders.find((holder) => this.#cameBefore(holder, node))
   }
 
   /** A CIDR that goes before this one, and whose it is. */
@@ -109,11 +109,18 @@ export class Claims {
       const cidrs = this.#nodes.get(other)?.podCidrs ?? []
       if (cidrs.some((one) => refusedNetwork(one, this.#networks))) continue
       const goesBefore = ({ prefixLength }: Cidr) =>
-        prefixLength === cidr.prefixLength ? other < node.name : prefixLength > cidr.prefixLength
+        prefixLength === cidr.prefixLength ? this.#cameBefore(other, node) : prefixLength > cidr.prefixLength
       const theirs = cidrs.find((one) => overlaps(one, cidr) && goesBefore(one) && !takenBy(one, this.#facts))
       if (theirs) return `${theirs.text} of ${other}`
     }
     return undefined
+  }
+
+  /** Whoever joins takes nothing from those that are there; where nobody knows who that was, the first by name has it, on all nodes alike. */
+  #cameBefore(other: string, { name, createdAtMs }: ClusterNode): boolean {
+    const otherMs = this.#nodes.get(other)?.createdAtMs
+    if (otherMs === undefined || createdAtMs === undefined || otherMs === createdAtMs) return other < name
+    return otherMs < createdAtMs
   }
 
   /** Neither this node nor the peer, by name. */

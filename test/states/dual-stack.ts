@@ -186,6 +186,15 @@ const STATES: readonly ClusterState[] = [
     problems: ['the pod CIDR 10.42.2.0/24 of pi-20 overlaps 10.42.2.0/24 of pi-2; give one of them another'],
   },
   {
+    name: 'a node that joins with the pods of one that is there takes nothing from it, whatever its name is',
+    nodes: [SELF, { ...NEAR_IPV4, createdAtMs: 1_000 }, { ...NEAR_IPV4, name: 'a-2', createdAtMs: 2_000 }],
+    kernel: `${OWN}
+      10.42.2.0/24 via 192.168.1.2 dev eth0
+      set pods4-24 { 10.42.1.0, 10.42.2.0 }
+      set pods6-64 { fd42:0:0:1:: }`,
+    problems: ['the pod CIDR 10.42.2.0/24 of a-2 overlaps 10.42.2.0/24 of pi-2; give one of them another'],
+  },
+  {
     name: 'a node was made anew, with its old name and another pod CIDR',
     nodes: [SELF, NEAR_IPV4, { ...FAR, podCidrs: node('', ['10.42.33.0/24', 'fd42:0:0:33::/64'], []).podCidrs }],
     kernel: `${OWN} ${VXLAN}

@@ -11,6 +11,7 @@ export interface ApiObject {
     readonly name: string
     readonly namespace?: string
     readonly resourceVersion?: string
+    readonly creationTimestamp?: unknown
     readonly annotations?: Readonly<Record<string, string>>
     readonly labels?: Readonly<Record<string, string>>
   }

@@ -27,8 +27,15 @@ const NODE_KIND: Kind<ClusterNode> = {
   // Heartbeats change status.conditions alone.
   essence: (object) => {
     const { metadata, spec, status } = object as NodeObject
-    const { annotations, labels } = metadata
-    return JSON.stringify([annotations?.[ANNOTATION], labels, spec?.podCIDRs, spec?.podCIDR, status?.addresses])
+    const { annotations, labels, creationTimestamp } = metadata
+    return JSON.stringify([
+      creationTimestamp,
+      annotations?.[ANNOTATION],
+      labels,
+      spec?.podCIDRs,
+      spec?.podCIDR,
+      status?.addresses,
+    ])
   },
   parse: parseNodeObject,
 }

@@ -142,7 +142,16 @@ t.test('an announcement that cannot be used is refused by the name of its field'
     t.throws(() => parseNodeObject(announcing(text)), { code: 'NODE_OBJECT', message })
 })
 
+const since = (creationTimestamp: unknown) =>
+  parseNodeObject({ ...NODE, metadata: { ...NODE.metadata, creationTimestamp } })
+
+t.test('since when the cluster has it is read, where somebody wrote that down', async (t) => {
+  t.equal(since('2026-11-21T18:00:00Z').createdAtMs, Date.UTC(2026, 10, 21, 18))
+  for (const none of [null, undefined, 'long ago', {}]) t.notOk('createdAtMs' in since(none))
+})
+
 t.test('what is written is read again as the same node', async (t) => {
-  for (const node of [parseNodeObject(NODE), parseNodeObject(announcing('{"encapsulations":["ipip"]}'))])
+  const announced = parseNodeObject(announcing('{"encapsulations":["ipip"]}'))
+  for (const node of [parseNodeObject(NODE), announced, since('2026-11-21T18:00:00Z')])
     t.same(parseNodeObject(JSON.parse(JSON.stringify(formatNodeObject(node)))), node)
 })
