@@ -114,9 +114,10 @@ export function problemsOf({
 }
 
 /** What of it the cluster is told in Events. */
-export function troubleOf({ network, nodes, policies, installation }: Agent): Omit<Trouble, 'repairs'> {
+export function troubleOf(agent: Agent): Omit<Trouble, 'repairs'> {
+  const { network, nodes, ports, repair, policies, installation } = agent
   return {
-    nodes: nodes.problems,
+    degraded: [...nodes.problems, ...ports.problems, ...repair.problems],
     policies: policies.failure === undefined ? [] : [policies.failure],
     exhaustedCidrs: network.leases.pools.filter((pool) => pool.isExhausted).map(({ cidr }) => cidr.text),
     installation: installation.problems,

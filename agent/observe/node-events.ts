@@ -19,8 +19,8 @@ export interface Occurrence {
 
 /** What is amiss at this moment, in words. */
 export interface Trouble {
-  /** Of the ways to other nodes. */
-  readonly nodes: readonly string[]
+  /** Of the ways to other nodes, the ports of this one, and its pods' sides. */
+  readonly degraded: readonly string[]
   /** Why the kernel does not have the policies. */
   readonly policies: readonly string[]
   readonly exhaustedCidrs: readonly string[]
@@ -40,11 +40,11 @@ const LOOP_WORDS = {
   policies: 'the table of policies',
 } as const
 
-export function eventsOf({ nodes, policies, exhaustedCidrs, installation, repairs }: Trouble): Occurrence[] {
+export function eventsOf({ degraded, policies, exhaustedCidrs, installation, repairs }: Trouble): Occurrence[] {
   const exhausted = exhaustedCidrs.map((cidr) => `no address is free in ${cidr}: see bramblectl ipam`)
   const repaired = repairs.map((repair) => `another program changed ${damageOf(repair)}; it is whole again`)
   return [
-    ...event('NetworkDegraded', nodes),
+    ...event('NetworkDegraded', degraded),
     ...event('PoliciesNotEnforced', policies),
     ...event('AddressPoolExhausted', exhausted),
     ...event('OtherNetworkFirst', installation),

@@ -10,7 +10,7 @@ type Told = { readonly reason: string; readonly message: string; readonly times:
 t.test('a trouble that lasts and a repair are told once', async (t) => {
   const told: Told[] = []
   const recorder = new Recorder()
-  const trouble: Omit<Trouble, 'repairs'> = { nodes: ['no way'], policies: [], exhaustedCidrs: [], installation: [] }
+  const trouble: Omit<Trouble, 'repairs'> = { degraded: ['no way'], policies: [], exhaustedCidrs: [], installation: [] }
   const sink = { tell: async (event: Told) => void told.push(event) }
   const teller = new EventTeller({ sink, recorder, trouble: () => trouble, log: openTestLog().log }, 5)
   recorder.repaired('pods', 'route 10.42.0.1')
@@ -31,7 +31,7 @@ t.test('who may not tell goes on, tries again, and says so once', async (t) => {
   }
   const { log, lines } = openTestLog()
   const recorder = new Recorder()
-  const trouble = () => ({ nodes: [], policies: [], exhaustedCidrs: ['10.42.0.0/24'], installation: [] })
+  const trouble = () => ({ degraded: [], policies: [], exhaustedCidrs: ['10.42.0.0/24'], installation: [] })
   const teller = new EventTeller({ sink, recorder, trouble, log }, 5)
   await until('it has tried again', () => tries > 3)
   await teller.close()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { eventsOf, type Trouble } from '../../../agent/observe/node-events.ts'
 
-const NONE: Trouble = { nodes: [], policies: [], exhaustedCidrs: [], installation: [], repairs: [] }
+const NONE: Trouble = { degraded: [], policies: [], exhaustedCidrs: [], installation: [], repairs: [] }
 
 t.test('a node that is well has nothing to tell', async (t) => {
   t.same(eventsOf(NONE), [])
@@ -14,7 +14,7 @@ t.test('each kind of trouble is one Event, with what a person should do', async 
   ] as const
   t.same(
     eventsOf({
-      nodes: ['the module vxlan is missing'],
+      degraded: ['the module vxlan is missing'],
       policies: ['policies cannot be brought into the kernel: EPERM'],
       exhaustedCidrs: ['10.42.0.0/24'],
       installation: ['/etc/cni/net.d/05-x.conf comes first'],
@@ -35,7 +35,7 @@ t.test('each kind of trouble is one Event, with what a person should do', async 
 
 t.test('of many troubles some are told, and that there are more; the API server takes 1024 bytes', async (t) => {
   const nodes = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(2000)}`)
-  const [event] = eventsOf({ ...NONE, nodes })
+  const [event] = eventsOf({ ...NONE, degraded })
   t.match(event?.message, /; and 37 more: bramblectl status$/)
   t.ok(Buffer.byteLength(event?.message ?? '') <= 1024)
 })
