@@ -34,7 +34,7 @@ t.test('each kind of trouble is one Event, with what a person should do', async 
 })
 
 t.test('of many troubles some are told, and that there are more; the API server takes 1024 bytes', async (t) => {
-  const nodes = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(2000)}`)
+  const degraded = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(2000)}`)
   const [event] = eventsOf({ ...NONE, degraded })
   t.match(event?.message, /; and 37 more: bramblectl status$/)
   t.ok(Buffer.byteLength(event?.message ?? '') <= 1024)
