@@ -100,7 +100,7 @@ export function problemsOf({
   observation,
 }: Agent): string[] {
   const full = network.leases.pools.filter((pool) => pool.isExhausted)
-  return [
+  const all = [
     ...full.map(({ cidr, capacity }) => `no address is free in ${cidr.text}: all ${capacity} are held`),
     ...forwardingProblems(network.leases.pools.map(({ cidr }) => cidr.family)),
     ...[spaceProblem(options.stateDir)].filter((problem) => problem !== undefined),
@@ -111,6 +111,7 @@ export function problemsOf({
     ...policies.problems,
     ...observation.problems,
   ]
+  return [...new Set(all)] // of a server that is away, nodes and policies tell alike
 }
 
 /** What of it the cluster is told in Events. */
