@@ -17,6 +17,9 @@ export const ANNOTATION = 'bramble.dev/node'
 /** What it tells people; no part of the view. */
 export const STATUS_ANNOTATION = 'bramble.dev/status'
 
+/** k8s.io/apimachinery, metav1.Time: whole seconds. */
+const CREATED_AT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
+
 /** A Node of Kubernetes cannot be used; the message names the field and what to write there. */
 export class NodeObjectError extends Error {
   override readonly name = 'NodeObjectError'
@@ -40,7 +43,7 @@ export function parseNodeObject(object: unknown): ClusterNode {
   } = field(node.metadata, 'metadata', 'a mapping with the name')
   if (typeof name !== 'string' || !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name))
     throw new NodeObjectError(`metadata.name is ${quote(name)}; a host name is expected`)
-  const createdAtMs = Date.parse(String(creationTimestamp))
+  const createdAt = CREATED_AT.exec(String(creationTimestamp))?.[0]
   const announced = announcement(annotations)
   const labels = nodeLabels(rawLabels)
   const entries = addressEntries(node.status)
@@ -50,7 +53,7 @@ export function parseNodeObject(object: unknown): ClusterNode {
     name,
     podCidrs: podCidrs(node.spec),
     addresses,
-    ...(Number.isFinite(createdAtMs) && { createdAtMs }),
+    ...(createdAt && { createdAt }),
     ...(announced && { announcement: announced }),
     ...(Object.keys(labels).length > 0 && { labels }),
     ...(others.length > 0 && { otherAddresses: others }),
@@ -62,7 +65,7 @@ export function formatNodeObject({
   name,
   podCidrs,
   addresses,
-  createdAtMs,
+  createdAt,
   announcement,
   labels,
   otherAddresses = [],
@@ -72,7 +75,7 @@ export function formatNodeObject({
     kind: 'Node',
     metadata: {
       name,
-      ...(createdAtMs !== undefined && { creationTimestamp: new Date(createdAtMs).toISOString() }),
+      ...(createdAt && { creationTimestamp: createdAt }),
       ...(labels && { labels }),
       ...(announcement && { annotations: { [ANNOTATION]: formatAnnouncement(announcement) } }),
     },

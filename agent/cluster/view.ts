@@ -26,8 +26,8 @@ export interface ClusterNode {
   readonly podCidrs: readonly Cidr[]
   /** Where the node is reached (InternalIP): at most one of each family. */
   readonly addresses: readonly string[]
-  /** Since when the cluster has it, by the cluster's clock; absent where nobody writes that down. What two nodes claim is the older one's. */
-  readonly createdAtMs?: number
+  /** Since when the cluster has it (RFC 3339, UTC, to be compared as text); absent where nobody writes that down. What two nodes claim is the older one's. */
+  readonly createdAt?: string
   /** Absent while no agent has told anything: the node may be new, or somebody wrote the manifest by hand. */
   readonly announcement?: Announcement
   /** Where policies select nodes by them; absent: none. */

@@ -117,10 +117,9 @@ export class Claims {
   }
 
   /** Whoever joins takes nothing from those that are there; where nobody knows who that was, the first by name has it, on all nodes alike. */
-  #cameBefore(other: string, { name, createdAtMs }: ClusterNode): boolean {
-    const otherMs = this.#nodes.get(other)?.createdAtMs
-    if (otherMs === undefined || createdAtMs === undefined || otherMs === createdAtMs) return other < name
-    return otherMs < createdAtMs
+  #cameBefore(other: string, { name, createdAt }: ClusterNode): boolean {
+    const since = this.#nodes.get(other)?.createdAt
+    return since === undefined || createdAt === undefined || since === createdAt ? other < name : since < createdAt
   }
 
   /** Neither this node nor the peer, by name. */

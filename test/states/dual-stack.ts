@@ -187,7 +187,11 @@ const STATES: readonly ClusterState[] = [
   },
   {
     name: 'a node that joins with the pods of one that is there takes nothing from it, whatever its name is',
-    nodes: [SELF, { ...NEAR_IPV4, createdAtMs: 1_000 }, { ...NEAR_IPV4, name: 'a-2', createdAtMs: 2_000 }],
+    nodes: [
+      SELF,
+      { ...NEAR_IPV4, createdAt: '2026-11-20T18:00:00Z' },
+      { ...NEAR_IPV4, name: 'a-2', createdAt: '2026-11-21T06:00:00Z' },
+    ],
     kernel: `${OWN}
       10.42.2.0/24 via 192.168.1.2 dev eth0
       set pods4-24 { 10.42.1.0, 10.42.2.0 }
