@@ -7,8 +7,8 @@ import { ForgottenAddresses } from './forgotten-addresses.ts'
 
 /** Changes come in bursts. What begins meanwhile meets the new rules already. */
 const SETTLE_MS = 50
-/** Every connection of the node is looked at, however little has changed: that takes a twentieth of the time at most. */
-const REST_PER_WALK = 19
+/** Every connection of the node is looked at, however little has changed: that takes a fiftieth of the time at most. */
+const REST_PER_WALK = 49
 /** But what was tightened is not to go on for longer than this because a table is large. */
 const REST_MAX_MS = 1_000
 
