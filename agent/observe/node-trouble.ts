@@ -40,7 +40,7 @@ function troubleOfPods(
 ): NodeTrouble | undefined {
   if (pods.some(({ isReady }) => isReady)) return undefined
   const [pod] = pods.toSorted((a, b) => Number(a.isLeaving) - Number(b.isLeaving))
-  if (pod) return { text: `${troubleOfPod(pod)}`, ...sinceOf(pod) }
+  if (pod) return { text: troubleOfPod(pod), ...sinceOf(pod) }
   if (status?.runsAs === 'pod')
     return { text: `no pod of the agent is on it any more; kubectl get daemonsets -A, kubectl describe node ${node}` }
   if (status) return undefined // it runs without one
@@ -51,7 +51,7 @@ function troubleOfPods(
 
 function troubleOfPod({ namespace, name, reason, isLeaving }: AgentPod): string {
   const ask = (command: string) => `kubectl -n ${namespace} ${command}`
-  if (isLeaving) return `its agent ends, and no other is ready; ${ask(`get pods -o wide`)}`
+  if (isLeaving) return `its agent ends, and no other is ready; ${ask('get pods -o wide')}`
   if (reason === undefined) return `its agent is not Ready; ${ask(`logs ${name}`)}`
   const command = reason === 'CrashLoopBackOff' ? `logs ${name} --previous` : `describe pod ${name}`
   return `its agent does not run: ${reason}; ${ask(command)}`
