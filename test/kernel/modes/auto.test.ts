@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import t from 'tap'
 import type { Agent } from '../agent.ts'
@@ -16,7 +16,9 @@ await enterScratchNode()
 await makeLab()
 await run('modprobe', '-a', 'ipip', 'ip_gre')
 await run('rmmod', 'vxlan')
+const loader = readFileSync('/proc/sys/kernel/modprobe', 'utf8')
 writeFileSync('/proc/sys/kernel/modprobe', '/bin/false')
+t.teardown(() => writeFileSync('/proc/sys/kernel/modprobe', loader)) // the machine's next test has it again
 
 const agents = new Map<string, Agent>()
 const ask = ({ name }: { readonly name: string }) => agents.get(name) as Agent
